@@ -1,0 +1,238 @@
+package model
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Protocol is an IP protocol number as it stands in the IP header.
+type Protocol uint8
+
+// The protocols that a virtual server can balance.
+const (
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
+)
+
+// String returns the name as keepalived.conf and ipvsadm print it: TCP.
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	case SCTP:
+		return "SCTP"
+	}
+	return fmt.Sprintf("proto %d", uint8(p))
+}
+
+// Forward is a forwarding method. The values are those of the kernel's
+// IP_VS_CONN_F_* (linux/ip_vs.h), so that both datapaths share them.
+type Forward uint8
+
+// The forwarding methods: keepalived's lvs_method NAT, TUN and DR, and
+// Local for a server address that is the balancer's own.
+const (
+	NAT   Forward = 0
+	Local Forward = 1
+	TUN   Forward = 2
+	DR    Forward = 3
+)
+
+// String returns keepalived's word for the method.
+func (f Forward) String() string {
+	switch f {
+	case NAT:
+		return "NAT"
+	case Local:
+		return "Local"
+	case TUN:
+		return "TUN"
+	case DR:
+		return "DR"
+	}
+	return fmt.Sprintf("forward %d", uint8(f))
+}
+
+// ServiceKey identifies a virtual service. It is comparable.
+type ServiceKey struct {
+	// Protocol is zero for a firewall-mark service.
+	Protocol Protocol
+	// Addr is the virtual address and port; port 0 stands for every port.
+	Addr netip.AddrPort
+	// FWMark selects by firewall mark when it is not zero; Addr is then unset.
+	FWMark uint32
+}
+
+// String prints the key as keepalived's logs do: [192.0.2.1]:tcp:80, FWM 7.
+func (k ServiceKey) String() string {
+	if k.FWMark != 0 {
+		return fmt.Sprintf("FWM %d", k.FWMark)
+	}
+	return fmt.Sprintf("[%s]:%s:%d", k.Addr.Addr(), k.protocolWord(), k.Addr.Port())
+}
+
+func (k ServiceKey) protocolWord() string {
+	switch k.Protocol {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case SCTP:
+		return "sctp"
+	}
+	return fmt.Sprint(uint8(k.Protocol))
+}
+
+// Service is a virtual service as a datapath knows it.
+type Service struct {
+	Key ServiceKey
+	// Scheduler is IPVS's scheduler name, such as rr.
+	Scheduler string
+	// SchedFlags are IPVS's scheduler flags 1 to 3 (0x08, 0x10, 0x20).
+	SchedFlags uint32
+	// Persistence is persistence_timeout; zero turns persistence off.
+	Persistence time.Duration
+	// PersistencePrefix is persistence_granularity as a prefix length; zero
+	// stands for the whole address.
+	PersistencePrefix uint8
+	// OnePacket is ops: every datagram is scheduled for itself.
+	OnePacket bool
+}
+
+// Server is a real server of one service as a datapath knows it. Addr
+// identifies it within the service.
+type Server struct {
+	Addr    netip.AddrPort
+	Forward Forward
+	// Weight is the scheduling weight, at least 0; 0 takes no new flows.
+	Weight int32
+	// Upper and Lower are the overload thresholds in flows (uthreshold,
+	// lthreshold); 0 is none.
+	Upper, Lower uint32
+}
+
+// Position is a place in a configuration file. Line and Column count from 1
+// and the column counts bytes; the zero Position is unknown.
+type Position struct {
+	File         string
+	Line, Column int
+}
+
+// String prints file:line:column, the form that editors jump to.
+func (p Position) String() string {
+	if p.File == "" && p.Line == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// VirtualServer is one virtual_server block with all inheritance and defaults
+// applied.
+type VirtualServer struct {
+	Service
+	Pos Position
+	// Datapath says where the service shall run.
+	Datapath DatapathChoice
+	// Servers are in the order of the file.
+	Servers []RealServer
+	// Sorry is the sorry_server, or nil. It has no checks.
+	Sorry *RealServer
+	// SorryInhibit keeps the sorry server in the table with weight 0 instead
+	// of removing it (sorry_server_inhibit).
+	SorryInhibit bool
+	// Quorum is the least sum of weights of live servers, default 1.
+	Quorum uint32
+	// Hysteresis is added to the quorum going up and subtracted going down.
+	Hysteresis uint32
+	// Alpha starts every server as failed; Omega reports them down at stop.
+	Alpha, Omega bool
+}
+
+// RealServer is one real_server block with all inheritance applied.
+type RealServer struct {
+	Server
+	Pos Position
+	// InhibitOnFailure sets weight 0 instead of removing a failed server.
+	InhibitOnFailure bool
+	// Alpha starts this server as failed until its first success.
+	Alpha bool
+	// Checks is empty for a server that is always up.
+	Checks []Check
+}
+
+// CheckKind is a checker's keyword.
+type CheckKind string
+
+// The checkers that run.
+const TCPCheck CheckKind = "TCP_CHECK"
+
+// Check is one checker of a real server with all inheritance applied.
+// Durations and counts are keepalived's keywords of the same name.
+type Check struct {
+	Kind CheckKind
+	Pos  Position
+	// ConnectTo is connect_ip and connect_port, by default the real server.
+	ConnectTo netip.AddrPort
+	// BindTo is bindto and bind_port; an invalid address binds nothing and
+	// port 0 lets the kernel choose.
+	BindTo netip.AddrPort
+	// BindInterface is bind_if; empty binds to none.
+	BindInterface string
+	// FWMark is put on the check's packets when it is not zero.
+	FWMark uint32
+	// ConnectTimeout bounds one try, default 5 s.
+	ConnectTimeout time.Duration
+	// DelayLoop is the period, default 60 s.
+	DelayLoop time.Duration
+	// Retry is the number of further tries after a failure, default 1.
+	Retry uint32
+	// DelayBeforeRetry is the pause between those tries, default 1 s.
+	DelayBeforeRetry time.Duration
+	// Warmup bounds the random delay before the first run, default DelayLoop.
+	Warmup time.Duration
+	// Alpha starts the check as failed.
+	Alpha bool
+	// LogAllFailures logs each failed try, not only the last.
+	LogAllFailures bool
+}
+
+// DatapathChoice is the datapath keyword: where a service shall run.
+type DatapathChoice string
+
+// The choices. Auto takes XDP where it can and says why where it cannot.
+const (
+	DatapathAuto DatapathChoice = "auto"
+	DatapathXDP  DatapathChoice = "xdp"
+	DatapathIPVS DatapathChoice = "ipvs"
+)
+
+// XDPMode is the xdp_mode keyword: how the program is attached.
+type XDPMode string
+
+// The attach modes. Auto tries native first and then generic.
+const (
+	XDPAuto    XDPMode = "auto"
+	XDPNative  XDPMode = "native"
+	XDPGeneric XDPMode = "generic"
+)
+
+// Global is the part of global_defs that Evenkeel acts on.
+type Global struct {
+	RouterID string
+	// Instance is the top-level instance keyword.
+	Instance string
+	// Timeouts of idle flows (lvs_timeouts): zero keeps IPVS's default of
+	// 900 s established TCP, 120 s after FIN and 300 s UDP.
+	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
+	// CheckerLogAllFailures is checker_log_all_failures.
+	CheckerLogAllFailures bool
+	// Datapath, XDPInterfaces and XDPMode are the @evenkeel keywords
+	// datapath, xdp_interface and xdp_mode. No interface named means: choose.
+	Datapath      DatapathChoice
+	XDPInterfaces []string
+	XDPMode       XDPMode
+}
