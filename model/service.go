@@ -118,8 +118,9 @@ type Server struct {
 // Position is a place in a configuration file. Line and Column count from 1
 // and the column counts bytes; the zero Position is unknown.
 type Position struct {
-	File         string
-	Line, Column int
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
 }
 
 // String prints file:line:column, the form that editors jump to.
