@@ -1,0 +1,203 @@
+package director
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// MaxServers is how many servers a service in XDP holds, the sorry server
+// included.
+const MaxServers = 256
+
+// XDPCapabilities is what the XDP program of this version runs.
+type XDPCapabilities struct {
+	Schedulers []string
+	Protocols  []model.Protocol
+	Forwards   []model.Forward
+	// MaxServers bounds the servers of one service.
+	MaxServers int
+	// Each of these is one feature that a service may ask for.
+	IPv6, AnyPort, FWMark, Persistence, OnePacket, Thresholds bool
+}
+
+// Capabilities says what can run a service. What is unset of the machine is
+// taken as not known and stands in no service's way, so that a file can be
+// judged before anything starts.
+type Capabilities struct {
+	XDP XDPCapabilities
+	// DrivesIPVS is set when this version has an IPVS datapath.
+	DrivesIPVS bool
+
+	// NoXDP says why XDP cannot run on this machine: ReasonNoInterface or
+	// ReasonProgramRefused; optional, ReasonNone means that it can.
+	NoXDP Reason
+	// NoXDPDetail is the cause in one line, such as the verifier's; optional.
+	NoXDPDetail string
+	// NoKernelIPVS is set when the kernel was asked and has no IPVS.
+	NoKernelIPVS bool
+	// LocalAddress reports whether an address is this machine's own;
+	// optional, nil takes none for local.
+	LocalAddress func(netip.Addr) bool
+}
+
+// ThisVersion returns the capabilities of this version, with nothing known of
+// the machine.
+func ThisVersion() Capabilities {
+	return Capabilities{XDP: XDPCapabilities{
+		Schedulers: []string{"rr"},
+		Protocols:  []model.Protocol{model.TCP, model.UDP},
+		Forwards:   []model.Forward{model.NAT, model.DR},
+		MaxServers: MaxServers,
+	}}
+}
+
+// Placement is where a service runs and why there. It is comparable.
+type Placement struct {
+	// Datapath is DatapathXDP, DatapathIPVS, or empty when nothing runs it.
+	Datapath model.DatapathChoice
+	// Reason is why the service is not in XDP.
+	Reason Reason
+	// Detail is the reason in the words of this service, such as scheduler
+	// wlc; it may be empty.
+	Detail string
+	// NoFallback is why IPVS does not run it either; ReasonNone when it does
+	// or when the service is in XDP.
+	NoFallback Reason
+}
+
+// Runs reports whether a datapath runs the service.
+func (p Placement) Runs() bool { return p.Datapath != "" }
+
+// String returns the placement as one line.
+func (p Placement) String() string {
+	why := p.Detail
+	if why == "" {
+		why = p.Reason.String()
+	}
+	switch {
+	case p.Datapath == model.DatapathXDP:
+		return "runs in XDP"
+	case p.Datapath == model.DatapathIPVS:
+		return fmt.Sprintf("runs in IPVS (%s)", why)
+	case p.NoFallback == ReasonIPVSNotDriven:
+		return fmt.Sprintf("needs IPVS (%s), which this version does not drive yet", why)
+	case p.NoFallback == ReasonNoKernelIPVS:
+		return fmt.Sprintf("needs IPVS (%s), which this kernel does not have", why)
+	case p.NoFallback == ReasonWantsXDP:
+		return fmt.Sprintf("cannot run in XDP (%s), and the file asks for XDP only", why)
+	}
+	return fmt.Sprintf("does not run: %s", why)
+}
+
+// Choose returns the datapath for a service.
+func Choose(vs model.VirtualServer, caps Capabilities) Placement {
+	p := Placement{}
+	if vs.Datapath == model.DatapathIPVS {
+		p.Reason = ReasonWantsIPVS
+	} else {
+		p.Reason, p.Detail = whyNotXDP(vs, caps)
+	}
+	switch {
+	case p.Reason == ReasonNone:
+		p.Datapath = model.DatapathXDP
+	case vs.Datapath == model.DatapathXDP:
+		p.NoFallback = ReasonWantsXDP
+	case !caps.DrivesIPVS:
+		p.NoFallback = ReasonIPVSNotDriven
+	case caps.NoKernelIPVS:
+		p.NoFallback = ReasonNoKernelIPVS
+	default:
+		p.Datapath = model.DatapathIPVS
+	}
+	return p
+}
+
+// whyNotXDP returns the first reason that keeps a service out of XDP. What the
+// file says comes before what the machine lacks, so that a check of the file
+// and the running daemon name the same reason.
+func whyNotXDP(vs model.VirtualServer, caps Capabilities) (Reason, string) {
+	for _, judge := range []func(model.VirtualServer, Capabilities) (Reason, string){judgeService, judgeServers} {
+		if r, detail := judge(vs, caps); r != ReasonNone {
+			return r, detail
+		}
+	}
+	if caps.NoXDP != ReasonNone {
+		return caps.NoXDP, caps.NoXDPDetail
+	}
+	return ReasonNone, ""
+}
+
+func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
+	xdp := caps.XDP
+	vip := vs.Key.Addr.Addr()
+	switch {
+	case vs.Key.FWMark != 0 && !xdp.FWMark:
+		return ReasonFWMark, fmt.Sprintf("fwmark %d", vs.Key.FWMark)
+	case vs.Key.FWMark == 0 && !slices.Contains(xdp.Protocols, vs.Key.Protocol):
+		if vs.Key.Protocol == model.SCTP {
+			return ReasonSCTP, "protocol SCTP"
+		}
+		return ReasonProtocol, fmt.Sprintf("protocol %s", vs.Key.Protocol)
+	case vip.Is6() && !vip.Is4In6() && !xdp.IPv6:
+		return ReasonIPv6, fmt.Sprintf("IPv6 address %s", vip)
+	case vs.Key.FWMark == 0 && vs.Key.Addr.Port() == 0 && !xdp.AnyPort:
+		return ReasonAnyPort, "port 0, which is every port"
+	case !slices.Contains(xdp.Schedulers, vs.Scheduler):
+		return ReasonScheduler, fmt.Sprintf("scheduler %s", vs.Scheduler)
+	case vs.Persistence != 0 && !xdp.Persistence:
+		return ReasonPersistence, fmt.Sprintf("persistence_timeout %s", vs.Persistence)
+	case vs.OnePacket && !xdp.OnePacket:
+		return ReasonOnePacket, "ops"
+	case len(allServers(vs)) > xdp.MaxServers:
+		return ReasonTooManyServers, fmt.Sprintf("%d servers, XDP holds %d", len(allServers(vs)), xdp.MaxServers)
+	}
+	return ReasonNone, ""
+}
+
+func judgeServers(vs model.VirtualServer, caps Capabilities) (Reason, string) {
+	for _, s := range allServers(vs) {
+		if r, detail := judgeServer(vs.Key, s, caps); r != ReasonNone {
+			return r, detail
+		}
+	}
+	return ReasonNone, ""
+}
+
+func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reason, string) {
+	addr, vip := s.Addr.Addr().Unmap(), key.Addr.Addr().Unmap()
+	switch {
+	case vip.IsValid() && addr.Is4() != vip.Is4():
+		return ReasonMixedFamilies, fmt.Sprintf("server %s for %s", addr, vip)
+	case addr.Is6() && !caps.XDP.IPv6:
+		return ReasonIPv6, fmt.Sprintf("IPv6 server %s", addr)
+	case addr == vip:
+		return ReasonServerIsVIP, fmt.Sprintf("server %s is the virtual address", s.Addr)
+	case s.Forward == model.Local, caps.LocalAddress != nil && caps.LocalAddress(addr):
+		return ReasonLocalServer, fmt.Sprintf("server %s is this machine", s.Addr)
+	case !slices.Contains(caps.XDP.Forwards, s.Forward):
+		if s.Forward == model.TUN {
+			return ReasonTUN, fmt.Sprintf("lvs_method TUN of server %s", s.Addr)
+		}
+		return ReasonForward, fmt.Sprintf("lvs_method %s of server %s", s.Forward, s.Addr)
+	case s.Forward != model.NAT && key.FWMark == 0 && s.Addr.Port() != key.Addr.Port():
+		return ReasonPortDiffers, fmt.Sprintf("server %s with lvs_method %s, which keeps port %d", s.Addr, s.Forward, key.Addr.Port())
+	case (s.Upper != 0 || s.Lower != 0) && !caps.XDP.Thresholds:
+		return ReasonThresholds, fmt.Sprintf("uthreshold and lthreshold of server %s", s.Addr)
+	}
+	return ReasonNone, ""
+}
+
+// allServers returns the real servers and the sorry server.
+func allServers(vs model.VirtualServer) []model.Server {
+	servers := make([]model.Server, 0, len(vs.Servers)+1)
+	for _, s := range vs.Servers {
+		servers = append(servers, s.Server)
+	}
+	if vs.Sorry != nil {
+		servers = append(servers, vs.Sorry.Server)
+	}
+	return servers
+}

@@ -1,0 +1,53 @@
+package health
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Snapshot is the state of all checks at one moment.
+type Snapshot struct {
+	// InFlight tries are running, of at most MaxInFlight.
+	InFlight    int `json:"in_flight"`
+	MaxInFlight int `json:"max_in_flight"`
+	// Waiting checks are due but wait for one of the tries in flight to end.
+	Waiting int            `json:"waiting"`
+	Servers []ServerStatus `json:"servers"`
+}
+
+// ServerStatus is one server of one service.
+type ServerStatus struct {
+	Key     model.ServiceKey `json:"-"`
+	Service string           `json:"service"`
+	Server  netip.AddrPort   `json:"server"`
+	Up      bool             `json:"up"`
+	// Reason and Since belong to the last change; Reason is empty at start.
+	Reason string        `json:"reason,omitempty"`
+	Since  time.Time     `json:"since"`
+	Checks []CheckStatus `json:"checks"`
+}
+
+// CheckStatus is one check.
+type CheckStatus struct {
+	Kind model.CheckKind `json:"kind"`
+	// Position is the check's place in the configuration file.
+	Position string         `json:"position"`
+	To       netip.AddrPort `json:"to"`
+	Up       bool           `json:"up"`
+	// Failures counts the failed tries in a row that retry forgave so far.
+	Failures uint32 `json:"failures"`
+	// Running is set while a try is in flight.
+	Running bool `json:"running"`
+	// Due is when the next try is to start.
+	Due time.Time `json:"due"`
+	// Last is the evidence of the last try; its At is zero before the first.
+	Last Evidence `json:"last"`
+	// Tries, Successes and Failed count since the check started; the rest of
+	// Tries could not be made. Changes counts turns up or down.
+	Tries     uint64 `json:"tries"`
+	Successes uint64 `json:"successes"`
+	Failed    uint64 `json:"failed"`
+	Changes   uint64 `json:"changes"`
+}
