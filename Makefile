@@ -1,0 +1,150 @@
+# `make` lists the targets. Everything works from a clean clone on Debian 12
+# and 13 with Go. Only generate, format, lint and verify need clang
+# (make deps-verify).
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+export GO
+
+# The build tags of the test tiers.
+TAGS := bpf,netns
+
+# The pinned clang: generated objects are compared byte for byte.
+CLANG        := clang-19
+CLANG_FORMAT := clang-format-19
+
+# How long `make fuzz` gives each target.
+FUZZTIME ?= 60s
+
+# Debian packages: what the tests call, and what the checks of the C code need.
+TEST_PACKAGES   := bpftool ethtool iproute2
+VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+C_FILES = $(shell find bpf -name '*.[ch]')
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Building
+
+.PHONY: build
+build: ## Build bin/evenkeel, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/evenkeel ./cmd/evenkeel
+
+.PHONY: demo
+demo: build ## Build, then show a virtual service at work (needs root)
+	$(SUDO) ./bin/evenkeel demo
+
+.PHONY: generate
+generate: ## Rebuild the BPF objects, their Go bindings and the reason tables
+	$(GO) generate ./bpf/reasons
+	$(GO) generate ./...
+
+.PHONY: format
+format: ## Format Go and C sources
+	$(GO) fmt ./...
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+## Testing
+
+.PHONY: test
+test: deps bin/tally ## Run all tests (as root) and count them; installs what they need
+	@bin/tally unit bpf netns
+
+.PHONY: unit
+unit: bin/tally ## Run the tests that need no privilege
+	@bin/tally unit
+
+.PHONY: bpf
+bpf: bin/tally ## Run the tests of the XDP program by BPF_PROG_TEST_RUN (as root)
+	@bin/tally bpf
+
+.PHONY: netns
+netns: bin/tally ## Run the tests with real links in network namespaces (as root)
+	@bin/tally netns
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (60s)
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | grep -v testdata | sort \
+	| while IFS=: read -r file target; do \
+		echo "== $${target#func } in $${file%/*}"; \
+		$(GO) test -tags=$(TAGS) -run='^$$' -fuzz="^$${target#func }\$$" -fuzztime=$(FUZZTIME) "$${file%/*}" </dev/null; \
+	done
+
+# Always rebuilt: Go knows better than make whether anything changed.
+.PHONY: bin/tally
+bin/tally:
+	@CGO_ENABLED=0 $(GO) build -o $@ ./internal/tally
+
+## Checking
+
+.PHONY: verify
+verify: lint vet generated tidy linked clangless ## Run every check that is no test
+	@echo "verify: clean"
+
+.PHONY: lint
+lint: bin/golangci-lint ## Run the linters over Go, and clang-format over C
+	@echo "lint: golangci-lint"
+	@bin/golangci-lint run ./...
+	@echo "lint: $(CLANG_FORMAT)"
+	@$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	@echo "building golangci-lint, which takes some minutes the first time"
+	@cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: vet
+vet:
+	@echo "verify: go vet"
+	@$(GO) vet ./...
+	@$(GO) vet -tags=$(TAGS) ./...
+
+.PHONY: generated
+generated:
+	@echo "verify: generated files, by $$($(CLANG) --version | head -n 1)"
+	@tools/check-generated
+
+.PHONY: tidy
+tidy:
+	@echo "verify: go.mod"
+	@$(GO) mod tidy -diff
+
+# A new module in the binary shows in review.
+.PHONY: linked
+linked:
+	@echo "verify: deps.txt"
+	@diff -u deps.txt <($(list_linked)) \
+	|| { echo "the modules linked into evenkeel changed: say why in the commit, then make deps.txt"; exit 1; }
+
+.PHONY: deps.txt
+deps.txt:
+	@$(list_linked) > $@
+
+list_linked = CGO_ENABLED=0 GOOS=linux $(GO) list -deps \
+	-f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./cmd/evenkeel | LC_ALL=C sort -u
+
+.PHONY: clangless
+clangless:
+	@echo "verify: build with nothing but Go in PATH"
+	@PATH="$$($(GO) env GOROOT)/bin" CGO_ENABLED=0 go build ./...
+
+## Installing what is needed (Debian 12 and 13)
+
+.PHONY: deps
+deps: ## Install the Debian packages that the tests call, if missing
+	@SUDO=$(SUDO) tools/install-packages $(TEST_PACKAGES)
+
+.PHONY: deps-verify
+deps-verify: ## Install the pinned clang for generate, format, lint and verify, if missing
+	@SUDO=$(SUDO) tools/install-packages $(VERIFY_PACKAGES)
