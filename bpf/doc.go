@@ -1,0 +1,15 @@
+// Package bpf holds the XDP program: its C sources, and the object and Go
+// types that are generated from them.
+//
+// The way of a packet through the program reads from top to bottom in
+// ek.bpf.c; include/ has one header for each concern, and contract.h is what
+// both sides of the maps agree on. The object is committed, so that a build
+// needs no clang; `make verify` rebuilds it with the pinned clang (19) and
+// compares.
+//
+// It decides nothing about when to load, pin or attach (package loader) and
+// gives no meaning to map contents (package lbmaps). Tests in the tier bpf
+// send packets through the loaded program by BPF_PROG_TEST_RUN.
+package bpf
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type publish -type flow_key -type flow -type flow_state -type scheduler -type forward -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c

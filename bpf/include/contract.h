@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the program and user space agree on: the keys and values of the maps.
+ * Addresses and ports are in network byte order, everything else in the
+ * machine's. Package lbmaps is the other side of this file. A change here
+ * that old pins cannot carry raises LAYOUT_VERSION.
+ */
+#ifndef EK_CONTRACT_H
+#define EK_CONTRACT_H
+
+#include "kernel.h"
+
+#define LAYOUT_VERSION 1
+
+/* A service has at most this many servers, and as many places in its order. */
+#define MAX_ORDER 256
+
+/* Flows lie in this many maps, so that one step of the sweep stays short. */
+#define FLOW_SHARDS 16
+
+/* service_key selects a virtual service. Addresses are IPv6; an IPv4 address
+ * is stored v4-mapped (::ffff:a.b.c.d).
+ */
+struct service_key {
+	__u8 addr[16];
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+enum __attribute__((packed)) scheduler {
+	SCHED_RR = 1,
+};
+
+/* service is the head of a virtual service. id indexes ek_cursors, ek_orders
+ * (id * 2 + the cursor's generation % 2) and ek_service_stats.
+ */
+struct service {
+	__u32 id;
+	enum scheduler scheduler;
+	__u8 pad[3];
+};
+
+/* cursor is where a service's scheduler stands. position is the index after
+ * the server chosen last, 0 before the first. generation counts the published
+ * orders; its lowest bit says which of the two is valid. Both change by one
+ * compare-and-swap on word, so a decision never spans two orders.
+ */
+union cursor {
+	__u64 word;
+	struct {
+		__u32 position;
+		__u32 generation;
+	};
+};
+
+struct order_entry {
+	__u32 server; /* index into ek_servers */
+	__s32 weight;
+};
+
+/* order lists the servers of a service as IPVS links them: newest first. */
+struct order {
+	__u32 count;
+	__u32 pad;
+	struct order_entry entry[MAX_ORDER];
+};
+
+/* The values are IPVS's IP_VS_CONN_F_*. */
+enum __attribute__((packed)) forward {
+	FORWARD_NAT = 0,
+	FORWARD_LOCAL = 1,
+	FORWARD_TUN = 2,
+	FORWARD_DR = 3,
+};
+
+#define SERVER_DELETED 0x01  /* removed, but flows still point here */
+#define SERVER_RESOLVED 0x02 /* ifindex, smac and dmac hold */
+
+/* server is a real server of one service. User space alone writes it. */
+struct server {
+	__u8 addr[16];
+	__be16 port;
+	enum forward forward;
+	__u8 flags; /* SERVER_* */
+	__s32 weight;
+	__u32 service; /* id of the service it belongs to */
+	__u32 ifindex; /* the interface that frames leave by */
+	__u8 dmac[ETH_ALEN];
+	__u8 pad0[2];
+	__u8 smac[ETH_ALEN];
+	__u8 pad1[2];
+	__u32 upper; /* uthreshold, 0 none */
+	__u32 lower; /* lthreshold, 0 none */
+	__u32 mtu;   /* largest IP packet on the way, 0 not known */
+	__u32 pad2;
+};
+
+/* server_conns counts the live flows of a server; the program alone writes
+ * it, by atomic adds. inactive is total - active.
+ */
+struct server_conns {
+	__u32 active;
+	__u32 total;
+};
+
+/* stats is per CPU. Bytes are IP total lengths. */
+struct stats {
+	__u64 conns;
+	__u64 in_pkts;
+	__u64 out_pkts;
+	__u64 in_bytes;
+	__u64 out_bytes;
+};
+
+/* flow_key is the tuple of the client's packets. */
+struct flow_key {
+	__be32 caddr;
+	__be32 vaddr;
+	__be16 cport;
+	__be16 vport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+/* The TCP states are IPVS's, by IPVS's numbers. */
+enum __attribute__((packed)) flow_state {
+	FLOW_NONE = 0,
+	FLOW_ESTABLISHED = 1,
+	FLOW_SYN_SENT = 2,
+	FLOW_SYN_RECV = 3,
+	FLOW_FIN_WAIT = 4,
+	FLOW_TIME_WAIT = 5,
+	FLOW_CLOSE = 6,
+	FLOW_CLOSE_WAIT = 7,
+	FLOW_LAST_ACK = 8,
+	FLOW_LISTEN = 9,
+	FLOW_SYNACK = 10,
+	FLOW_UDP = 11,
+	FLOW_STATES = 12,  /* the number of states that a live flow can have */
+	FLOW_DEAD = 13,	   /* counted out; may be taken over or removed */
+	FLOW_REMOVED = 14, /* being deleted; nobody may take it over */
+};
+
+#define FLOW_INACTIVE 0x01 /* counts in total, not in active */
+#define FLOW_NOOUTPUT 0x02 /* no reply was seen (DR) */
+#define FLOW_NAT 0x04	   /* has an entry in ek_replies */
+
+/* flow_word is what a flow is. It changes by compare-and-swap on word only,
+ * and whoever wins the swap applies the change to server_conns. generation
+ * tells two lives of one entry apart.
+ */
+union flow_word {
+	__u64 word;
+	struct {
+		__u32 server; /* index into ek_servers */
+		__u16 generation;
+		enum flow_state state;
+		__u8 flags; /* FLOW_INACTIVE and so on */
+	};
+};
+
+/* link is a way out: the interface and both addresses of the frame. */
+struct link {
+	__u32 ifindex;
+	__u8 dmac[ETH_ALEN];
+	__u8 smac[ETH_ALEN];
+};
+
+/* flow is one connection. Times are nanoseconds of the coarse monotonic
+ * clock.
+ */
+struct flow {
+	union flow_word now;
+	__u64 expires;
+	__u64 reply_checked; /* when reply was looked up; 0 never */
+	struct link reply;   /* NAT: how replies reach the client */
+	struct link request; /* NAT: how the client's frames came, turned round */
+};
+
+/* reply_key is the tuple of a NAT server's packets. */
+struct reply_key {
+	__be32 saddr; /* the server */
+	__be32 caddr;
+	__be16 sport;
+	__be16 cport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+/* reply completes the tuple of the flow that the packet answers. */
+struct reply {
+	__be32 vaddr;
+	__be16 vport;
+	__be16 pad;
+};
+
+/* port is an interface that the program is attached to, indexed by ifindex.
+ * Frames for another address than mac are not ours: a switch that floods
+ * shows us other machines' traffic.
+ */
+struct port {
+	__u8 mac[ETH_ALEN];
+	__u8 enabled;
+	__u8 pad;
+};
+
+/* settings hold for all services. Time-outs are in seconds, by flow_state. */
+struct settings {
+	__u32 layout_version;
+	__u32 icmp_per_second; /* answers that one CPU may send; 0 none */
+	__u32 timeout[16]; /* as many as a masked state can name */
+};
+
+/* sweep is the argument and the result of ek_sweep. */
+struct sweep {
+	__u32 shard;
+	__u32 seen;    /* live flows met */
+	__u32 expired; /* flows counted out */
+	__u32 removed; /* entries given back */
+};
+
+/* positions says, for each place p of a cursor in the order that is valid,
+ * where the cursor stands in the order to publish.
+ */
+struct positions {
+	__u32 position[MAX_ORDER + 1];
+};
+
+/* publish is the argument and the result of ek_publish. */
+struct publish {
+	__u32 service;
+	__u32 generation; /* out: the generation now valid */
+};
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Internet checksums, changed by the difference only (RFC 1624). Nothing is
+ * validated here, as IPVS validates nothing: a wrong sum stays wrong.
+ */
+#ifndef EK_CSUM_H
+#define EK_CSUM_H
+
+#include "kernel.h"
+
+static __always_inline __u16 csum_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)~sum;
+}
+
+/* csum_diff2 and csum_diff4 return what replacing one value by another adds
+ * to a folded sum; differences of several values may be added up.
+ */
+static __always_inline __u32 csum_diff2(__be16 from, __be16 to)
+{
+	return (__u16)~from + (__u32)to;
+}
+
+static __always_inline __u32 csum_diff4(__be32 from, __be32 to)
+{
+	return csum_diff2((__u16)from, (__u16)to) +
+	       csum_diff2((__u16)(from >> 16), (__u16)(to >> 16));
+}
+
+static __always_inline __u16 csum_apply(__u16 check, __u32 diff)
+{
+	return csum_fold((__u16)~check + diff);
+}
+
+static __always_inline __u32 csum_add(const __u16 *word, int count)
+{
+	__u32 sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < count; i++)
+		sum += word[i];
+	return sum;
+}
+
+#endif

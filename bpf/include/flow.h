@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The flow table behind five operations: flow_find, flow_open, flow_advance,
+ * flow_kill, and the walk in sweep.h. The rules that keep the counters exact:
+ *
+ *  - The word of a flow changes by compare-and-swap only, and the winner
+ *    applies the difference to server_conns, once.
+ *  - A flow dies by becoming FLOW_DEAD; that counts it out. Its entry stays
+ *    and a packet of the same tuple may take it over, again by a swap.
+ *  - Only the sweep gives entries back: it makes FLOW_DEAD FLOW_REMOVED, which
+ *    nobody takes over, and then deletes the key.
+ */
+#ifndef EK_FLOW_H
+#define EK_FLOW_H
+
+#include "clock.h"
+#include "parse.h"
+#include "tcp_state.h"
+
+/* How often a transition starts again because another CPU changed the flow. */
+#define ADVANCE_TRIES 4
+
+static __always_inline void flow_key_of(const struct packet *p, struct flow_key *key)
+{
+	key->caddr = p->ip->saddr;
+	key->vaddr = p->ip->daddr;
+	key->cport = p->sport;
+	key->vport = p->dport;
+	key->proto = p->ip->protocol;
+	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+}
+
+/* flow_shard returns the map that holds key. The multiplier is 2^32 divided by
+ * the golden ratio; its product's high bits depend on every bit of the sum.
+ */
+static __always_inline void *flow_shard(const struct flow_key *key)
+{
+	__u32 mix = key->caddr ^ ((__u32)key->cport << 16 | key->vport);
+	__u32 shard = (mix * 0x9e3779b1U) >> 28;
+
+	_Static_assert(FLOW_SHARDS == 16, "the shift keeps four bits");
+	return bpf_map_lookup_elem(&ek_flows, &shard);
+}
+
+static __always_inline void reply_key_of(const struct server *srv, const struct flow_key *key,
+					 struct reply_key *out)
+{
+	__builtin_memcpy(&out->saddr, &srv->addr[12], sizeof(out->saddr));
+	out->caddr = key->caddr;
+	out->sport = srv->port;
+	out->cport = key->cport;
+	out->proto = key->proto;
+	out->pad[0] = out->pad[1] = out->pad[2] = 0;
+}
+
+/* conns_add moves a server's counters; the values may be negative. */
+static __always_inline void conns_add(__u32 server, int total, int active)
+{
+	struct server_conns *conns;
+
+	if (!total && !active)
+		return;
+	conns = bpf_map_lookup_elem(&ek_server_conns, &server);
+	if (!conns)
+		return;
+	if (total)
+		__sync_fetch_and_add(&conns->total, total);
+	if (active)
+		__sync_fetch_and_add(&conns->active, active);
+}
+
+static __always_inline int flow_is_active(union flow_word w)
+{
+	return (w.flags & FLOW_INACTIVE) ^ FLOW_INACTIVE;
+}
+
+/* flow_live says whether the flow exists for a packet at this time. */
+static __always_inline bool flow_live(const struct flow *flow, union flow_word w, __u64 now)
+{
+	return w.state < FLOW_STATES && READ_ONCE(flow->expires) > now;
+}
+
+/* flow_unbind counts a flow out and forgets its reply tuple. Only who won the
+ * swap that ended the flow may call it. The reply tuple may belong to a younger
+ * flow of another service on the same server; then it stays.
+ */
+static __always_inline void flow_unbind(union flow_word w, const struct flow_key *key)
+{
+	__u32 index = w.server;
+	struct reply_key rkey;
+	struct server *srv;
+	struct reply *reply;
+
+	conns_add(index, -1, -flow_is_active(w));
+	if (!(w.flags & FLOW_NAT))
+		return;
+	srv = bpf_map_lookup_elem(&ek_servers, &index);
+	if (!srv)
+		return;
+	reply_key_of(srv, key, &rkey);
+	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
+	if (reply && reply->vaddr == key->vaddr && reply->vport == key->vport)
+		bpf_map_delete_elem(&ek_replies, &rkey);
+}
+
+/* flow_kill ends a live flow as it was seen; false if somebody was faster. */
+static __always_inline bool flow_kill(struct flow *flow, const struct flow_key *key,
+				      union flow_word seen)
+{
+	union flow_word dead = seen;
+
+	dead.state = FLOW_DEAD;
+	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, dead.word) != seen.word)
+		return false;
+	flow_unbind(seen, key);
+	return true;
+}
+
+/* flow_timeout is how long a flow in this state lives without a packet. */
+static __always_inline __u64 flow_timeout(__u8 state)
+{
+	__u32 zero = 0, index = state & 15;
+	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
+
+	if (!settings)
+		return 0;
+	__asm__ volatile("" : "+r"(index)); /* the mask belongs where the index is used */
+	return settings->timeout[index] * SECOND;
+}
+
+/* flow_touch sets the time of death. A difference under a second is not worth
+ * a write to a cache line that other CPUs read.
+ */
+static __always_inline void flow_touch(struct flow *flow, __u8 state, __u64 now)
+{
+	__u64 expires = now + flow_timeout(state);
+	__u64 set = READ_ONCE(flow->expires);
+
+	if (expires - set + SECOND > 2 * SECOND)
+		WRITE_ONCE(flow->expires, expires);
+}
+
+/* flow_step returns what a packet makes of a flow's word. */
+static __always_inline union flow_word flow_step(union flow_word w, enum direction dir,
+						 const struct packet *p)
+{
+	__u8 table = dir;
+
+	if (!p->is_tcp)
+		return w;
+	if (dir == OUTPUT)
+		w.flags &= ~FLOW_NOOUTPUT;
+	else
+		table = w.flags & FLOW_NOOUTPUT;
+	w.state = tcp_state_next(table, tcp_event(p->tcp_flags), w.state);
+	w.flags = (w.flags & ~FLOW_INACTIVE) | tcp_state_inactive(w.state);
+	return w;
+}
+
+/* flow_advance applies a packet to a live flow: state, counters, time of
+ * death. It returns false when the flow ended meanwhile.
+ */
+static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, enum direction dir,
+					 const struct packet *p, __u64 now)
+{
+	union flow_word seen = *w, next, found;
+	int i;
+
+	for (i = 0; i < ADVANCE_TRIES; i++) {
+		next = flow_step(seen, dir, p);
+		found.word = seen.word;
+		if (next.word != seen.word)
+			found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word,
+								 next.word);
+		if (found.word == seen.word) {
+			conns_add(seen.server, 0, flow_is_active(next) - flow_is_active(seen));
+			flow_touch(flow, next.state, now);
+			*w = next;
+			return true;
+		}
+		if (found.server != seen.server || found.generation != seen.generation ||
+		    found.state >= FLOW_STATES)
+			return false;
+		seen = found;
+	}
+	return false;
+}
+
+/* flow_born is the word of a flow that this packet opens. */
+static __always_inline union flow_word flow_born(__u32 server, const struct server *srv,
+						 const struct packet *p)
+{
+	union flow_word w = {};
+
+	w.server = server;
+	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT);
+	w.state = p->is_tcp ? FLOW_NONE : FLOW_UDP;
+	return flow_step(w, INPUT, p);
+}
+
+/* link_turn is the way back to where the frame came from. */
+static __always_inline void link_turn(struct link *link, const struct packet *p)
+{
+	link->ifindex = p->ctx->ingress_ifindex;
+	mac_copy(link->dmac, p->eth->h_source);
+	mac_copy(link->smac, p->eth->h_dest);
+}
+
+/* flow_replace puts a new flow into the entry of an old one, which may be live
+ * (port reuse), expired or dead. The new one is counted in before the old one
+ * is counted out.
+ */
+static __always_inline bool flow_replace(struct flow *flow, const struct flow_key *key,
+					 union flow_word old, union flow_word *w, __u64 now,
+					 const struct packet *p)
+{
+	w->generation = old.generation + 1;
+	if (__sync_val_compare_and_swap(&flow->now.word, old.word, w->word) != old.word)
+		return false;
+	WRITE_ONCE(flow->expires, now + flow_timeout(w->state));
+	WRITE_ONCE(flow->reply_checked, 0);
+	link_turn(&flow->request, p);
+	conns_add(w->server, 1, flow_is_active(*w));
+	if (old.state < FLOW_STATES)
+		flow_unbind(old, key);
+	return true;
+}
+
+/* flow_insert adds a new entry; 0, or the reason why there is none. */
+static __always_inline __u32 flow_insert(void *shard, const struct flow_key *key,
+					 union flow_word w, __u64 now, const struct packet *p)
+{
+	struct flow flow = {};
+	long err;
+
+	flow.now = w;
+	flow.expires = now + flow_timeout(w.state);
+	link_turn(&flow.request, p);
+	err = bpf_map_update_elem(shard, key, &flow, BPF_NOEXIST);
+	if (err)
+		return err == -17 /* EEXIST */ ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
+	conns_add(w.server, 1, flow_is_active(w));
+	return 0;
+}
+
+/* flow_open binds a new flow to a server. old is the entry of the same tuple
+ * if the table has one. It returns 0, or the reason why the flow is not open.
+ */
+static __always_inline __u32 flow_open(void *shard, const struct flow_key *key, struct flow *old,
+				       union flow_word seen, union flow_word *w,
+				       const struct server *srv, __u64 now, const struct packet *p)
+{
+	struct reply reply = { .vaddr = key->vaddr, .vport = key->vport };
+	struct reply_key rkey;
+	__u32 reason = 0;
+
+	if (old)
+		reason = flow_replace(old, key, seen, w, now, p) ? 0 : REASON_FLOW_BUSY;
+	else
+		reason = flow_insert(shard, key, *w, now, p);
+	if (reason || !(w->flags & FLOW_NAT))
+		return reason;
+	reply_key_of(srv, key, &rkey);
+	if (!bpf_map_update_elem(&ek_replies, &rkey, &reply, 0))
+		return 0;
+	if (!old)
+		old = bpf_map_lookup_elem(shard, key);
+	if (old)
+		flow_kill(old, key, *w);
+	return REASON_FLOW_TABLE_FULL;
+}
+
+#endif

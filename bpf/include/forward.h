@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sending a packet on: to the server by DR or NAT, or back to the client. */
+#ifndef EK_FORWARD_H
+#define EK_FORWARD_H
+
+#include "flow.h"
+#include "icmp.h"
+
+/* The route of a reply is asked for again when it is older than this, so that
+ * a changed route or neighbour is followed.
+ */
+#define REPLY_ROUTE_AGE SECOND
+
+static __always_inline void ttl_decrease(struct iphdr *ip)
+{
+	/* The time to live is the high byte of its word. */
+	ip->check = csum_apply(ip->check, csum_diff2(htons(0x0100), 0));
+	ip->ttl--;
+}
+
+/* l4_check_update keeps UDP's "no checksum" and never writes it by accident. */
+static __always_inline void l4_check_update(struct packet *p, __u32 diff)
+{
+	if (p->is_tcp) {
+		p->tcp->check = csum_apply(p->tcp->check, diff);
+	} else if (p->udp->check) {
+		p->udp->check = csum_apply(p->udp->check, diff);
+		if (!p->udp->check)
+			p->udp->check = 0xffff;
+	}
+}
+
+static __always_inline void nat_to_server(struct packet *p, const struct server *srv)
+{
+	__be32 addr;
+	__u32 diff;
+
+	__builtin_memcpy(&addr, &srv->addr[12], sizeof(addr));
+	diff = csum_diff4(p->ip->daddr, addr);
+	p->ip->check = csum_apply(p->ip->check, diff);
+	p->ip->daddr = addr;
+	l4_check_update(p, diff + csum_diff2(p->dport, srv->port));
+	if (p->is_tcp)
+		p->tcp->dest = srv->port;
+	else
+		p->udp->dest = srv->port;
+}
+
+static __always_inline void nat_from_server(struct packet *p, const struct reply *reply)
+{
+	__u32 diff = csum_diff4(p->ip->saddr, reply->vaddr);
+
+	p->ip->check = csum_apply(p->ip->check, diff);
+	p->ip->saddr = reply->vaddr;
+	l4_check_update(p, diff + csum_diff2(p->sport, reply->vport));
+	if (p->is_tcp)
+		p->tcp->source = reply->vport;
+	else
+		p->udp->source = reply->vport;
+}
+
+/* leave writes the frame's addresses and sends it out. */
+static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dmac,
+				 const __u8 *smac, __u32 reason)
+{
+	mac_copy(p->eth->h_dest, dmac);
+	mac_copy(p->eth->h_source, smac);
+	if (ifindex == p->ctx->ingress_ifindex)
+		return finish(reason, XDP_TX);
+	return finish(reason, (int)bpf_redirect(ifindex, 0));
+}
+
+/* to_server transmits a client's packet by the server's method. */
+static __always_inline int to_server(struct packet *p, const struct server *srv)
+{
+	__u32 reason;
+
+	if (!(srv->flags & SERVER_RESOLVED))
+		return drop(REASON_NO_NEXT_HOP);
+	if (p->ip->ttl <= 1)
+		return icmp_error(p, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, REASON_TIME_EXCEEDED,
+				  REASON_TTL_EXCEEDED);
+	if (srv->mtu && p->len > srv->mtu)
+		return drop(REASON_TOO_BIG);
+	if (srv->forward == FORWARD_NAT) {
+		nat_to_server(p, srv);
+		reason = REASON_FORWARDED_NAT;
+	} else if (srv->forward == FORWARD_DR) {
+		reason = REASON_FORWARDED_DR;
+	} else {
+		return drop(REASON_UNSUPPORTED);
+	}
+	ttl_decrease(p->ip);
+	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
+}
+
+/* reply_route asks the kernel's routing and neighbour tables how a reply
+ * reaches the client. Where they have no neighbour (the kernel itself never
+ * talks to our clients) the reply takes the way that the request came.
+ */
+static __always_inline __u32 reply_route(struct packet *p, struct flow *flow,
+					 const struct reply *reply, __u64 now)
+{
+	struct fib_params fib = {};
+	long err;
+
+	fib.family = AF_INET;
+	fib.l4_protocol = p->ip->protocol;
+	fib.sport = reply->vport;
+	fib.dport = p->dport;
+	fib.tot_len = p->len;
+	fib.tos = p->ip->tos;
+	fib.ifindex = p->ctx->ingress_ifindex;
+	fib.ipv4_src = reply->vaddr;
+	fib.ipv4_dst = p->ip->daddr;
+	err = bpf_fib_lookup(p->ctx, &fib, sizeof(fib), 0);
+	if (err == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return REASON_TOO_BIG;
+	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
+		flow->reply.ifindex = fib.ifindex;
+		mac_copy(flow->reply.dmac, fib.dmac);
+		mac_copy(flow->reply.smac, fib.smac);
+	} else {
+		flow->reply = flow->request;
+	}
+	WRITE_ONCE(flow->reply_checked, now);
+	return 0;
+}
+
+/* to_client transmits a server's packet as if the virtual service had sent
+ * it. A time to live that is used up is dropped: the kernel could not answer
+ * in the virtual service's name.
+ */
+static __always_inline int to_client(struct packet *p, struct flow *flow, const struct reply *reply,
+				     __u64 now)
+{
+	__u64 checked = READ_ONCE(flow->reply_checked);
+	__u32 reason;
+
+	if (p->ip->ttl <= 1)
+		return drop(REASON_TTL_EXCEEDED);
+	if (!checked || now - checked >= REPLY_ROUTE_AGE) {
+		reason = reply_route(p, flow, reply, now);
+		if (reason)
+			return drop(reason);
+	}
+	nat_from_server(p, reply);
+	ttl_decrease(p->ip);
+	return leave(p, flow->reply.ifindex, flow->reply.dmac, flow->reply.smac,
+		     REASON_FORWARDED_REPLY);
+}
+
+#endif

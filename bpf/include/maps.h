@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps, all pinned by user space under their own name. The loader may
+ * raise max_entries before it loads the object.
+ */
+#ifndef EK_MAPS_H
+#define EK_MAPS_H
+
+#include "contract.h"
+#include "reasons.h"
+
+#define MAX_SERVICES 1024
+#define MAX_SERVERS 16384
+#define MAX_PORTS 65536
+#define MAX_FLOWS 262144
+#define MAX_REASONS 64
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} ek_settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct port);
+} ek_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, struct service_key);
+	__type(value, struct service);
+} ek_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, union cursor);
+} ek_cursors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct order);
+} ek_orders SEC(".maps");
+
+/* The second argument of ek_publish, too large for its context. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct positions);
+} ek_positions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct stats);
+} ek_service_stat SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server);
+} ek_servers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server_conns);
+} ek_server_conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct stats);
+} ek_server_stats SEC(".maps");
+
+/* One shard of the flow table. It is preallocated: an insert is refused when
+ * it is full, and nothing is ever evicted behind our back.
+ */
+struct flow_shard {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_FLOWS / FLOW_SHARDS);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, FLOW_SHARDS);
+	__type(key, __u32);
+	__array(values, struct flow_shard);
+} ek_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_FLOWS);
+	__type(key, struct reply_key);
+	__type(value, struct reply);
+} ek_replies SEC(".maps");
+
+/* Packets by reason; the index is enum reason. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} ek_reasons SEC(".maps");
+
+/* How many ICMP errors this CPU sent in the running second. */
+struct icmp_budget {
+	__u64 second;
+	__u32 sent;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct icmp_budget);
+} ek_icmp_budget SEC(".maps");
+
+#endif

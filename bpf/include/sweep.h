@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The walk over the flow table that user space starts, a shard at a time. */
+#ifndef EK_SWEEP_H
+#define EK_SWEEP_H
+
+#include "flow.h"
+
+/* sweep_run is on the stack of the walk. */
+struct sweep_run {
+	__u64 now;
+	struct sweep count;
+};
+
+/* sweep_flow ends an expired flow, and gives back the entry of one that had
+ * ended before this pass. The pass in between lets a packet of the same tuple
+ * take the entry over instead of meeting one that is being removed.
+ */
+static long sweep_flow(void *shard, struct flow_key *key, struct flow *flow, struct sweep_run *run)
+{
+	union flow_word seen = { .word = READ_ONCE(flow->now.word) }, gone;
+
+	if (flow_live(flow, seen, run->now)) {
+		run->count.seen++;
+		return 0;
+	}
+	if (seen.state < FLOW_STATES) {
+		if (flow_kill(flow, key, seen))
+			run->count.expired++;
+		return 0;
+	}
+	gone = seen;
+	gone.state = FLOW_REMOVED;
+	if (seen.state == FLOW_DEAD &&
+	    __sync_val_compare_and_swap(&flow->now.word, seen.word, gone.word) != seen.word)
+		return 0;
+	if (!bpf_map_delete_elem(shard, key))
+		run->count.removed++;
+	return 0;
+}
+
+static __always_inline int sweep_shard(struct sweep *sweep)
+{
+	struct sweep_run run = { .now = clock_precise() };
+	__u32 index = sweep->shard;
+	void *shard = bpf_map_lookup_elem(&ek_flows, &index);
+
+	if (!shard)
+		return -1;
+	bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
+	sweep->seen = run.count.seen;
+	sweep->expired = run.count.expired;
+	sweep->removed = run.count.removed;
+	return 0;
+}
+
+#endif

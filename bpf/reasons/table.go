@@ -1,0 +1,91 @@
+// Code generated from reasons.json; DO NOT EDIT.
+
+package reasons
+
+// The reasons by name.
+const (
+	// NotIP: neither IPv4 nor a frame that the program reads, such as ARP.
+	NotIP Reason = 1
+	// IPv6: IPv6, which the XDP datapath does not balance yet.
+	IPv6 Reason = 2
+	// VLANTag: frame with a VLAN tag in its data.
+	VLANTag Reason = 3
+	// NotOurMAC: frame addressed to another machine, or broadcast.
+	NotOurMAC Reason = 4
+	// Truncated: frame shorter than its headers say.
+	Truncated Reason = 5
+	// BadHeader: header length or version that cannot be.
+	BadHeader Reason = 6
+	// Fragment: IP fragment, which only the kernel can put together.
+	Fragment Reason = 7
+	// IPOptions: IPv4 header with options.
+	IPOptions Reason = 8
+	// OtherProtocol: neither TCP nor UDP.
+	OtherProtocol Reason = 9
+	// NoService: no virtual service has this address, port and protocol.
+	NoService Reason = 10
+	// NoFlow: TCP segment to a service that neither opens a connection nor belongs to one.
+	NoFlow Reason = 11
+	// SourcePort20: client port 20, which IPVS never schedules.
+	SourcePort20 Reason = 12
+	// NoServer: no server of the service can take a new flow.
+	NoServer Reason = 20
+	// ServerDeleted: the server of this flow was removed from the service.
+	ServerDeleted Reason = 21
+	// NoNextHop: the next hop to the server is not resolved.
+	NoNextHop Reason = 22
+	// TTLExceeded: time to live is used up.
+	TTLExceeded Reason = 23
+	// FlowTableFull: the flow table has no room for a new flow.
+	FlowTableFull Reason = 24
+	// FlowBusy: another CPU was changing the same flow; the sender tries again.
+	FlowBusy Reason = 25
+	// CursorBusy: too many CPUs scheduled for the service at once; the sender tries again.
+	CursorBusy Reason = 26
+	// TooBig: packet larger than the MTU on its way out.
+	TooBig Reason = 27
+	// Internal: a map entry that must exist was not found.
+	Internal Reason = 28
+	// Unsupported: the server's forwarding method is not in this program.
+	Unsupported Reason = 29
+	// PortUnreachable: answered with ICMP port unreachable: no server of the service can take a new flow.
+	PortUnreachable Reason = 40
+	// TimeExceeded: answered with ICMP time exceeded.
+	TimeExceeded Reason = 41
+	// ForwardedDR: forwarded to the server by DR.
+	ForwardedDR Reason = 50
+	// ForwardedNAT: forwarded to the server by NAT.
+	ForwardedNAT Reason = 51
+	// ForwardedReply: reply of a NAT server forwarded to the client.
+	ForwardedReply Reason = 52
+)
+
+var table = map[Reason]entry{
+	NotIP:           {"not_ip", Pass, "neither IPv4 nor a frame that the program reads, such as ARP"},
+	IPv6:            {"ipv6", Pass, "IPv6, which the XDP datapath does not balance yet"},
+	VLANTag:         {"vlan_tag", Pass, "frame with a VLAN tag in its data"},
+	NotOurMAC:       {"not_our_mac", Pass, "frame addressed to another machine, or broadcast"},
+	Truncated:       {"truncated", Pass, "frame shorter than its headers say"},
+	BadHeader:       {"bad_header", Pass, "header length or version that cannot be"},
+	Fragment:        {"fragment", Pass, "IP fragment, which only the kernel can put together"},
+	IPOptions:       {"ip_options", Pass, "IPv4 header with options"},
+	OtherProtocol:   {"other_protocol", Pass, "neither TCP nor UDP"},
+	NoService:       {"no_service", Pass, "no virtual service has this address, port and protocol"},
+	NoFlow:          {"no_flow", Pass, "TCP segment to a service that neither opens a connection nor belongs to one"},
+	SourcePort20:    {"source_port_20", Pass, "client port 20, which IPVS never schedules"},
+	NoServer:        {"no_server", Drop, "no server of the service can take a new flow"},
+	ServerDeleted:   {"server_deleted", Drop, "the server of this flow was removed from the service"},
+	NoNextHop:       {"no_next_hop", Drop, "the next hop to the server is not resolved"},
+	TTLExceeded:     {"ttl_exceeded", Drop, "time to live is used up"},
+	FlowTableFull:   {"flow_table_full", Drop, "the flow table has no room for a new flow"},
+	FlowBusy:        {"flow_busy", Drop, "another CPU was changing the same flow; the sender tries again"},
+	CursorBusy:      {"cursor_busy", Drop, "too many CPUs scheduled for the service at once; the sender tries again"},
+	TooBig:          {"too_big", Drop, "packet larger than the MTU on its way out"},
+	Internal:        {"internal", Drop, "a map entry that must exist was not found"},
+	Unsupported:     {"unsupported", Drop, "the server's forwarding method is not in this program"},
+	PortUnreachable: {"port_unreachable", Answer, "answered with ICMP port unreachable: no server of the service can take a new flow"},
+	TimeExceeded:    {"time_exceeded", Answer, "answered with ICMP time exceeded"},
+	ForwardedDR:     {"forwarded_dr", Forward, "forwarded to the server by DR"},
+	ForwardedNAT:    {"forwarded_nat", Forward, "forwarded to the server by NAT"},
+	ForwardedReply:  {"forwarded_reply", Forward, "reply of a NAT server forwarded to the client"},
+}
