@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -148,11 +149,11 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 	case !slices.Contains(xdp.Schedulers, vs.Scheduler):
 		return ReasonScheduler, fmt.Sprintf("scheduler %s", vs.Scheduler)
 	case vs.Persistence != 0 && !xdp.Persistence:
-		return ReasonPersistence, fmt.Sprintf("persistence_timeout %s", vs.Persistence)
+		return ReasonPersistence, fmt.Sprintf("persistence_timeout %d", int64(vs.Persistence/time.Second))
 	case vs.OnePacket && !xdp.OnePacket:
 		return ReasonOnePacket, "ops"
 	case len(allServers(vs)) > xdp.MaxServers:
-		return ReasonTooManyServers, fmt.Sprintf("%d servers, XDP holds %d", len(allServers(vs)), xdp.MaxServers)
+		return ReasonTooManyServers, tooMany(vs, xdp.MaxServers)
 	}
 	return ReasonNone, ""
 }
@@ -185,9 +186,16 @@ func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reaso
 	case s.Forward != model.NAT && key.FWMark == 0 && s.Addr.Port() != key.Addr.Port():
 		return ReasonPortDiffers, fmt.Sprintf("server %s with lvs_method %s, which keeps port %d", s.Addr, s.Forward, key.Addr.Port())
 	case (s.Upper != 0 || s.Lower != 0) && !caps.XDP.Thresholds:
-		return ReasonThresholds, fmt.Sprintf("uthreshold and lthreshold of server %s", s.Addr)
+		return ReasonThresholds, fmt.Sprintf("uthreshold %d, lthreshold %d of server %s", s.Upper, s.Lower, s.Addr)
 	}
 	return ReasonNone, ""
+}
+
+func tooMany(vs model.VirtualServer, most int) string {
+	if vs.Sorry != nil {
+		return fmt.Sprintf("%d servers with the sorry server, XDP holds %d", len(allServers(vs)), most)
+	}
+	return fmt.Sprintf("%d servers, XDP holds %d", len(vs.Servers), most)
 }
 
 // allServers returns the real servers and the sorry server.

@@ -51,3 +51,94 @@ type ServerStatus struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 }
+
+// Snapshot returns the state of all services in the order of the file.
+func (d *Director) Snapshot() Snapshot {
+	snap := Snapshot{Services: make([]ServiceStatus, 0, len(d.services))}
+	for _, s := range d.services {
+		snap.Services = append(snap.Services, s.status())
+	}
+	return snap
+}
+
+func (s *service) status() ServiceStatus {
+	st := ServiceStatus{
+		Key:         s.key(),
+		Service:     s.key().String(),
+		Scheduler:   s.conf.Scheduler,
+		Datapath:    "none",
+		ReasonCode:  s.placement.Reason,
+		ReasonWord:  s.placement.Reason.Word(),
+		QuorumUp:    s.quorumUp,
+		QuorumSince: s.quorumSince,
+		Quorum:      s.conf.Quorum,
+		Hysteresis:  s.conf.Hysteresis,
+		AliveWeight: s.aliveWeight(),
+		Servers:     make([]ServerStatus, 0, len(s.servers)),
+	}
+	if s.placement.Runs() {
+		st.Datapath = string(s.placement.Datapath)
+	}
+	if s.placement.Datapath != model.DatapathXDP {
+		st.Reason = s.placement.String()
+	}
+	weights := s.tableWeights()
+	for _, rs := range s.servers {
+		st.Servers = append(st.Servers, s.serverStatus(rs, weights))
+	}
+	if s.conf.Sorry != nil {
+		st.Sorry = s.sorryStatus(weights)
+	}
+	return st
+}
+
+// tableWeights returns the weight of each server in the datapath's table.
+func (s *service) tableWeights() map[serverAddr]int32 {
+	weights := make(map[serverAddr]int32)
+	if s.placement.Runs() {
+		for _, entry := range s.table().Servers {
+			weights[entry.Addr] = entry.Weight
+		}
+	}
+	return weights
+}
+
+func (s *service) serverStatus(rs *server, weights map[serverAddr]int32) ServerStatus {
+	weight, in := weights[rs.conf.Addr]
+	st := ServerStatus{
+		Server:      rs.conf.Addr,
+		Forward:     rs.conf.Forward.String(),
+		Weight:      rs.conf.Weight,
+		InTable:     in,
+		TableWeight: weight,
+		Alive:       rs.alive,
+		Reason:      rs.reason,
+		Since:       rs.since,
+	}
+	switch {
+	case !s.placement.Runs():
+		st.Reason = "the service does not run"
+	case rs.alive && s.sorryActive():
+		st.Reason += "; held back while quorum is lost"
+	}
+	return st
+}
+
+func (s *service) sorryStatus(weights map[serverAddr]int32) *ServerStatus {
+	sorry := s.conf.Sorry
+	weight, in := weights[sorry.Addr]
+	st := &ServerStatus{
+		Server:      sorry.Addr,
+		Forward:     sorry.Forward.String(),
+		Weight:      sorry.Weight,
+		InTable:     in,
+		TableWeight: weight,
+		Alive:       true,
+		Reason:      "quorum is up",
+		Since:       s.quorumSince,
+	}
+	if s.sorryActive() {
+		st.Reason = "stands in while quorum is lost"
+	}
+	return st
+}
