@@ -1,0 +1,36 @@
+package lab
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNewRefusesBadPrefix(t *testing.T) {
+	for _, prefix := range []string{"", "-a", "A", "a/b", "a b", "../a"} {
+		if _, err := New(prefix); err == nil || !strings.Contains(err.Error(), "prefix") {
+			t.Errorf("New(%q) = %v, want an error about the prefix", prefix, err)
+		}
+	}
+}
+
+func TestBPFFSMountFromMountinfo(t *testing.T) {
+	const line = `36 35 98:0 / /tmp/with\040space rw,noatime shared:1 - bpf evenkeel-lab-a rw`
+	tests := []struct {
+		name, line, source, want string
+	}{
+		{"ours", line, "evenkeel-lab-a", "/tmp/with space"},
+		{"another lab", line, "evenkeel-lab-b", ""},
+		{"another type", strings.Replace(line, "- bpf", "- tmpfs", 1), "evenkeel-lab-a", ""},
+		{"no optional field", `36 35 98:0 / /m rw - bpf evenkeel-lab-a rw`, "evenkeel-lab-a", "/m"},
+		{"cut short", `36 35 98:0 / /m rw`, "evenkeel-lab-a", ""},
+		{"empty", "", "evenkeel-lab-a", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := bpffsMount(tt.line, tt.source)
+			if got != tt.want || ok != (tt.want != "") {
+				t.Errorf("bpffsMount = %q, %t, want %q", got, ok, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,7 @@
+// Package labtest ties labs to the life of a test: namespaces of their own for
+// every test, removed at its end, and the leftovers of killed test runs removed
+// at the next start.
+//
+// It owns no topology and asserts nothing but that nothing is left behind. The
+// tests of package lab use it and so test it.
+package labtest
