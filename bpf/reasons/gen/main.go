@@ -38,8 +38,8 @@ func run() error {
 		return fmt.Errorf("format the Go table: %w", err)
 	}
 	for path, content := range map[string][]byte{
-		"../include/reasons.h":   cEnum(list),
-		"table.go":               source,
+		"../include/reasons.h":  cEnum(list),
+		"table.go":              source,
 		"../../docs/reasons.md": manual(list),
 	} {
 		if err := os.WriteFile(path, content, 0o644); err != nil {

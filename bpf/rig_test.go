@@ -1,0 +1,327 @@
+//go:build bpf
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+)
+
+// Verdicts of an XDP program (linux/bpf.h).
+const (
+	xdpDrop     = 1
+	xdpPass     = 2
+	xdpTX       = 3
+	xdpRedirect = 4
+)
+
+// The interface that test packets come in by, which is the loopback device in
+// every namespace, and another that replies or requests may leave by.
+const (
+	inside  = 1
+	outside = 7
+)
+
+var (
+	clientMAC = [6]byte{2, 0, 0, 0, 0, 0xc1}
+	ownMAC    = [6]byte{2, 0, 0, 0, 0, 0x01}
+	farMAC    = [6]byte{2, 0, 0, 0, 0, 0x02} // ours on the interface outside
+	serverMAC = [6]byte{2, 0, 0, 0, 0, 0x51}
+)
+
+// rig is the loaded program with its maps and a clock that tests turn.
+type rig struct {
+	tb   testing.TB
+	o    EkObjects
+	now  time.Duration
+	seen map[reasons.Reason]uint64
+}
+
+// newRig loads the program with a flow table of the given size.
+func newRig(tb testing.TB, flows uint32) *rig {
+	tb.Helper()
+	spec, err := LoadEk()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := spec.Variables["test_clock"].Set(true); err != nil {
+		tb.Fatal(err)
+	}
+	spec.Maps["ek_replies"].MaxEntries = flows
+	shard := spec.Maps["ek_flows"].InnerMap
+	shard.MaxEntries = max(flows/16, 1)
+	r := &rig{tb: tb, seen: map[reasons.Reason]uint64{}}
+	if err := spec.LoadAndAssign(&r.o, nil); err != nil {
+		var refused *ebpf.VerifierError
+		if errors.As(err, &refused) {
+			tb.Fatalf("%+v", refused)
+		}
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { r.o.Close() })
+	for i := range uint32(16) {
+		inner, err := ebpf.NewMap(shard)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		r.put(r.o.EkFlows, i, inner)
+		inner.Close()
+	}
+	settings := EkSettings{LayoutVersion: 1, IcmpPerSecond: 1000}
+	copy(settings.Timeout[:], timeouts[:])
+	r.put(r.o.EkSettings, uint32(0), settings)
+	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1})
+	r.advance(time.Hour)
+	return r
+}
+
+// timeouts are IPVS's, in seconds by state, UDP last.
+var timeouts = [12]uint32{2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300}
+
+func (r *rig) put(m *ebpf.Map, key, value any) {
+	r.tb.Helper()
+	if err := m.Put(key, value); err != nil {
+		r.tb.Fatalf("write %s: %v", m, err)
+	}
+}
+
+// advance turns the program's clock on.
+func (r *rig) advance(d time.Duration) {
+	r.tb.Helper()
+	r.now += d
+	if err := r.o.TestNow.Set(uint64(r.now)); err != nil {
+		r.tb.Fatal(err)
+	}
+}
+
+func mapped(a netip.Addr) [16]byte { return netip.AddrFrom16(a.As16()).As16() }
+
+// wire16 and wire32 turn values into the form in which Go reads network order
+// from a map.
+func wire16(v uint16) uint16 { return v<<8 | v>>8 }
+
+func wire32(a netip.Addr) uint32 {
+	b := a.As4()
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+// service makes id answer to a virtual address.
+func (r *rig) service(id uint32, proto uint8, vip netip.AddrPort) {
+	r.tb.Helper()
+	key := EkServiceKey{Addr: mapped(vip.Addr()), Port: wire16(vip.Port()), Proto: proto}
+	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: EkSchedulerSCHED_RR})
+}
+
+// server fills a slot with a resolved server of a service.
+func (r *rig) server(slot, service uint32, addr netip.AddrPort, forward EkForward, change ...func(*EkServer)) {
+	r.tb.Helper()
+	s := EkServer{
+		Addr: mapped(addr.Addr()), Port: wire16(addr.Port()), Forward: forward, Flags: serverResolved,
+		Weight: 1, Service: service, Ifindex: inside, Dmac: serverMAC, Smac: ownMAC,
+	}
+	for _, c := range change {
+		c(&s)
+	}
+	r.put(r.o.EkServers, slot, s)
+}
+
+// Flags of a server, from contract.h.
+const (
+	serverDeleted  = 1
+	serverResolved = 2
+)
+
+// order publishes the slots as the service's list, moving a cursor that stands
+// at p to position[p] (nil: where it stands).
+func (r *rig) order(service uint32, position []uint32, slots ...entry) {
+	r.tb.Helper()
+	var cursor EkCursor
+	if err := r.o.EkCursors.Lookup(service, &cursor); err != nil {
+		r.tb.Fatal(err)
+	}
+	next := uint32(cursor.Word>>32) + 1
+	var o EkOrder
+	o.Count = uint32(len(slots))
+	for i, s := range slots {
+		o.Entry[i].Server, o.Entry[i].Weight = s.slot, s.weight
+	}
+	r.put(r.o.EkOrders, service*2+next&1, o)
+	var moved EkPositions
+	for p := range moved.Position {
+		moved.Position[p] = uint32(p)
+	}
+	copy(moved.Position[:], position)
+	r.put(r.o.EkPositions, uint32(0), moved)
+	arg := EkPublish{Service: service}
+	if ret, err := r.o.EkPublish.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
+		r.tb.Fatalf("publish: %d, %v", int32(ret), err)
+	}
+	if arg.Generation != next {
+		r.tb.Fatalf("published generation %d, want %d", arg.Generation, next)
+	}
+}
+
+type entry struct {
+	slot   uint32
+	weight int32
+}
+
+// xdpContext is struct xdp_md.
+type xdpContext struct {
+	Data, DataEnd, DataMeta, Ingress, Queue, Egress uint32
+}
+
+// run sends one frame through the program.
+func (r *rig) run(frame []byte) (verdict uint32, out []byte) {
+	r.tb.Helper()
+	options := ebpf.RunOptions{
+		Data:    frame,
+		DataOut: make([]byte, len(frame)+256),
+		Context: xdpContext{DataEnd: uint32(len(frame)), Ingress: inside},
+	}
+	verdict, err := r.o.EkXdp.Run(&options)
+	if err != nil {
+		r.tb.Fatalf("run a frame of %d bytes: %v", len(frame), err)
+	}
+	return verdict, options.DataOut
+}
+
+// reason returns the one reason counted since the last call; it fails when
+// there is none or more than one.
+func (r *rig) reason() reasons.Reason {
+	r.tb.Helper()
+	var found []reasons.Reason
+	for _, reason := range reasons.All() {
+		total := r.sum(uint32(reason))
+		for range total - r.seen[reason] {
+			found = append(found, reason)
+		}
+		r.seen[reason] = total
+	}
+	if len(found) != 1 {
+		r.tb.Fatalf("reasons counted for one packet: %v", found)
+	}
+	return found[0]
+}
+
+func (r *rig) sum(reason uint32) (total uint64) {
+	r.tb.Helper()
+	var perCPU []uint64
+	if err := r.o.EkReasons.Lookup(reason, &perCPU); err != nil {
+		r.tb.Fatal(err)
+	}
+	for _, n := range perCPU {
+		total += n
+	}
+	return total
+}
+
+// send runs a frame and checks what became of it.
+func (r *rig) send(frame []byte, verdict uint32, reason reasons.Reason) []byte {
+	r.tb.Helper()
+	got, out := r.run(frame)
+	if why := r.reason(); got != verdict || why != reason {
+		r.tb.Fatalf("verdict %d because of %s, want %d because of %s", got, why, verdict, reason)
+	}
+	return out
+}
+
+// conns returns a server's counters.
+func (r *rig) conns(slot uint32) (c EkServerConns) {
+	r.tb.Helper()
+	if err := r.o.EkServerConns.Lookup(slot, &c); err != nil {
+		r.tb.Fatal(err)
+	}
+	return c
+}
+
+func (r *rig) wantConns(slot, active, total uint32) {
+	r.tb.Helper()
+	if got := r.conns(slot); got.Active != active || got.Total != total {
+		r.tb.Fatalf("server %d has %d active of %d flows, want %d of %d", slot, got.Active, got.Total, active, total)
+	}
+}
+
+// stats returns the totals of a server or a service over all CPUs.
+func (r *rig) stats(m *ebpf.Map, index uint32) (sum EkStats) {
+	r.tb.Helper()
+	var perCPU []EkStats
+	if err := m.Lookup(index, &perCPU); err != nil {
+		r.tb.Fatal(err)
+	}
+	for _, s := range perCPU {
+		sum.Conns += s.Conns
+		sum.InPkts += s.InPkts
+		sum.OutPkts += s.OutPkts
+		sum.InBytes += s.InBytes
+		sum.OutBytes += s.OutBytes
+	}
+	return sum
+}
+
+// sweep walks the whole table once.
+func (r *rig) sweep() (sum EkSweep) {
+	r.tb.Helper()
+	for shard := range uint32(16) {
+		arg := EkSweep{Shard: shard}
+		if ret, err := r.o.EkSweep.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
+			r.tb.Fatalf("sweep shard %d: %d, %v", shard, int32(ret), err)
+		}
+		sum.Seen += arg.Seen
+		sum.Expired += arg.Expired
+		sum.Removed += arg.Removed
+	}
+	return sum
+}
+
+// shards calls visit for each map of the flow table.
+func (r *rig) shards(visit func(*ebpf.Map)) {
+	r.tb.Helper()
+	for i := range uint32(16) {
+		var shard *ebpf.Map
+		if err := r.o.EkFlows.Lookup(i, &shard); err != nil {
+			r.tb.Fatal(err)
+		}
+		visit(shard)
+		shard.Close()
+	}
+}
+
+// flow finds the entry of a tuple.
+func (r *rig) flow(key EkFlowKey) (found EkFlow, shard *ebpf.Map, err error) {
+	err = fmt.Errorf("flow %+v: %w", key, ebpf.ErrKeyNotExist)
+	r.shards(func(m *ebpf.Map) {
+		var f EkFlow
+		if m.Lookup(key, &f) == nil {
+			found, err = f, nil
+			shard, _ = m.Clone()
+		}
+	})
+	if shard != nil {
+		r.tb.Cleanup(func() { shard.Close() })
+	}
+	return found, shard, err
+}
+
+// word is the content of a flow's word.
+type word struct {
+	server     uint32
+	generation uint16
+	state      EkFlowState
+	flags      uint8
+}
+
+func unpack(w uint64) word {
+	return word{uint32(w), uint16(w >> 32), EkFlowState(w >> 48), uint8(w >> 56)}
+}
+
+func (w word) pack() uint64 {
+	return uint64(w.server) | uint64(w.generation)<<32 | uint64(w.state)<<48 | uint64(w.flags)<<56
+}
