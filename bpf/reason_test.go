@@ -80,7 +80,7 @@ func TestTruncatedAtEveryLength(t *testing.T) {
 	for _, f := range []frame{syn(), datagram("payload")} {
 		whole := f.bytes(t)
 		whole = whole[:14+binary.BigEndian.Uint16(whole[16:])] // without Ethernet's padding
-		for n := 14; n < len(whole); n++ { // the kernel runs no shorter frame
+		for n := 14; n < len(whole); n++ {                     // the kernel runs no shorter frame
 			out := r.send(whole[:n], xdpPass, reasons.Truncated)
 			if !bytes.Equal(out, whole[:n]) {
 				t.Fatalf("%d bytes came out as % x", n, out)
