@@ -1,0 +1,129 @@
+package lbmaps
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Flow is one live connection.
+type Flow struct {
+	model.Flow
+	// Slot is the server's index in the maps of servers.
+	Slot uint32
+}
+
+// flowWord is union flow_word.
+type flowWord struct {
+	server     uint32
+	generation uint16
+	state      State
+	flags      uint8
+}
+
+func hostFlowWord(word uint64) flowWord {
+	b := wordBytes(word)
+	return flowWord{
+		server:     binary.NativeEndian.Uint32(b[:4]),
+		generation: binary.NativeEndian.Uint16(b[4:6]),
+		state:      State(b[6]),
+		flags:      b[7],
+	}
+}
+
+func wireFlowWord(w flowWord) uint64 {
+	var b [8]byte
+	binary.NativeEndian.PutUint32(b[:4], w.server)
+	binary.NativeEndian.PutUint16(b[4:6], w.generation)
+	b[6], b[7] = uint8(w.state), w.flags
+	return bytesWord(b)
+}
+
+// Now returns the time that flows are stamped with: the coarse monotonic
+// clock, in nanoseconds.
+func Now() (uint64, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts); err != nil {
+		return 0, fmt.Errorf("read coarse monotonic clock: %w", err)
+	}
+	return uint64(ts.Nano()), nil
+}
+
+// hostFlow returns the flow without its server, and whether it lives: an entry
+// that is dead or has expired waits for the sweep.
+func hostFlow(k bpf.EkFlowKey, v bpf.EkFlow, now uint64) (Flow, bool) {
+	w := hostFlowWord(v.Now.Word)
+	if w.state >= States || v.Expires <= now {
+		return Flow{}, false
+	}
+	return Flow{
+		Slot: w.server,
+		Flow: model.Flow{
+			Protocol: model.Protocol(k.Proto),
+			Client:   hostIPv4Port(k.Caddr, k.Cport),
+			Virtual:  hostIPv4Port(k.Vaddr, k.Vport),
+			State:    w.state.String(),
+			Expires:  time.Duration(v.Expires - now),
+		},
+	}, true
+}
+
+// Flows calls yield with each flow that lives at now (see Now) until it
+// returns false, in no order. A flow whose server cannot be read has none.
+func (m *Maps) Flows(now uint64, yield func(Flow) bool) error {
+	servers := map[uint32]model.Server{}
+	for _, shard := range m.shards {
+		more := true
+		err := walk(shard, func(k bpf.EkFlowKey, v bpf.EkFlow) bool {
+			f, lives := hostFlow(k, v, now)
+			if !lives {
+				return true
+			}
+			s, known := servers[f.Slot]
+			if !known {
+				if entry, err := m.Server(f.Slot); err == nil {
+					s = entry.Server
+				}
+				servers[f.Slot] = s
+			}
+			f.Server, f.Forward = s.Addr, s.Forward
+			more = yield(f)
+			return more
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reply completes the tuple of a NAT flow from the server's side.
+type Reply struct {
+	Protocol model.Protocol
+	// Server and Client are the source and destination of the server's
+	// packets.
+	Server, Client netip.AddrPort
+	// Virtual is what the client knows the server by.
+	Virtual netip.AddrPort
+}
+
+func hostReply(k bpf.EkReplyKey, v bpf.EkReply) Reply {
+	return Reply{
+		Protocol: model.Protocol(k.Proto),
+		Server:   hostIPv4Port(k.Saddr, k.Sport),
+		Client:   hostIPv4Port(k.Caddr, k.Cport),
+		Virtual:  hostIPv4Port(v.Vaddr, v.Vport),
+	}
+}
+
+// Replies calls yield with each entry of ek_replies until it returns false, in
+// no order.
+func (m *Maps) Replies(yield func(Reply) bool) error {
+	return walk(m.replies, func(k bpf.EkReplyKey, v bpf.EkReply) bool { return yield(hostReply(k, v)) })
+}

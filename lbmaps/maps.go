@@ -1,0 +1,149 @@
+package lbmaps
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
+)
+
+// The numbers of contract.h that are no types.
+const (
+	// LayoutVersion says which contents the pinned maps have.
+	LayoutVersion = 1
+	// MaxOrder is the largest number of servers in one service's order.
+	MaxOrder = 256
+	// FlowShards is the number of maps that the flows lie in.
+	FlowShards = 16
+)
+
+// Maps are the maps of one datapath. Those that user space has no business
+// with are there for pinning.
+type Maps struct {
+	settings, ports                 *ebpf.Map
+	services, cursors, orders       *ebpf.Map
+	positions                       *ebpf.Map
+	servers, serverConns            *ebpf.Map
+	serviceStats, serverStats       *ebpf.Map
+	flows, replies, reasons, budget *ebpf.Map
+	shards                          [FlowShards]*ebpf.Map
+}
+
+// named lists the maps by the names that they have in the object.
+func (m *Maps) named() map[string]**ebpf.Map {
+	return map[string]**ebpf.Map{
+		bpf.EkMapEkSettings:    &m.settings,
+		bpf.EkMapEkPorts:       &m.ports,
+		bpf.EkMapEkServices:    &m.services,
+		bpf.EkMapEkCursors:     &m.cursors,
+		bpf.EkMapEkOrders:      &m.orders,
+		bpf.EkMapEkPositions:   &m.positions,
+		bpf.EkMapEkServers:     &m.servers,
+		bpf.EkMapEkServerConns: &m.serverConns,
+		bpf.EkMapEkServiceStat: &m.serviceStats,
+		bpf.EkMapEkServerStats: &m.serverStats,
+		bpf.EkMapEkFlows:       &m.flows,
+		bpf.EkMapEkReplies:     &m.replies,
+		bpf.EkMapEkReasons:     &m.reasons,
+		bpf.EkMapEkIcmpBudget:  &m.budget,
+	}
+}
+
+// ShardName returns the name of a shard's map and pin, such as ek_flows_07.
+func ShardName(shard int) string { return fmt.Sprintf("%s_%02d", bpf.EkMapEkFlows, shard) }
+
+// Open opens the maps that are pinned in a directory, under their own names.
+// With readOnly no write method may be called. An error of a pin that is not
+// there wraps fs.ErrNotExist.
+func Open(dir string, readOnly bool) (*Maps, error) {
+	m := &Maps{}
+	opts := &ebpf.LoadPinOptions{ReadOnly: readOnly}
+	for name, place := range m.named() {
+		if err := openPin(dir, name, opts, place); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	for i := range m.shards {
+		if err := openPin(dir, ShardName(i), opts, &m.shards[i]); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return m, nil
+}
+
+func openPin(dir, name string, opts *ebpf.LoadPinOptions, place **ebpf.Map) error {
+	opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), opts)
+	if err != nil {
+		return fmt.Errorf("open map %s: %w", filepath.Join(dir, name), err)
+	}
+	*place = opened
+	return nil
+}
+
+// FromCollection takes the maps of a loaded collection. The collection and its
+// maps stay the caller's; Close closes copies. The shards are opened through
+// ek_flows, which must hold all of them.
+func FromCollection(c *ebpf.Collection) (*Maps, error) {
+	m := &Maps{}
+	for name, place := range m.named() {
+		theirs, ok := c.Maps[name]
+		if !ok {
+			return nil, errors.Join(fmt.Errorf("use collection: it has no map %s", name), m.Close())
+		}
+		ours, err := theirs.Clone()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("use map %s: %w", name, err), m.Close())
+		}
+		*place = ours
+	}
+	for i := range m.shards {
+		if err := m.flows.Lookup(uint32(i), &m.shards[i]); err != nil {
+			return nil, errors.Join(fmt.Errorf("use shard %d of %s: %w", i, bpf.EkMapEkFlows, err), m.Close())
+		}
+	}
+	return m, nil
+}
+
+// ByName returns the maps by their names in the object, for replacements when
+// a program is loaded. They stay this Maps' own.
+func (m *Maps) ByName() map[string]*ebpf.Map {
+	list := map[string]*ebpf.Map{}
+	for name, place := range m.named() {
+		list[name] = *place
+	}
+	return list
+}
+
+// Shard returns one of the maps that the flows lie in; it stays this Maps'
+// own.
+func (m *Maps) Shard(i int) *ebpf.Map { return m.shards[i] }
+
+// Close closes the maps; what is pinned or used by a program lives on.
+func (m *Maps) Close() error {
+	var errs []error
+	for _, place := range m.named() {
+		errs = append(errs, (*place).Close())
+	}
+	for _, shard := range m.shards {
+		errs = append(errs, shard.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Limits are the sizes of the maps.
+type Limits struct {
+	Services, Servers, Flows, Replies uint32
+}
+
+// Limits returns how much the maps hold.
+func (m *Maps) Limits() Limits {
+	return Limits{
+		Services: m.services.MaxEntries(),
+		Servers:  m.servers.MaxEntries(),
+		Flows:    FlowShards * m.shards[0].MaxEntries(),
+		Replies:  m.replies.MaxEntries(),
+	}
+}

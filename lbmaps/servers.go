@@ -1,0 +1,140 @@
+package lbmaps
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// The flags of a server in contract.h.
+const (
+	serverDeleted  = 0x01
+	serverResolved = 0x02
+)
+
+// Server is an entry of ek_servers.
+type Server struct {
+	model.Server
+	// Service is the id of its service.
+	Service uint32
+	// Deleted marks a server that left its service while flows point here.
+	Deleted bool
+	Way     Way
+}
+
+// Way is how frames reach a server. It holds only when Resolved is set.
+type Way struct {
+	Resolved bool
+	// Ifindex is the interface that frames leave by.
+	Ifindex uint32
+	// Source and Destination are the addresses of the frame.
+	Source, Destination [6]byte
+	// MTU is the largest IP packet on the way, 0 not known.
+	MTU uint32
+}
+
+// Used reports whether the slot holds a server. A free slot is all zero.
+func (s Server) Used() bool { return s.Addr.IsValid() }
+
+func wireServer(s Server) bpf.EkServer {
+	w := bpf.EkServer{
+		Addr:    wireAddr(s.Addr.Addr()),
+		Port:    wirePort(s.Addr.Port()),
+		Forward: bpf.EkForward(s.Forward),
+		Weight:  s.Weight,
+		Service: s.Service,
+		Ifindex: s.Way.Ifindex,
+		Dmac:    s.Way.Destination,
+		Smac:    s.Way.Source,
+		Upper:   s.Upper,
+		Lower:   s.Lower,
+		Mtu:     s.Way.MTU,
+	}
+	if s.Deleted {
+		w.Flags |= serverDeleted
+	}
+	if s.Way.Resolved {
+		w.Flags |= serverResolved
+	}
+	return w
+}
+
+func hostServer(w bpf.EkServer) Server {
+	s := Server{
+		Server: model.Server{
+			Forward: model.Forward(w.Forward),
+			Weight:  w.Weight,
+			Upper:   w.Upper,
+			Lower:   w.Lower,
+		},
+		Service: w.Service,
+		Deleted: w.Flags&serverDeleted != 0,
+		Way: Way{
+			Resolved:    w.Flags&serverResolved != 0,
+			Ifindex:     w.Ifindex,
+			Source:      w.Smac,
+			Destination: w.Dmac,
+			MTU:         w.Mtu,
+		},
+	}
+	if addr := hostAddr(w.Addr); addr.IsValid() {
+		s.Addr = netip.AddrPortFrom(addr, hostPort(w.Port))
+	}
+	return s
+}
+
+// Server returns the server in a slot; see Used.
+func (m *Maps) Server(slot uint32) (Server, error) {
+	var w bpf.EkServer
+	if err := m.servers.Lookup(slot, &w); err != nil {
+		return Server{}, fmt.Errorf("read server %d: %w", slot, err)
+	}
+	return hostServer(w), nil
+}
+
+// Servers calls yield with each slot that is in use until it returns false.
+func (m *Maps) Servers(yield func(slot uint32, s Server) bool) error {
+	return walk(m.servers, func(slot uint32, w bpf.EkServer) bool {
+		s := hostServer(w)
+		return !s.Used() || yield(slot, s)
+	})
+}
+
+// PutServer writes the server of a slot. The zero Server frees the slot.
+func (m *Maps) PutServer(slot uint32, s Server) error {
+	if err := m.servers.Put(slot, wireServer(s)); err != nil {
+		return fmt.Errorf("write server %s to slot %d: %w", s.Addr, slot, err)
+	}
+	return nil
+}
+
+// Conns counts the live flows of a server.
+type Conns struct {
+	Active, Total uint32
+}
+
+// Inactive returns IPVS's InActConn.
+func (c Conns) Inactive() uint32 { return c.Total - min(c.Active, c.Total) }
+
+// Conns returns the live flows of the server in a slot.
+func (m *Maps) Conns(slot uint32) (Conns, error) {
+	var w bpf.EkServerConns
+	if err := m.serverConns.Lookup(slot, &w); err != nil {
+		return Conns{}, fmt.Errorf("read flow counts of server %d: %w", slot, err)
+	}
+	return Conns{Active: w.Active, Total: w.Total}, nil
+}
+
+// ResetServer sets the counts of flows and the statistics of a slot to zero,
+// before a new server gets it. Flows that count there would be miscounted.
+func (m *Maps) ResetServer(slot uint32) error {
+	if err := m.serverConns.Put(slot, bpf.EkServerConns{}); err != nil {
+		return fmt.Errorf("reset flow counts of server %d: %w", slot, err)
+	}
+	if err := resetStats(m.serverStats, slot); err != nil {
+		return fmt.Errorf("reset statistics of server %d: %w", slot, err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package lbmaps
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Service is the head of a virtual service in ek_services.
+type Service struct {
+	// Key has protocol, address and port; it has no firewall mark.
+	Key model.ServiceKey
+	// ID is the index of the service in the maps of cursors, orders and
+	// statistics.
+	ID uint32
+	// Scheduler is IPVS's name.
+	Scheduler string
+}
+
+// ErrScheduler is returned for a scheduler that the program does not have.
+var ErrScheduler = errors.New("no such scheduler in the XDP program")
+
+func schedulerNumber(name string) (bpf.EkScheduler, error) {
+	if name == "rr" {
+		return bpf.EkSchedulerSCHED_RR, nil
+	}
+	return 0, fmt.Errorf("%s: %w", name, ErrScheduler)
+}
+
+func schedulerName(n bpf.EkScheduler) string {
+	if n == bpf.EkSchedulerSCHED_RR {
+		return "rr"
+	}
+	return fmt.Sprintf("scheduler %d", uint8(n))
+}
+
+func wireKey(k model.ServiceKey) bpf.EkServiceKey {
+	return bpf.EkServiceKey{Addr: wireAddr(k.Addr.Addr()), Port: wirePort(k.Addr.Port()), Proto: uint8(k.Protocol)}
+}
+
+func hostKey(k bpf.EkServiceKey) model.ServiceKey {
+	return model.ServiceKey{
+		Protocol: model.Protocol(k.Proto),
+		Addr:     netip.AddrPortFrom(hostAddr(k.Addr), hostPort(k.Port)),
+	}
+}
+
+// Services returns all services, in no order.
+func (m *Maps) Services() ([]Service, error) {
+	var list []Service
+	err := walk(m.services, func(k bpf.EkServiceKey, v bpf.EkService) bool {
+		list = append(list, Service{Key: hostKey(k), ID: v.Id, Scheduler: schedulerName(v.Scheduler)})
+		return true
+	})
+	return list, err
+}
+
+// PutService adds or replaces a service. From then on packets find it. The
+// error wraps ErrScheduler, or unix.E2BIG when the map is full.
+func (m *Maps) PutService(s Service) error {
+	number, err := schedulerNumber(s.Scheduler)
+	if err != nil {
+		return fmt.Errorf("write service %s: %w", s.Key, err)
+	}
+	if err := m.services.Put(wireKey(s.Key), bpf.EkService{Id: s.ID, Scheduler: number}); err != nil {
+		return fmt.Errorf("write service %s: %w", s.Key, err)
+	}
+	return nil
+}
+
+// DeleteService removes a service; one that is not there is no error.
+func (m *Maps) DeleteService(k model.ServiceKey) error {
+	if err := m.services.Delete(wireKey(k)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("delete service %s: %w", k, err)
+	}
+	return nil
+}
