@@ -1,0 +1,303 @@
+package api
+
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Status is the daemon at one moment.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	// UptimeSeconds counts by the monotonic clock.
+	UptimeSeconds float64 `json:"uptime_seconds"`
+	// State is running, or stopping once a stop was asked for.
+	State      string `json:"state"`
+	ConfigFile string `json:"config_file"`
+	Socket     string `json:"socket"`
+	PinDir     string `json:"pin_dir"`
+	// Running is the load whose configuration runs.
+	Running Load `json:"running"`
+	// LastReload is the last attempt to reload, whatever came of it; absent
+	// before the first. LastRefusal is the last one that was refused.
+	LastReload  *Load     `json:"last_reload,omitempty"`
+	LastRefusal *Load     `json:"last_refusal,omitempty"`
+	Datapath    Datapath  `json:"datapath"`
+	Services    []Summary `json:"services"`
+	Packets     Packets   `json:"packets"`
+	// Reasons leaves out those that never occurred.
+	Reasons []Reason     `json:"reasons"`
+	Flows   FlowTable    `json:"flows"`
+	Checks  CheckSummary `json:"checks"`
+}
+
+// Load is one reading of the configuration.
+type Load struct {
+	At time.Time `json:"at"`
+	// Cause is what asked for it: start, SIGHUP, or api with uid and pid.
+	Cause string `json:"cause"`
+	// OK is set when this configuration was taken over.
+	OK bool `json:"ok"`
+	// Error says in one line why it was not.
+	Error string `json:"error,omitempty"`
+	// Errors and Warnings count the diagnostics, Services the services.
+	Errors   int `json:"errors"`
+	Warnings int `json:"warnings"`
+	Services int `json:"services"`
+	// RestartNeeded are settings that changed and that only a restart applies,
+	// one line each.
+	RestartNeeded []string `json:"restart_needed,omitempty"`
+}
+
+// Datapath is what carries the packets.
+type Datapath struct {
+	// Running is false when no program is loaded, and Detail then says why.
+	Running bool   `json:"running"`
+	Detail  string `json:"detail,omitempty"`
+	// Kernel is the running kernel's release.
+	Kernel string `json:"kernel"`
+	// Adopted is set when this daemon took over what another had left
+	// running.
+	Adopted bool `json:"adopted"`
+	// LastError is the last change that the datapath did not take, and
+	// LastErrorAt when; absent when there was none since it last went well.
+	LastError   string      `json:"last_error,omitempty"`
+	LastErrorAt *time.Time  `json:"last_error_at,omitempty"`
+	Interfaces  []Interface `json:"interfaces"`
+}
+
+// Interface is one network interface and what the program does there.
+type Interface struct {
+	Name  string `json:"name"`
+	Index int    `json:"index"`
+	// Mode is native or generic; empty when the program is not attached.
+	Mode string `json:"mode"`
+	// Reason says why this mode, or why not attached.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Summary is one virtual service in a few words.
+type Summary struct {
+	Service   string `json:"service"`
+	Scheduler string `json:"scheduler"`
+	// Datapath is xdp, ipvs or none, Reason why not xdp.
+	Datapath     string `json:"datapath"`
+	Reason       string `json:"reason,omitempty"`
+	QuorumUp     bool   `json:"quorum_up"`
+	Quorum       uint32 `json:"quorum"`
+	AliveWeight  uint64 `json:"alive_weight"`
+	ServersAlive int    `json:"servers_alive"`
+	Servers      int    `json:"servers"`
+	// SorryActive is set while the sorry server stands in.
+	SorryActive bool `json:"sorry_active"`
+	// Unresolved counts the servers in the table without a next hop.
+	Unresolved int `json:"unresolved"`
+}
+
+// Packets counts by what became of them; see Reasons for why.
+type Packets struct {
+	// XDP is Forwarded, Answered and Dropped together: what never reached
+	// the kernel. Passed went to the kernel.
+	XDP       uint64 `json:"xdp"`
+	Passed    uint64 `json:"passed"`
+	Forwarded uint64 `json:"forwarded"`
+	Answered  uint64 `json:"answered"`
+	Dropped   uint64 `json:"dropped"`
+}
+
+// Reason is one reason of package bpf/reasons with its packets.
+type Reason struct {
+	Number  uint32 `json:"number"`
+	Name    string `json:"name"`
+	Verdict string `json:"verdict"`
+	Text    string `json:"text"`
+	Packets uint64 `json:"packets"`
+}
+
+// FlowTable is how full the table of flows is.
+type FlowTable struct {
+	Used     uint64 `json:"used"`
+	Capacity uint64 `json:"capacity"`
+}
+
+// CheckSummary counts the checks.
+type CheckSummary struct {
+	Total    int `json:"total"`
+	Up       int `json:"up"`
+	InFlight int `json:"in_flight"`
+	Waiting  int `json:"waiting"`
+}
+
+// Services is every virtual service with its servers.
+type Services struct {
+	// Daemon is false when no daemon runs and the values were read from the
+	// pinned maps. Health and configuration are then unknown.
+	Daemon   bool      `json:"daemon"`
+	Services []Service `json:"services"`
+}
+
+// Service is one virtual service, what is wanted and what runs.
+type Service struct {
+	// Service is the key as it is logged: [192.0.2.1]:tcp:80 or FWM 7.
+	Service string `json:"service"`
+	// Protocol is TCP, UDP, SCTP, or FWM for a firewall mark.
+	Protocol string `json:"protocol"`
+	Address  string `json:"address,omitempty"`
+	Port     uint16 `json:"port"`
+	FWMark   uint32 `json:"fwmark,omitempty"`
+	// Scheduler and Flags are as ipvsadm prints them.
+	Scheduler string   `json:"scheduler"`
+	Flags     []string `json:"flags"`
+	// Datapath is xdp, ipvs or none, Reason why not xdp.
+	Datapath   string `json:"datapath"`
+	Reason     string `json:"reason,omitempty"`
+	ReasonWord string `json:"reason_word,omitempty"`
+	// Health is absent when no daemon runs.
+	Health   *ServiceHealth `json:"health,omitempty"`
+	Counters model.Counters `json:"counters"`
+	// Servers are those in the table, newest first as the datapath holds
+	// them, and then those that are held out, in the order of the file.
+	Servers []RealServer `json:"servers"`
+}
+
+// ServiceHealth is a service's quorum.
+type ServiceHealth struct {
+	QuorumUp    bool      `json:"quorum_up"`
+	QuorumSince time.Time `json:"quorum_since"`
+	Quorum      uint32    `json:"quorum"`
+	Hysteresis  uint32    `json:"hysteresis"`
+	AliveWeight uint64    `json:"alive_weight"`
+}
+
+// RealServer is one real server of a service.
+type RealServer struct {
+	Address string `json:"address"`
+	Port    uint16 `json:"port"`
+	// Forward is NAT, DR, TUN or Local.
+	Forward string `json:"forward"`
+	// InTable is set when the datapath has the server. Weight is then its
+	// weight there, else the configured one.
+	InTable bool  `json:"in_table"`
+	Weight  int32 `json:"weight"`
+	// Sorry marks the sorry server.
+	Sorry bool `json:"sorry,omitempty"`
+	// Active and Inactive are IPVS's ActiveConn and InActConn.
+	Active   uint32         `json:"active"`
+	Inactive uint32         `json:"inactive"`
+	Counters model.Counters `json:"counters"`
+	// Health is absent when no daemon runs, NextHop for a server that is not
+	// in the table.
+	Health  *ServerHealth `json:"health,omitempty"`
+	NextHop *NextHop      `json:"next_hop,omitempty"`
+}
+
+// ServerHealth is the verdict on a server.
+type ServerHealth struct {
+	Alive  bool      `json:"alive"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+// NextHop is where frames to a server leave.
+type NextHop struct {
+	Interface string `json:"interface,omitempty"`
+	Gateway   string `json:"gateway,omitempty"`
+	MAC       string `json:"mac,omitempty"`
+	Resolved  bool   `json:"resolved"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+// Flows is every live connection entry. Its list is written while it is read,
+// so Error comes last.
+type Flows struct {
+	Flows []Flow `json:"flows"`
+	// Error is set when the reading broke off; the list is then incomplete.
+	Error string `json:"error,omitempty"`
+}
+
+// Flow is one live connection entry.
+type Flow struct {
+	Protocol string `json:"protocol"`
+	Client   string `json:"client"`
+	Virtual  string `json:"virtual"`
+	Server   string `json:"server"`
+	Forward  string `json:"forward"`
+	// State is IPVS's name, such as ESTABLISHED, or UDP.
+	State string `json:"state"`
+	// ExpiresSeconds is the time left without another packet.
+	ExpiresSeconds float64 `json:"expires_seconds"`
+}
+
+// Checks is the state of all checks.
+type Checks struct {
+	// InFlight tries are running, of at most MaxInFlight; Waiting ones are due
+	// but wait for one of those to end.
+	InFlight    int             `json:"in_flight"`
+	MaxInFlight int             `json:"max_in_flight"`
+	Waiting     int             `json:"waiting"`
+	Servers     []CheckedServer `json:"servers"`
+}
+
+// CheckedServer is one server of one service with its checks.
+type CheckedServer struct {
+	Service string    `json:"service"`
+	Server  string    `json:"server"`
+	Up      bool      `json:"up"`
+	Reason  string    `json:"reason,omitempty"`
+	Since   time.Time `json:"since"`
+	Checks  []Check   `json:"checks"`
+}
+
+// Check is one check.
+type Check struct {
+	Kind string `json:"kind"`
+	// Position is file:line:column of the check.
+	Position string `json:"position"`
+	To       string `json:"to"`
+	Up       bool   `json:"up"`
+	// Failures counts the failed tries in a row that retry forgave so far.
+	Failures uint32 `json:"failures"`
+	Running  bool   `json:"running"`
+	// Due is when the next try is to start.
+	Due time.Time `json:"due"`
+	// Last is the last try; absent before the first one ended.
+	Last      *Try   `json:"last,omitempty"`
+	Tries     uint64 `json:"tries"`
+	Successes uint64 `json:"successes"`
+	Failed    uint64 `json:"failed"`
+	Changes   uint64 `json:"changes"`
+}
+
+// Try is what one try of a check showed.
+type Try struct {
+	At          time.Time `json:"at"`
+	TookSeconds float64   `json:"took_seconds"`
+	// Result is succeeded, failed, or not tried.
+	Result string `json:"result"`
+	Error  string `json:"error,omitempty"`
+}
+
+// Config is what the configuration said.
+type Config struct {
+	Running Load          `json:"running"`
+	Report  config.Report `json:"report"`
+	// Refused is the report on the last configuration that was refused.
+	Refused *config.Report `json:"refused,omitempty"`
+}
+
+// StopRequest asks the daemon to stop.
+type StopRequest struct {
+	// Keep leaves the datapath running: packets flow on and the next start
+	// takes it over.
+	Keep bool `json:"keep"`
+}
+
+// StopResult says what became of the datapath.
+type StopResult struct {
+	// Removed is set when the program is detached and its maps are gone.
+	Removed bool   `json:"removed"`
+	Error   string `json:"error,omitempty"`
+}
