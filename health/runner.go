@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -42,33 +45,163 @@ type Options struct {
 // Runner runs the checks of a set of targets. Its methods may be called from
 // any goroutine.
 type Runner struct {
+	opts     Options
 	verdicts chan Verdict
+	// wake tells Run that an Update changed the set.
+	wake chan struct{}
+	done chan finished
+
+	mu       sync.Mutex // guards what follows, which is plain data
+	servers  []*server
+	byKey    map[serverKey]*server
+	due      queue
+	pending  []*server
+	inFlight int
+}
+
+// finished is a try that has ended.
+type finished struct {
+	check    *check
+	evidence Evidence
 }
 
 // New returns a runner for targets. Of targets that name the same server of
 // the same service the first counts. Nothing runs before Run.
-func New(targets []Target, o Options) *Runner { return &Runner{verdicts: make(chan Verdict)} }
+func New(targets []Target, o Options) *Runner {
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = DefaultMaxInFlight
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Runner{
+		opts:     o,
+		verdicts: make(chan Verdict),
+		wake:     make(chan struct{}, 1),
+		done:     make(chan finished),
+	}
+	r.Update(targets)
+	return r
+}
+
+// Verdicts returns the channel on which changes of servers arrive, in the
+// order in which they happened. The start state of a server is not sent, but
+// the first proof of it is: the first success of all checks of a server that
+// counts as up. A reader that lags gets only the latest verdict of each server.
+// The channel is never closed.
+func (r *Runner) Verdicts() <-chan Verdict { return r.verdicts }
 
 // Run runs checks until ctx ends, waits for the tries in flight and returns
 // nil. It is called once.
-func (r *Runner) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (r *Runner) Run(ctx context.Context) error {
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		r.startDue(ctx, &tries, timer)
+		verdict, server, out := r.nextVerdict()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-r.wake:
+		case f := <-r.done:
+			if was, ok := r.advance(f); ok {
+				r.log(ctx, f.check, was)
+			}
+		case out <- verdict:
+			r.sent(verdict, server)
+		}
+	}
+}
 
-// Verdicts returns the channel on which changes of servers arrive, in the
-// order in which they happened. The start state of a server is not sent. A
-// reader that lags gets only the latest verdict of each server. The channel
-// is never closed.
-func (r *Runner) Verdicts() <-chan Verdict { return r.verdicts }
+// startDue starts the checks that are due while there is room, longest overdue
+// first, and sets timer to the next one. Without room there is nothing to wait
+// for but the end of a try.
+func (r *Runner) startDue(ctx context.Context, tries *sync.WaitGroup, timer *time.Timer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for r.inFlight < r.opts.MaxInFlight {
+		c := r.due.first()
+		if c == nil {
+			return
+		}
+		if c.due.After(now) {
+			timer.Reset(c.due.Sub(now))
+			return
+		}
+		r.due.remove(c)
+		r.inFlight++
+		var tryCtx context.Context
+		tryCtx, c.stop = context.WithCancel(ctx)
+		definition := c.definition
+		tries.Go(func() { r.try(tryCtx, ctx, c, definition) })
+	}
+}
 
-// Update replaces the set of targets. Checks whose definition (apart from its
-// place in the file) and server are unchanged keep their state and their next
-// due time. New and changed checks of a server that stays take over whether
-// it is up. Checks that are gone stop; when that brings a server up or down,
-// a verdict says so.
-func (r *Runner) Update(targets []Target) {}
+// try makes one try and hands over its evidence unless the runner ends.
+func (r *Runner) try(ctx, run context.Context, c *check, definition model.Check) {
+	began := time.Now()
+	err := r.opts.Prober.Probe(ctx, definition)
+	e := evidenceOf(definition, err)
+	e.At = time.Now()
+	e.Took = e.At.Sub(began)
+	select {
+	case r.done <- finished{c, e}:
+	case <-run.Done():
+	}
+}
 
-// Current returns the present verdict on each server, in the order of the
-// targets. Its Evidence is that of the last change.
-func (r *Runner) Current() []Verdict { return nil }
+// advance moves a check on by the result of a try and returns the state before
+// it. It reports false for a check that an update took away.
+func (r *Runner) advance(f finished) (State, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inFlight--
+	c := f.check
+	c.stop()
+	c.stop = nil
+	if c.gone {
+		return State{}, false
+	}
+	was := c.state
+	next, pause := was.Next(c.definition, f.evidence.Result)
+	c.state = next
+	c.note(f.evidence, was)
+	c.due = f.evidence.At.Add(r.spread(c.definition, pause))
+	r.due.add(c)
+	r.judge(c.server, c.reason(), f.evidence)
+	return was, true
+}
 
-// Snapshot returns the state of all checks.
-func (r *Runner) Snapshot() Snapshot { return Snapshot{} }
+// log writes the line of a try: a check that turned, or a failure that is to
+// be logged in any case. What it reads only Run's goroutine writes.
+func (r *Runner) log(ctx context.Context, c *check, was State) {
+	level, message := slog.LevelInfo, ""
+	switch {
+	case was.Up && !c.state.Up:
+		level, message = slog.LevelWarn, "check failed"
+	case !was.Up && c.state.Up:
+		message = "check succeeded"
+	case c.last.Result == NotTried && c.streak == 1:
+		level, message = slog.LevelWarn, "check could not be made"
+	case c.last.Result == Failed && c.definition.LogAllFailures:
+		message = "try failed"
+	default:
+		return
+	}
+	r.opts.Log.LogAttrs(ctx, level, message,
+		slog.String("service", c.server.key.service.String()),
+		slog.String("server", c.server.key.addr.String()),
+		slog.String("check", string(c.definition.Kind)),
+		slog.String("to", c.definition.ConnectTo.String()),
+		slog.String("error", c.last.Error),
+		slog.Uint64("tries", c.streak),
+		slog.Duration("took", c.last.Took),
+	)
+}

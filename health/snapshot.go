@@ -51,3 +51,58 @@ type CheckStatus struct {
 	Failed    uint64 `json:"failed"`
 	Changes   uint64 `json:"changes"`
 }
+
+// Snapshot returns the state of all checks, servers in the order of the
+// targets.
+func (r *Runner) Snapshot() Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	snap := Snapshot{
+		InFlight:    r.inFlight,
+		MaxInFlight: r.opts.MaxInFlight,
+		Servers:     make([]ServerStatus, 0, len(r.servers)),
+	}
+	for _, c := range r.due.heap {
+		if c.due.Before(now) {
+			snap.Waiting++
+		}
+	}
+	for _, s := range r.servers {
+		snap.Servers = append(snap.Servers, s.status())
+	}
+	return snap
+}
+
+func (s *server) status() ServerStatus {
+	st := ServerStatus{
+		Key:     s.key.service,
+		Service: s.key.service.String(),
+		Server:  s.key.addr,
+		Up:      s.up,
+		Reason:  s.reason,
+		Since:   s.since,
+		Checks:  make([]CheckStatus, 0, len(s.checks)),
+	}
+	for _, c := range s.checks {
+		st.Checks = append(st.Checks, c.status())
+	}
+	return st
+}
+
+func (c *check) status() CheckStatus {
+	return CheckStatus{
+		Kind:      c.definition.Kind,
+		Position:  c.definition.Pos.String(),
+		To:        c.definition.ConnectTo,
+		Up:        c.state.Up,
+		Failures:  c.state.Failures,
+		Running:   c.stop != nil,
+		Due:       c.due,
+		Last:      c.last,
+		Tries:     c.counts.tries,
+		Successes: c.counts.successes,
+		Failed:    c.counts.failed,
+		Changes:   c.counts.changes,
+	}
+}
