@@ -78,6 +78,15 @@ func TestAdopt(t *testing.T) {
 			},
 		},
 		{
+			name:   "hysteresis does not gain a quorum that was lost",
+			conf:   withSorry(with(vs(unchecked(rs(1, 1)), rs(2, 1), rs(3, 1)), func(v *model.VirtualServer) { v.Quorum, v.Hysteresis = 2, 1 })),
+			tables: running(vs(), unchecked(rs(99, 1))),
+			steps: []step{
+				{up(2), "", "server up"},
+				{up(3), "+1 +2 +3 -99", "server up, quorum gained"},
+			},
+		},
+		{
 			name:   "hysteresis does not lose a quorum that was up",
 			conf:   withSorry(with(vs(rs(1, 1), rs(2, 1), rs(3, 1)), func(v *model.VirtualServer) { v.Quorum, v.Hysteresis = 2, 1 })),
 			tables: running(vs(), rs(1, 1)),
