@@ -96,7 +96,7 @@ func (s *service) startQuorum() {
 func (s *service) updateQuorum(now time.Time) bool {
 	sum := s.aliveWeight()
 	quorum, hysteresis := uint64(s.conf.Quorum), uint64(s.conf.Hysteresis)
-	up := s.quorumUp
+	var up bool
 	switch {
 	case sum == 0:
 		up = false

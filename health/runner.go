@@ -182,20 +182,7 @@ func (r *Runner) advance(f finished) (State, bool) {
 // log writes the line of a try: a check that turned, or a failure that is to
 // be logged in any case. What it reads only Run's goroutine writes.
 func (r *Runner) log(ctx context.Context, c *check, was State) {
-	level, message := slog.LevelInfo, ""
-	switch {
-	case was.Up && !c.state.Up:
-		level, message = slog.LevelWarn, "check failed"
-	case !was.Up && c.state.Up:
-		message = "check succeeded"
-	case c.last.Result == NotTried && c.streak == 1:
-		level, message = slog.LevelWarn, "check could not be made"
-	case c.last.Result == Failed && c.definition.LogAllFailures:
-		message = "try failed"
-	default:
-		return
-	}
-	r.opts.Log.LogAttrs(ctx, level, message,
+	attrs := []slog.Attr{
 		slog.String("service", c.server.key.service.String()),
 		slog.String("server", c.server.key.addr.String()),
 		slog.String("check", string(c.definition.Kind)),
@@ -203,5 +190,15 @@ func (r *Runner) log(ctx context.Context, c *check, was State) {
 		slog.String("error", c.last.Error),
 		slog.Uint64("tries", c.streak),
 		slog.Duration("took", c.last.Took),
-	)
+	}
+	switch {
+	case was.Up && !c.state.Up:
+		r.opts.Log.LogAttrs(ctx, slog.LevelWarn, "check failed", attrs...)
+	case !was.Up && c.state.Up:
+		r.opts.Log.LogAttrs(ctx, slog.LevelInfo, "check succeeded", attrs...)
+	case c.last.Result == NotTried && c.streak == 1:
+		r.opts.Log.LogAttrs(ctx, slog.LevelWarn, "check could not be made", attrs...)
+	case c.last.Result == Failed && c.definition.LogAllFailures:
+		r.opts.Log.LogAttrs(ctx, slog.LevelInfo, "try failed", attrs...)
+	}
 }

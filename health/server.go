@@ -156,6 +156,7 @@ func (r *Runner) sent(v Verdict, s *server) {
 	now.sentUp = v.Up
 	if now.up != v.Up && !now.waits {
 		now.waits = true
+		now.reason = "the server is new in the file"
 		r.pending = append(r.pending, now)
 	}
 }

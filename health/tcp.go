@@ -18,9 +18,8 @@ import (
 // zero value is ready.
 type TCP struct{}
 
-// Probe implements Prober. The connection is closed with a FIN, as keepalived
-// does. Only a check with a fixed bind_port resets it: a FIN would leave that
-// port in TIME_WAIT, and the next try could not use it for a minute.
+// Probe implements Prober. The connection is closed as any client closes it,
+// with a FIN, so that the server's logs show nothing odd.
 func (TCP) Probe(ctx context.Context, c model.Check) error {
 	if c.Kind != model.TCPCheck {
 		return notTried("%s is not a check that runs", c.Kind)
@@ -39,10 +38,6 @@ func (TCP) Probe(ctx context.Context, c model.Check) error {
 	conn, err := d.DialContext(ctx, "tcp", c.ConnectTo.String())
 	if err != nil {
 		return explain(err, c)
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && c.BindTo.Port() != 0 {
-		// Without it the close is still right, only the port lingers.
-		_ = tcp.SetLinger(0)
 	}
 	// The verdict stands: the server accepted.
 	_ = conn.Close()
@@ -92,6 +87,7 @@ func prepareSocket(raw syscall.RawConn, c model.Check) error {
 			})
 		}
 		if c.BindTo.Port() != 0 {
+			// The port is in TIME_WAIT from the last try.
 			set("bind_port", func() error { return unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 		}
 	})

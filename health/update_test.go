@@ -49,9 +49,11 @@ func TestUpdateKeepsWhatIsUnchanged(t *testing.T) {
 			t.Fatalf("%d verdicts before the update, want 2", got)
 		}
 
-		// The lines moved in the file and the servers changed places.
-		down := func(c *model.Check) { c.Pos.Line += 7 }
-		r.Update([]Target{withCheck(failed, down), withCheck(good, down)})
+		// The lines moved in the file, twice, and the servers changed places.
+		for _, line := range []int{9, 7} {
+			move := func(c *model.Check) { c.Pos.Line = line }
+			r.Update([]Target{withCheck(failed, move), withCheck(good, move)})
+		}
 		time.Sleep(120 * time.Second)
 		synctest.Wait()
 		for _, target := range []Target{good, failed} {

@@ -3,9 +3,11 @@ package health
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -314,7 +316,39 @@ func TestTCPBindPort(t *testing.T) {
 		if got := conn.RemoteAddr().String(); got != c.BindTo.String() {
 			t.Errorf("try %d came from %s, want %s", try, got, c.BindTo)
 		}
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("try %d was closed with %v, want EOF", try, err)
+		}
 		_ = conn.Close()
+	}
+}
+
+func TestExplain(t *testing.T) {
+	call := func(name string, errno syscall.Errno) error {
+		return &net.OpError{Op: "dial", Err: os.NewSyscallError(name, errno)}
+	}
+	c := check1(false, 0)
+	c.BindTo = netip.MustParseAddrPort("10.0.0.1:500")
+	c.BindInterface = "eth1"
+	tests := []struct {
+		err  error
+		want string
+		here bool // not the server's doing
+	}{
+		{call("socket", syscall.EMFILE), "open a socket: too many open files", true},
+		{call("bind", syscall.EACCES), "bind to 10.0.0.1:500 on eth1: permission denied", true},
+		{call("connect", syscall.EADDRNOTAVAIL), "bind to 10.0.0.1:500 on eth1: cannot assign requested address", true},
+		{call("connect", syscall.ECONNREFUSED), "connection refused", false},
+		{call("connect", syscall.EHOSTUNREACH), "no route to host", false},
+		{call("connect", syscall.ENETUNREACH), "network is unreachable", false},
+		{call("connect", syscall.ETIMEDOUT), "no answer in 50ms", false},
+		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "no answer in 50ms", false},
+	}
+	for _, tt := range tests {
+		err := explain(tt.err, c)
+		if err.Error() != tt.want || errors.Is(err, ErrNotTried) != tt.here {
+			t.Errorf("explain(%v) = %q, not tried %v; want %q, %v", tt.err, err, errors.Is(err, ErrNotTried), tt.want, tt.here)
+		}
 	}
 }
 
