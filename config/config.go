@@ -1,6 +1,10 @@
 package config
 
 import (
+	"errors"
+	"os"
+	"strings"
+
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -28,9 +32,6 @@ type Config struct {
 	Keywords []KeywordUse
 	// Files are the paths of all files read, the named one first.
 	Files []string
-	// Tree is what the files say after expansion, keywords of other programs
-	// and of later releases included.
-	Tree *Block
 }
 
 // HasErrors reports whether something does not run as it was written. A
@@ -51,5 +52,43 @@ func (c *Config) HasErrors() bool {
 // error there concerns one service or one line, and the rest of the Config
 // can run.
 func Load(path string, opts Options) (*Config, error) {
-	return &Config{Files: []string{path}, Tree: &Block{}}, nil
+	return load(osFiles{}, path, opts)
+}
+
+func load(fs fileSystem, path string, opts Options) (*Config, error) {
+	host, _ := os.Hostname() // without one, @ID lines match nothing
+	if opts.ConfigID == "" {
+		opts.ConfigID, _, _ = strings.Cut(host, ".")
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = os.Getenv
+	}
+	r := newReader(fs, opts)
+	if err := r.run(path); err != nil {
+		return nil, unparsable(r, err)
+	}
+	lint := newLinter(&r.collector, newLanguage())
+	lint.run(r.tree.root)
+	build := newBuilder(&r.collector)
+	build.run(r.tree.root)
+	if build.global.RouterID == "" {
+		build.global.RouterID = host
+	}
+	return &Config{
+		Global:      build.global,
+		Services:    build.services,
+		Diagnostics: r.sorted(),
+		Keywords:    lint.keywords(),
+		Files:       r.files,
+	}, nil
+}
+
+// unparsable makes the error of Load from what stopped the reader.
+func unparsable(r *reader, err error) error {
+	f, ok := errors.AsType[*fatal](err)
+	if !ok {
+		return err
+	}
+	r.complaints = append(r.complaints, placed{f.at, f.d})
+	return &UnparsableError{Fatal: f.d, Diagnostics: r.sorted(), Files: r.files, Cause: f.cause}
 }

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -25,8 +29,8 @@ const (
 type KeywordUse struct {
 	// Keyword is as written in the file.
 	Keyword string `json:"keyword"`
-	// Block is the keyword of the block around it, such as real_server; empty
-	// at top level.
+	// Block is the kind of block around it, such as real_server; empty at top
+	// level.
 	Block  string `json:"block"`
 	Status Status `json:"status"`
 	// Suggestion is the known keyword nearest to an unknown one, or empty.
@@ -51,7 +55,7 @@ type Report struct {
 	Keywords    []KeywordUse    `json:"keywords"`
 }
 
-// ServiceReport is one virtual server that runs.
+// ServiceReport is one virtual server that can run.
 type ServiceReport struct {
 	// Key is as model.ServiceKey prints it.
 	Key       string               `json:"key"`
@@ -63,7 +67,7 @@ type ServiceReport struct {
 	Sorry string `json:"sorry,omitempty"`
 }
 
-// ServerReport is one real server of a service that runs.
+// ServerReport is one real server of a service that can run.
 type ServerReport struct {
 	Address  string         `json:"address"`
 	Position model.Position `json:"position"`
@@ -75,11 +79,122 @@ type ServerReport struct {
 }
 
 // Report returns the report on a configuration that was read.
-func (c *Config) Report() Report { return Report{Usable: true} }
+func (c *Config) Report() Report {
+	r := newReport(c.Files, c.Diagnostics)
+	r.Usable = true
+	r.Keywords = append(r.Keywords, c.Keywords...)
+	for _, vs := range c.Services {
+		r.Services = append(r.Services, serviceReport(vs))
+	}
+	return r
+}
 
 // Report returns the report on a configuration that cannot be used.
-func (e *UnparsableError) Report() Report { return Report{} }
+func (e *UnparsableError) Report() Report { return newReport(e.Files, e.Diagnostics) }
+
+// newReport makes no list nil, so that JSON has [] and not null.
+func newReport(files []string, diagnostics []Diagnostic) Report {
+	r := Report{
+		Files:       append([]string{}, files...),
+		Diagnostics: append([]Diagnostic{}, diagnostics...),
+		Services:    []ServiceReport{},
+		Keywords:    []KeywordUse{},
+	}
+	for _, d := range diagnostics {
+		switch d.Severity {
+		case Error:
+			r.Errors++
+		case Warning:
+			r.Warnings++
+		case Note:
+			r.Notes++
+		}
+	}
+	return r
+}
+
+func serviceReport(vs model.VirtualServer) ServiceReport {
+	r := ServiceReport{
+		Key:       vs.Key.String(),
+		Position:  vs.Pos,
+		Scheduler: vs.Scheduler,
+		Datapath:  vs.Datapath,
+		Servers:   []ServerReport{},
+	}
+	for _, s := range vs.Servers {
+		server := ServerReport{Address: s.Addr.String(), Position: s.Pos, Forward: s.Forward.String(), Weight: s.Weight, Checks: []string{}}
+		for _, c := range s.Checks {
+			server.Checks = append(server.Checks, string(c.Kind))
+		}
+		r.Servers = append(r.Servers, server)
+	}
+	if vs.Sorry != nil {
+		r.Sorry = vs.Sorry.Addr.String()
+	}
+	return r
+}
 
 // WriteText writes the report for people: the diagnostics, then the services,
-// then the keywords by status.
-func (r Report) WriteText(w io.Writer) error { return nil }
+// then the keywords that do not run, then the counts.
+func (r Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, d := range r.Diagnostics {
+		fmt.Fprintln(&b, d)
+	}
+	r.writeServices(&b)
+	for _, s := range []Status{NotYet, Ignored, Unknown} {
+		r.writeKeywords(&b, s)
+	}
+	if !r.Usable {
+		fmt.Fprintln(&b, "the configuration cannot be used")
+	}
+	fmt.Fprintf(&b, "%s, %s, %s\n", plural(r.Errors, "error"), plural(r.Warnings, "warning"), plural(r.Notes, "note"))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r Report) writeServices(b *strings.Builder) {
+	for _, s := range r.Services {
+		fmt.Fprintf(b, "%s: virtual server %s %s, datapath %s\n", s.Position, s.Key, s.Scheduler, s.Datapath)
+		for _, server := range s.Servers {
+			checks := "no check, always up"
+			if len(server.Checks) > 0 {
+				checks = strings.Join(server.Checks, " ")
+			}
+			fmt.Fprintf(b, "  %s %s weight %d, %s\n", server.Address, server.Forward, server.Weight, checks)
+		}
+		if s.Sorry != "" {
+			fmt.Fprintf(b, "  sorry server %s\n", s.Sorry)
+		}
+	}
+}
+
+func (r Report) writeKeywords(b *strings.Builder, status Status) {
+	list := slices.DeleteFunc(slices.Clone(r.Keywords), func(k KeywordUse) bool { return k.Status != status })
+	if len(list) == 0 {
+		return
+	}
+	slices.SortStableFunc(list, func(a, b KeywordUse) int { return cmp.Compare(a.Block, b.Block) })
+	fmt.Fprintf(b, "keywords %s:\n", status)
+	for _, k := range list {
+		name := k.Keyword
+		if k.Block != "" {
+			name = k.Block + " " + name
+		}
+		fmt.Fprintf(b, "  %s: %s", k.Positions[0], name)
+		if k.Count > 1 {
+			fmt.Fprintf(b, ", %d times", k.Count)
+		}
+		if k.Suggestion != "" {
+			fmt.Fprintf(b, "; did you mean %q?", k.Suggestion)
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

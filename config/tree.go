@@ -1,30 +1,110 @@
 package config
 
-import "github.com/evenkeel/evenkeel/model"
-
-// Word is one word of a statement, without its quotes.
-type Word struct {
-	Text string
-	Pos  model.Position
-	// Quoted is set when the word was written in double quotes.
-	Quoted bool
+// statement is a keyword, its arguments and perhaps a block.
+type statement struct {
+	// words holds the keyword and its arguments, at least one word; only a
+	// block that nobody asked for has none.
+	words []word
+	// line is the whole statement as it stands after expansion, for keywords
+	// that split it by their own rule.
+	line text
+	// openQuote is set when the ordinary rule finds a quote without its end.
+	openQuote bool
+	// own is set for a statement on an @evenkeel line.
+	own bool
+	// skip is set by the checks for a statement that must not have an effect.
+	skip  bool
+	block *block
 }
 
-// Statement is a keyword, its arguments and perhaps a block.
-type Statement struct {
-	// Words holds the keyword and its arguments, at least one word.
-	Words []Word
-	// Raw is the text after the keyword as it stands in the file after
-	// expansion, without comment and surrounding blanks. Script and regex
-	// keywords split it by their own rules.
-	Raw string
-	// Block is what stands in braces, or nil.
-	Block *Block
+// block is the statements between two braces, or a whole configuration.
+type block struct {
+	statements []*statement
+	open       place
 }
 
-// Block is the statements between two braces, or a whole configuration.
-type Block struct {
-	Statements []Statement
-	// Open and Close are the places of the braces; zero for a configuration.
-	Open, Close model.Position
+// keyword returns the first word.
+func (s *statement) keyword() string {
+	if len(s.words) == 0 {
+		return ""
+	}
+	return s.words[0].s
+}
+
+// at returns the place of the keyword, or of the brace of a nameless block.
+func (s *statement) at() place {
+	if len(s.words) == 0 {
+		return s.block.open
+	}
+	return s.words[0].at
+}
+
+// args returns the words after the keyword.
+func (s *statement) args() []word {
+	if len(s.words) == 0 {
+		return nil
+	}
+	return s.words[1:]
+}
+
+// arg returns the text of argument i, counted from 0, or "".
+func (s *statement) arg(i int) string {
+	if i+1 >= len(s.words) {
+		return ""
+	}
+	return s.words[i+1].s
+}
+
+// raw returns the words after the keyword by the rule for scripts.
+func (s *statement) raw() ([]word, error) {
+	rest := s.line.trim()
+	n := len(s.keyword())
+	if len(s.words) > 0 && s.words[0].quoted {
+		n += 2
+	}
+	return splitRaw(rest.from(min(n, len(rest.s))))
+}
+
+// treeBuilder hangs statements and braces into a tree.
+type treeBuilder struct {
+	root  *block
+	stack []*block
+	// last is the statement that an opening brace belongs to, or nil.
+	last *statement
+}
+
+func newTreeBuilder() *treeBuilder {
+	root := &block{}
+	return &treeBuilder{root: root, stack: []*block{root}}
+}
+
+func (b *treeBuilder) top() *block { return b.stack[len(b.stack)-1] }
+
+// depth is the number of open blocks.
+func (b *treeBuilder) depth() int { return len(b.stack) - 1 }
+
+func (b *treeBuilder) statement(s *statement) {
+	top := b.top()
+	top.statements = append(top.statements, s)
+	b.last = s
+}
+
+func (b *treeBuilder) open(at place) {
+	if b.last == nil {
+		b.statement(&statement{})
+	}
+	blk := &block{open: at}
+	b.last.block = blk
+	b.stack = append(b.stack, blk)
+	b.last = nil
+}
+
+// close reports whether there was a block to close.
+func (b *treeBuilder) close() bool {
+	b.last = nil
+	if b.depth() == 0 {
+		return false
+	}
+	b.stack = b.stack[:len(b.stack)-1]
+	return true
 }

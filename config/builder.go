@@ -1,0 +1,128 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// builder turns a checked tree into the model.
+type builder struct {
+	*collector
+	global   model.Global
+	services []model.VirtualServer
+	seen     map[model.ServiceKey]place
+}
+
+func newBuilder(c *collector) *builder {
+	return &builder{
+		collector: c,
+		global:    model.Global{Datapath: model.DatapathAuto, XDPMode: model.XDPAuto},
+		seen:      make(map[model.ServiceKey]place),
+	}
+}
+
+// run takes global_defs first, since services inherit from it wherever it
+// stands.
+func (b *builder) run(root *block) {
+	for _, s := range root.statements {
+		switch {
+		case s.skip:
+		case s.keyword() == "global_defs":
+			b.globalDefs(s.block)
+		case s.keyword() == "instance" && b.global.Instance == "":
+			b.global.Instance = s.arg(0)
+		}
+	}
+	for _, s := range root.statements {
+		if !s.skip && s.keyword() == "virtual_server" {
+			b.virtualServer(s)
+		}
+	}
+}
+
+// The consequences of a value that cannot be used, as messages end.
+const (
+	lineIgnored    = "the line is ignored"
+	serverLeftOut  = "the real server is left out"
+	serviceLeftOut = "the virtual server is left out"
+)
+
+// bad complains about argument i of a statement.
+func (b *builder) bad(s *statement, i int, err error, consequence, hint string) {
+	at, value := s.at(), ""
+	if args := s.args(); i < len(args) {
+		at, value = args[i].at, args[i].s
+	}
+	b.add(Error, at, s.keyword(), fmt.Sprintf("%s %q is %v; %s", s.keyword(), value, err, consequence), hint)
+}
+
+// number sets *field from the first argument.
+func (b *builder) number(s *statement, field **uint32, least, most uint64) {
+	n, err := parseUint(s.arg(0), least, most)
+	if err != nil {
+		b.bad(s, 0, err, lineIgnored, fmt.Sprintf("write a number from %d to %d", least, most))
+		return
+	}
+	v := uint32(n)
+	*field = &v
+}
+
+// seconds sets *field from the first argument.
+func (b *builder) seconds(s *statement, field **time.Duration, least, most time.Duration) {
+	d, err := parseSeconds(s.arg(0), least, most)
+	if err != nil {
+		b.bad(s, 0, err, lineIgnored, "write a number of seconds, such as "+s.keyword()+" 3")
+		return
+	}
+	*field = &d
+}
+
+// boolean sets *field from an optional truth word; none means true.
+func (b *builder) boolean(s *statement, field **bool) {
+	v := true
+	if s.arg(0) != "" {
+		var err error
+		if v, err = parseBool(s.arg(0)); err != nil {
+			b.bad(s, 0, err, lineIgnored, "write "+s.keyword()+" alone to turn it on")
+			return
+		}
+	}
+	*field = &v
+}
+
+// flag returns whether the line turns a plain flag on. keepalived takes no
+// argument there and would turn it on even for "no".
+func (b *builder) flag(s *statement) bool {
+	if on, err := parseBool(s.arg(0)); err == nil && !on {
+		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s takes no argument, and keepalived turns it on whatever follows; the line is ignored", s.keyword()),
+			"leave the line out to keep it off")
+		return false
+	}
+	return true
+}
+
+// address sets *field from the first argument.
+func (b *builder) address(s *statement, field *netip.Addr) {
+	a, err := parseAddr(s.arg(0))
+	if err != nil {
+		b.bad(s, 0, err, lineIgnored, "write an IPv4 or IPv6 address")
+		return
+	}
+	*field = a
+}
+
+// position returns a place for the model.
+func (b *builder) position(at place) model.Position { return at.position(b.files) }
+
+// or returns the first value that is set, or the default.
+func or[T any](otherwise T, candidates ...*T) T {
+	for _, c := range candidates {
+		if c != nil {
+			return *c
+		}
+	}
+	return otherwise
+}

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// collector gathers the complaints about one configuration.
+type collector struct {
+	files      []string // paths by place.file
+	limit      int
+	complaints []placed
+	kept       [2]int // errors, others
+	more       int
+}
+
+// placed is a complaint with its place in the order of reading.
+type placed struct {
+	at place
+	d  Diagnostic
+}
+
+// add keeps a complaint, if the limit allows.
+func (c *collector) add(sev Severity, at place, keyword, message, hint string) {
+	class := 1
+	if sev == Error {
+		class = 0
+	}
+	if c.kept[class] >= c.limit {
+		c.more++
+		return
+	}
+	c.kept[class]++
+	c.complaints = append(c.complaints, placed{at, c.diagnostic(sev, at, keyword, message, hint)})
+}
+
+func (c *collector) diagnostic(sev Severity, at place, keyword, message, hint string) Diagnostic {
+	d := Diagnostic{Severity: sev, Keyword: keyword, Message: message, Hint: hint}
+	if int(at.file) < len(c.files) {
+		d.File, d.Line, d.Column = c.files[at.file], int(at.line), int(at.col)
+	}
+	return d
+}
+
+// sorted returns the complaints in the order of the files.
+func (c *collector) sorted() []Diagnostic {
+	slices.SortStableFunc(c.complaints, func(a, b placed) int {
+		return cmp.Or(
+			cmp.Compare(a.at.file, b.at.file),
+			cmp.Compare(a.at.line, b.at.line),
+			cmp.Compare(a.at.col, b.at.col))
+	})
+	out := make([]Diagnostic, 0, len(c.complaints)+1)
+	for _, p := range c.complaints {
+		out = append(out, p.d)
+	}
+	if c.more > 0 {
+		out = append(out, c.diagnostic(Note, place{}, "", fmt.Sprintf("%d more complaints are not shown", c.more), ""))
+	}
+	return out
+}
+
+// fatal is a complaint that makes the whole configuration unusable.
+type fatal struct {
+	at    place
+	d     Diagnostic
+	cause error
+}
+
+func (f *fatal) Error() string { return f.d.Error() }
+
+// fatal makes the error that stops the reading. hint and cause may be empty.
+func (c *collector) fatal(at place, keyword, message, hint string, cause error) error {
+	return &fatal{at: at, d: c.diagnostic(Error, at, keyword, message, hint), cause: cause}
+}

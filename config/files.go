@@ -1,0 +1,54 @@
+package config
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// fileSystem is what the reader needs of the file system. Tests and fuzzing
+// use one in memory.
+type fileSystem interface {
+	// Open opens a file for reading.
+	Open(name string) (fs.File, error)
+	Stat(name string) (fs.FileInfo, error)
+	// Glob returns the names that match the pattern, in order.
+	Glob(pattern string) ([]string, error)
+	// Real returns one name for all paths to a file.
+	Real(name string) (string, error)
+}
+
+// osFiles is the machine's file system.
+type osFiles struct{}
+
+func (osFiles) Open(name string) (fs.File, error) {
+	return os.OpenFile(name, os.O_RDONLY|syscall.O_CLOEXEC, 0)
+}
+
+func (osFiles) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+
+func (osFiles) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
+
+func (osFiles) Real(name string) (string, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+// readAll reads at most limit bytes; more reports whether there are more.
+func readAll(fsys fileSystem, name string, limit int64) (data []byte, more bool, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, false, err
+	}
+	return data, int64(len(data)) > limit, nil
+}

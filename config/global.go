@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// globalDefs takes what runs of a global_defs block.
+func (b *builder) globalDefs(blk *block) {
+	g := &b.global
+	for _, s := range blk.statements {
+		if s.skip {
+			continue
+		}
+		switch s.keyword() {
+		case "router_id":
+			g.RouterID = s.arg(0)
+		case "lvs_timeouts":
+			b.lvsTimeouts(s)
+		case "checker_log_all_failures":
+			on := &g.CheckerLogAllFailures
+			b.boolean(s, &on)
+			g.CheckerLogAllFailures = *on
+		case "datapath":
+			b.datapath(s, &g.Datapath, lineIgnored)
+		case "xdp_interface":
+			b.xdpInterfaces(s)
+		case "xdp_mode":
+			b.xdpMode(s)
+		}
+	}
+}
+
+// month is 31 days, IPVS's longest time-out.
+const month = 31 * 24 * time.Hour
+
+// lvsTimeouts reads pairs of a name and seconds.
+func (b *builder) lvsTimeouts(s *statement) {
+	args := s.args()
+	for i := 0; i < len(args); i += 2 {
+		field := map[string]*time.Duration{
+			"tcp":    &b.global.TimeoutTCP,
+			"tcpfin": &b.global.TimeoutTCPFin,
+			"udp":    &b.global.TimeoutUDP,
+		}[args[i].s]
+		if field == nil {
+			b.bad(s, i, fmt.Errorf("not tcp, tcpfin or udp"), "the rest of the line is ignored", "write lvs_timeouts tcp 900 tcpfin 120 udp 300")
+			return
+		}
+		d, err := parseSeconds(s.arg(i+1), time.Second, month)
+		if err != nil {
+			b.bad(s, i+1, err, "the rest of the line is ignored", "write the seconds after "+args[i].s)
+			return
+		}
+		*field = d
+	}
+}
+
+// datapath reads auto, xdp or ipvs and reports whether it could.
+func (b *builder) datapath(s *statement, field *model.DatapathChoice, consequence string) bool {
+	c := model.DatapathChoice(s.arg(0))
+	switch c {
+	case model.DatapathAuto, model.DatapathXDP, model.DatapathIPVS:
+		*field = c
+		return true
+	}
+	b.bad(s, 0, fmt.Errorf("not auto, xdp or ipvs"), consequence, "write datapath auto")
+	return false
+}
+
+func (b *builder) xdpInterfaces(s *statement) {
+	for _, w := range s.args() {
+		if len(w.s) > 15 || w.s == "" {
+			b.add(Error, w.at, s.keyword(), fmt.Sprintf("xdp_interface %q is no name of an interface; it is ignored", w.s), "interface names have 1 to 15 characters")
+			continue
+		}
+		if !slices.Contains(b.global.XDPInterfaces, w.s) {
+			b.global.XDPInterfaces = append(b.global.XDPInterfaces, w.s)
+		}
+	}
+}
+
+func (b *builder) xdpMode(s *statement) {
+	m := model.XDPMode(s.arg(0))
+	switch m {
+	case model.XDPAuto, model.XDPNative, model.XDPGeneric:
+		b.global.XDPMode = m
+		return
+	}
+	b.bad(s, 0, fmt.Errorf("not auto, native or generic"), lineIgnored, "write xdp_mode auto")
+}

@@ -1,0 +1,111 @@
+package config
+
+import "strings"
+
+// priority is how common a keyword is in real files.
+type priority string
+
+// The priorities: in nearly every file, in serious deployments, rare,
+// obsolete.
+const (
+	p0 priority = "P0"
+	p1 priority = "P1"
+	p2 priority = "P2"
+	p3 priority = "P3"
+)
+
+// keyword is one row of the language.
+type keyword struct {
+	name string
+	// args are the arguments as a manual writes them: mandatory ones first,
+	// optional ones in brackets, ... for any number. COMMAND and REGEX take
+	// the raw line; BOOL is true, on, yes, false, off or no.
+	args     string
+	priority priority
+	status   Status
+	// block names the context that its braces open, or is empty.
+	block string
+	// note says about an old word what to write today.
+	note string
+	// own is set for Evenkeel's words, which belong on @evenkeel lines.
+	own bool
+}
+
+// raw reports whether the keyword takes the raw line.
+func (k keyword) raw() bool {
+	first := strings.TrimPrefix(k.args, "[")
+	return strings.HasPrefix(first, "COMMAND") || strings.HasPrefix(first, "REGEX")
+}
+
+// arity returns how many arguments the keyword needs and how many it takes;
+// most is -1 for any number.
+func (k keyword) arity() (least, most int) {
+	if k.raw() {
+		if strings.HasPrefix(k.args, "[") {
+			return 0, -1
+		}
+		return 1, -1
+	}
+	optional := false
+	for _, f := range strings.Fields(k.args) {
+		if f == "..." || f == "[...]" {
+			return least, -1
+		}
+		optional = optional || f[0] == '['
+		if !optional {
+			least++
+		}
+		most++
+	}
+	return least, most
+}
+
+// context is the words that may stand in one kind of block.
+type context struct {
+	name string
+	// lines is set when the statements are entries, such as addresses, and
+	// not keywords.
+	lines    bool
+	keywords map[string]keyword
+}
+
+// language is every context by name; the top level is "".
+type language map[string]*context
+
+// newLanguage returns the language of keepalived 2.4 with Evenkeel's words.
+func newLanguage() language {
+	l := make(language)
+	l.add("", topLevelKeywords())
+	l.add("global_defs", globalKeywords(), globalVRRPKeywords(), globalSystemKeywords(), ownGlobalKeywords())
+	addVRRPContexts(l)
+	addServiceContexts(l)
+	for _, name := range []string{
+		"notification_email", "group", "interfaces", "interface_up_down_delays", "linkbeat_interfaces",
+		"static_ipaddress", "static_routes", "static_rules", "virtual_server_group", "unicast_peer",
+		"virtual_ipaddress", "virtual_routes", "virtual_rules", "track",
+	} {
+		l[name] = &context{name: name, lines: true}
+	}
+	return l
+}
+
+func (l language) add(name string, rows ...[]keyword) {
+	c := &context{name: name, keywords: make(map[string]keyword)}
+	for _, list := range rows {
+		for _, k := range list {
+			c.keywords[k.name] = k
+		}
+	}
+	l[name] = c
+}
+
+// contextsOf returns the names of the blocks that know a word, in no order.
+func (l language) contextsOf(word string) []string {
+	var names []string
+	for name, c := range l {
+		if k, ok := c.keywords[word]; ok && k.note == "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,286 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+)
+
+// linter checks every word of a tree against the language and counts the
+// keywords. It marks the statements that must not have an effect.
+type linter struct {
+	*collector
+	lang    language
+	uses    map[useKey]*KeywordUse
+	repeats map[string]*repeat
+}
+
+// useKey is a keyword in a kind of block.
+type useKey struct{ block, keyword string }
+
+// repeat counts complaints of one kind, so that a thousand equal ones do not
+// hide the others.
+type repeat struct {
+	count int
+	what  string
+	sev   Severity
+	last  place
+}
+
+// mostRepeats is how many complaints of one kind are shown.
+const mostRepeats = 20
+
+func newLinter(c *collector, lang language) *linter {
+	return &linter{collector: c, lang: lang, uses: make(map[useKey]*KeywordUse), repeats: make(map[string]*repeat)}
+}
+
+// run checks a whole configuration.
+func (l *linter) run(root *block) {
+	l.block(root, l.lang[""], Runs)
+	for _, key := range slices.Sorted(maps.Keys(l.repeats)) {
+		if r := l.repeats[key]; r.count > mostRepeats {
+			l.add(r.sev, r.last, "", fmt.Sprintf("%s, %d times; the first %d are shown", r.what, r.count, mostRepeats), "")
+		}
+	}
+}
+
+// often adds a complaint of a kind that may occur very often; what describes
+// the kind.
+func (l *linter) often(sev Severity, s *statement, what, message, hint string) {
+	r := l.repeats[what]
+	if r == nil {
+		r = &repeat{what: what, sev: sev}
+		l.repeats[what] = r
+	}
+	r.count++
+	if r.count <= mostRepeats {
+		l.add(sev, s.at(), s.keyword(), message, hint)
+		return
+	}
+	r.last = s.at()
+}
+
+// block checks the statements of a block. outer is NotYet or Ignored inside
+// a block that does not run, and mutes what only matters when it does.
+func (l *linter) block(b *block, c *context, outer Status) {
+	for _, s := range b.statements {
+		switch {
+		case len(s.words) == 0:
+			s.skip = true
+			l.add(Error, s.at(), "{", "the block has no keyword and is left out", `write what it is before the "{"`)
+		case c.lines:
+			l.entry(s, c)
+		default:
+			l.statement(s, c, outer)
+		}
+	}
+}
+
+// entry checks a line that is no keyword, such as an address.
+func (l *linter) entry(s *statement, c *context) {
+	if s.block != nil {
+		l.often(Warning, s, "block inside "+c.name, fmt.Sprintf("a block inside %s is ignored", c.name), `check for a missing "}"`)
+	}
+}
+
+func (l *linter) statement(s *statement, c *context, outer Status) {
+	k, ok := c.keywords[s.keyword()]
+	if !ok {
+		l.unknown(s, c)
+		return
+	}
+	status := k.status
+	if outer != Runs && status == Runs {
+		status = outer
+	}
+	l.use(s, c.name, status, "")
+	if k.own && !s.own {
+		l.add(Note, s.at(), k.name, fmt.Sprintf("keepalived does not know %s", k.name),
+			fmt.Sprintf("write @%s %s, so that keepalived skips the line", ownID, k.name))
+	}
+	l.status(s, k, c, outer)
+	if !l.words(s, k, status) || !l.braces(s, k, status) {
+		s.skip = true
+		return
+	}
+	if s.block != nil {
+		l.block(s.block, l.lang[k.block], status)
+	}
+}
+
+// status complains about a keyword that has no effect.
+func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
+	if k.note != "" {
+		l.oldWord(s, k, c)
+	}
+	if k.status != NotYet || outer != Runs || c.name == "global_defs" {
+		return
+	}
+	what := k.name + " is parsed, not used yet"
+	switch {
+	case isCheck(k.name):
+		l.often(Warning, s, what, what+"; without a check that runs the server counts as up", "use TCP_CHECK")
+	case k.block != "" && s.arg(0) != "":
+		l.often(Warning, s, what, fmt.Sprintf("%s %s is parsed, not used yet", k.name, s.arg(0)), "")
+	default:
+		l.often(Warning, s, what, what, "")
+	}
+}
+
+// oldWord tells what to write today.
+func (l *linter) oldWord(s *statement, k keyword, c *context) {
+	sev, message := Note, k.name+" is an old word"
+	if k.status == Ignored {
+		message = fmt.Sprintf("%s has no effect in %s", k.name, c.title())
+	}
+	if k.name == "nb_get_retry" {
+		sev = Warning // the user asked for retries and does not get them
+	}
+	l.often(sev, s, message, message, k.note)
+}
+
+// isCheck reports whether the keyword is a checker.
+func isCheck(name string) bool {
+	return strings.HasSuffix(name, "_CHECK") || name == "HTTP_GET" || name == "SSL_GET"
+}
+
+// title names a context for people.
+func (c *context) title() string {
+	if c.name == "" {
+		return "the top level"
+	}
+	return c.name
+}
+
+// fault is the severity of a mistake in a keyword of this status.
+func fault(status Status) Severity {
+	if status == Runs {
+		return Error
+	}
+	return Warning
+}
+
+// words checks the number of arguments and the quotes. It reports whether
+// the statement can be used.
+func (l *linter) words(s *statement, k keyword, status Status) bool {
+	if k.raw() {
+		if _, err := s.raw(); err != nil {
+			l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s: %v; the line is ignored", k.name, err), "")
+			return false
+		}
+	} else if s.openQuote {
+		l.add(fault(status), s.at(), k.name, "a quote is not closed; the line is ignored", `write a " at the end of the word`)
+		return false
+	}
+	least, most := k.arity()
+	got := len(s.args())
+	if got < least {
+		l.often(fault(status), s, k.name+" without its argument",
+			fmt.Sprintf("%s needs %s; the line is ignored", k.name, argumentCount(least)), "write "+k.name+" "+k.args)
+		return false
+	}
+	if most >= 0 && got > most && status == Runs && (most > 0 || !boolWord(s.arg(0))) {
+		l.often(Warning, s, k.name+" with more words", fmt.Sprintf("%q after %s is ignored", s.arg(most), k.name), "")
+	}
+	if !k.raw() {
+		l.undefined(s)
+	}
+	return true
+}
+
+func argumentCount(n int) string {
+	if n == 1 {
+		return "an argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
+}
+
+// undefined complains about references that nothing resolved.
+func (l *linter) undefined(s *statement) {
+	for _, w := range s.args() {
+		i := strings.IndexByte(w.s, '$')
+		if i < 0 {
+			continue
+		}
+		if inside, n := reference(w.s[i:]); n > 0 {
+			l.often(Warning, s, "$"+inside+" is not defined", fmt.Sprintf("$%s is not defined and stays as it is", inside),
+				fmt.Sprintf("define it before with a line $%s=VALUE", inside))
+		}
+	}
+}
+
+// braces checks that a block is there when there must be one, and drops one
+// that must not be there.
+func (l *linter) braces(s *statement, k keyword, status Status) bool {
+	switch {
+	case k.block == "" && s.block != nil:
+		l.add(fault(status), s.block.open, k.name, fmt.Sprintf("%s takes no block; the block is ignored", k.name), `check for a missing "}"`)
+		s.block = nil
+	case k.block != "" && s.block == nil:
+		l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s has no block and is ignored", k.name), `write its settings in "{" and "}" after it`)
+		return false
+	}
+	return true
+}
+
+// unknown complains about a word that nobody knows here.
+func (l *linter) unknown(s *statement, c *context) {
+	s.skip = true
+	name := s.keyword()
+	near := suggest(name, slices.Collect(maps.Keys(c.keywords)))
+	l.use(s, c.name, Unknown, near)
+	what := "line"
+	if s.block != nil {
+		what = "block"
+	}
+	l.often(Warning, s, name+" is not known", fmt.Sprintf("%q is not known in %s; the %s is ignored", name, c.title(), what), l.unknownHint(name, near, c))
+}
+
+func (l *linter) unknownHint(name, near string, c *context) string {
+	if near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	places := l.lang.contextsOf(name)
+	if len(places) == 0 {
+		return ""
+	}
+	slices.Sort(places)
+	for i, p := range places {
+		if places[i] = p; p == "" {
+			places[i] = "the top level"
+		}
+	}
+	return "it belongs into " + strings.Join(places, " or ")
+}
+
+// use counts a keyword.
+func (l *linter) use(s *statement, block string, status Status, suggestion string) {
+	key := useKey{block, s.keyword()}
+	u := l.uses[key]
+	if u == nil {
+		u = &KeywordUse{Keyword: s.keyword(), Block: block, Status: status, Suggestion: suggestion}
+		l.uses[key] = u
+	}
+	u.Count++
+	if len(u.Positions) < mostPositions {
+		u.Positions = append(u.Positions, s.at().position(l.files))
+	}
+}
+
+// keywords returns the uses in a stable order: by block, then by keyword.
+func (l *linter) keywords() []KeywordUse {
+	keys := slices.SortedFunc(maps.Keys(l.uses), func(a, b useKey) int {
+		return strings.Compare(a.block+"\x00"+a.keyword, b.block+"\x00"+b.keyword)
+	})
+	list := make([]KeywordUse, 0, len(keys))
+	for _, k := range keys {
+		list = append(list, *l.uses[k])
+	}
+	return list
+}
+
+// mostPositions bounds KeywordUse.Positions.
+const mostPositions = 100
+

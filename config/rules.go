@@ -1,0 +1,167 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// finish applies defaults and rules to a virtual server and adds it.
+func (b *builder) finish(d *serviceDraft) {
+	key := b.key(d)
+	if at, dup := b.seen[key]; dup {
+		b.add(Error, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s is there already, at %s; %s", key, b.position(at), serviceLeftOut), "put the real servers into one block")
+		return
+	}
+	b.seen[key] = d.st.at()
+	forward := b.forwardDefault(d)
+	vs := model.VirtualServer{
+		Service: model.Service{
+			Key:               key,
+			Scheduler:         b.schedulerDefault(d),
+			Persistence:       b.persistenceRule(d),
+			PersistencePrefix: granularity(d),
+			OnePacket:         b.onePacket(d),
+		},
+		Pos:          b.position(d.st.at()),
+		Datapath:     d.datapath,
+		Servers:      b.servers(d, forward),
+		SorryInhibit: d.sorryInhibit,
+		Alpha:        or(false, d.alpha),
+		Omega:        d.omega,
+	}
+	vs.SchedFlags = b.flags(d, vs.Scheduler)
+	if vs.Datapath == "" {
+		vs.Datapath = b.global.Datapath
+	}
+	if len(vs.Servers) == 0 {
+		b.add(Warning, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s has no real server that can run; %s", key, serviceLeftOut), "write at least one real_server in it")
+		return
+	}
+	b.sorry(d, &vs, or(forward, d.sorryForward))
+	b.quorum(d, &vs)
+	b.services = append(b.services, vs)
+}
+
+// key names the service. No protocol means UDP, which is rarely meant.
+func (b *builder) key(d *serviceDraft) model.ServiceKey {
+	if d.fwmark != 0 {
+		return model.ServiceKey{FWMark: d.fwmark}
+	}
+	if d.protocol == 0 {
+		d.protocol = model.UDP
+		b.add(Warning, d.st.at(), "protocol", fmt.Sprintf("virtual_server %s names no protocol and becomes UDP, as in keepalived", spell(d.addr)), `write "protocol TCP" or "protocol UDP" in it`)
+	}
+	return model.ServiceKey{Protocol: d.protocol, Addr: d.addr}
+}
+
+func (b *builder) schedulerDefault(d *serviceDraft) string {
+	if d.scheduler == "" {
+		b.add(Note, d.st.at(), "lb_algo", "no lb_algo is given; wlc is used, as in keepalived", "")
+		return "wlc"
+	}
+	return d.scheduler
+}
+
+func (b *builder) forwardDefault(d *serviceDraft) model.Forward {
+	if d.forward != nil {
+		return *d.forward
+	}
+	for _, r := range d.servers {
+		if r.forward == nil {
+			b.add(Note, d.st.at(), "lb_kind", "no lb_kind is given; NAT is used, as in keepalived", "")
+			break
+		}
+	}
+	return model.NAT
+}
+
+// persistenceRule: a service for every port must be persistent, since only
+// persistence keeps the ports of one client together.
+func (b *builder) persistenceRule(d *serviceDraft) time.Duration {
+	if d.persistence != nil {
+		return *d.persistence
+	}
+	if d.fwmark != 0 || d.addr.Port() != 0 {
+		return 0
+	}
+	b.add(Warning, d.st.at(), "persistence_timeout", fmt.Sprintf("virtual_server %s is for every port (port 0), which needs persistence; 360 s are used, as in keepalived", d.addr.Addr()),
+		"write the port after the address, or persistence_timeout in the block")
+	return 6 * time.Minute
+}
+
+// granularity is 0 for the whole address.
+func granularity(d *serviceDraft) uint8 {
+	whole := uint8(32)
+	if d.addr.Addr().Is6() {
+		whole = 128
+	}
+	if d.granularity == whole {
+		return 0
+	}
+	return d.granularity
+}
+
+func (b *builder) onePacket(d *serviceDraft) bool {
+	if d.ops == nil {
+		return false
+	}
+	if d.fwmark == 0 && d.protocol != model.UDP {
+		b.add(Warning, d.ops.at(), "ops", fmt.Sprintf("ops needs UDP, and the virtual server is %s; it is turned off, as in keepalived", d.protocol), "remove the line")
+		return false
+	}
+	return true
+}
+
+// flags drops sh-port and the like when the scheduler is another one.
+func (b *builder) flags(d *serviceDraft, scheduler string) uint32 {
+	flags := d.flags
+	for _, s := range d.flagLines {
+		if want, _, _ := strings.Cut(s.keyword(), "-"); want != scheduler {
+			b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s only applies to the scheduler %s, not to %s; the line is ignored", s.keyword(), want, scheduler), "remove it or change lb_algo")
+			flags &^= schedulerFlag(s.keyword())
+		}
+	}
+	return flags
+}
+
+// sorry reads the sorry server.
+func (b *builder) sorry(d *serviceDraft, vs *model.VirtualServer, method model.Forward) {
+	if d.sorry == nil {
+		return
+	}
+	const consequence = "the sorry server is left out"
+	addr, ok := b.addrPort(d.sorry, consequence)
+	if !ok {
+		return
+	}
+	if addr, ok = b.serverAddr(d, d.sorry, addr, method, consequence); !ok {
+		return
+	}
+	vs.Sorry = &model.RealServer{
+		Server: model.Server{Addr: netip.AddrPortFrom(addr.Addr(), addr.Port()), Forward: method, Weight: 1},
+		Pos:    b.position(d.sorry.at()),
+	}
+}
+
+// quorum keeps the quorum reachable and the hysteresis below it.
+func (b *builder) quorum(d *serviceDraft, vs *model.VirtualServer) {
+	vs.Quorum = or(1, d.quorum)
+	vs.Hysteresis = or(0, d.hysteresis)
+	var total uint64
+	for _, s := range vs.Servers {
+		total += uint64(s.Weight)
+	}
+	if reach := uint32(max(1, min(total, math.MaxUint32))); vs.Quorum > reach {
+		b.add(Warning, d.quorumAt.at(), "quorum", fmt.Sprintf("quorum %d is above the weight of all real servers, %d; it is reduced to %d", vs.Quorum, total, reach), "lower it or raise the weights")
+		vs.Quorum = reach
+	}
+	if vs.Hysteresis >= vs.Quorum && vs.Hysteresis > 0 {
+		b.add(Warning, d.st.at(), "hysteresis", fmt.Sprintf("hysteresis %d is not below quorum %d; it is set to 0", vs.Hysteresis, vs.Quorum), "write a smaller hysteresis")
+		vs.Hysteresis = 0
+	}
+}

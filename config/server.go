@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// serverDraft is a real_server block before inheritance; nil is not set.
+type serverDraft struct {
+	timing
+	st           *statement
+	addr         netip.AddrPort
+	forward      *model.Forward
+	weight       *uint32
+	upper, lower *uint32
+	lowerAt      *statement
+	inhibit      *bool
+	checks       []*checkDraft
+}
+
+// realServer reads one real_server block into the draft of its service.
+func (b *builder) realServer(d *serviceDraft, st *statement) {
+	addr, ok := b.addrPort(st, serverLeftOut)
+	if !ok {
+		return
+	}
+	r := &serverDraft{st: st, addr: addr}
+	for _, s := range st.block.statements {
+		if s.skip || b.timing(&r.timing, s, 1) {
+			continue
+		}
+		ok = b.serverSetting(r, s) && ok
+	}
+	if ok {
+		d.servers = append(d.servers, r)
+	}
+}
+
+// serverSetting takes one line of a real_server block. It reports false if
+// the server must not run without it.
+func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
+	switch s.keyword() {
+	case "weight":
+		n, err := parseUint(s.arg(0), 0, math.MaxInt32)
+		if err != nil {
+			b.bad(s, 0, err, serverLeftOut, "write weight 1 for an equal share, or weight 0 to send it no new connections")
+			return false
+		}
+		r.weight = new(uint32(n))
+	case "lvs_method":
+		return b.forward(s, &r.forward, serverLeftOut)
+	case "inhibit_on_failure":
+		b.boolean(s, &r.inhibit)
+	case "uthreshold":
+		b.number(s, &r.upper, 0, math.MaxUint32)
+	case "lthreshold":
+		b.number(s, &r.lower, 0, math.MaxUint32)
+		r.lowerAt = s
+	case "TCP_CHECK":
+		r.checks = append(r.checks, b.tcpCheck(s))
+	}
+	return true
+}
+
+// servers applies inheritance and the rules about ports, families and
+// duplicates to the real servers of a service.
+func (b *builder) servers(d *serviceDraft, forward model.Forward) []model.RealServer {
+	var list []model.RealServer
+	seen := make(map[netip.AddrPort]place)
+	for _, r := range d.servers {
+		method := or(forward, r.forward)
+		addr, ok := b.serverAddr(d, r.st, r.addr, method, serverLeftOut)
+		if !ok {
+			continue
+		}
+		if at, dup := seen[addr]; dup {
+			b.add(Error, r.st.at(), r.st.keyword(), fmt.Sprintf("real_server %s is there already, at line %d; %s", spell(addr), at.line, serverLeftOut), "remove one of the two")
+			continue
+		}
+		seen[addr] = r.st.at()
+		list = append(list, b.server(d, r, addr, method))
+	}
+	return list
+}
+
+// server applies inheritance to one real server.
+func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, method model.Forward) model.RealServer {
+	t := r.inherit(d.timing)
+	out := model.RealServer{
+		Server: model.Server{
+			Addr:    addr,
+			Forward: method,
+			Weight:  int32(or(1, r.weight, d.weight)),
+			Upper:   or(0, r.upper),
+			Lower:   or(0, r.lower),
+		},
+		Pos:              b.position(r.st.at()),
+		InhibitOnFailure: or(false, r.inhibit, d.inhibit),
+		Alpha:            or(false, t.alpha),
+	}
+	if out.Lower > out.Upper {
+		b.add(Error, r.lowerAt.at(), "lthreshold", fmt.Sprintf("lthreshold %d is above uthreshold %d; the line is ignored", out.Lower, out.Upper), "write a uthreshold that is not below it")
+		out.Lower = 0
+	}
+	for _, c := range r.checks {
+		if check, ok := b.check(c, addr, t); ok {
+			out.Checks = append(out.Checks, check)
+		}
+	}
+	return out
+}
+
+// serverAddr applies the rules for the address and port of a real server or
+// a sorry server.
+func (b *builder) serverAddr(d *serviceDraft, s *statement, addr netip.AddrPort, method model.Forward, consequence string) (netip.AddrPort, bool) {
+	if d.fwmark != 0 {
+		if addr.Port() != 0 {
+			b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has a port, which means nothing for a firewall mark; it is cleared", s.keyword(), spell(addr)), "write the address alone")
+		}
+		return netip.AddrPortFrom(addr.Addr(), 0), true
+	}
+	vip := d.addr
+	if addr.Addr().Is4() != vip.Addr().Is4() && method != model.TUN {
+		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s %s is not of the address family of %s; %s", s.keyword(), addr.Addr(), vip.Addr(), consequence), "write a server of the same family, or lvs_method TUN")
+		return addr, false
+	}
+	switch {
+	case addr.Port() == 0:
+		addr = netip.AddrPortFrom(addr.Addr(), vip.Port())
+	case method != model.NAT && addr.Port() != vip.Port():
+		b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has another port than the virtual server, which %s cannot change; port %d is used", s.keyword(), spell(addr), method, vip.Port()),
+			fmt.Sprintf("write %s %s %d, or lvs_method NAT", s.keyword(), addr.Addr(), vip.Port()))
+		addr = netip.AddrPortFrom(addr.Addr(), vip.Port())
+	}
+	if addr == vip {
+		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s %s is the virtual server itself; %s", s.keyword(), spell(addr), consequence), "write the server's own address")
+		return addr, false
+	}
+	return addr, true
+}
+
+// spell prints an address and port as keepalived.conf writes them.
+func spell(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return fmt.Sprintf("%s %d", a.Addr(), a.Port())
+}
