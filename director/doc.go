@@ -28,5 +28,7 @@
 //
 // Tests are tables for quorum and placement, and a property: whatever the
 // history of verdicts and reloads, the operations applied to a naive table
-// give what a fresh computation gives.
+// give what a fresh computation gives. Another test runs the director with a
+// real health runner through random reloads and restarts and asks that both
+// always end up with the same view of every server.
 package director
