@@ -1,0 +1,268 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Daemon is one run of the program.
+type Daemon struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+
+	queries chan func(context.Context)
+	reloads chan reloadRequest
+	stops   chan stopRequest
+	// ended is closed when the loop takes no more queries.
+	ended chan struct{}
+	// readers counts those who read the datapath beside the loop. It grows
+	// in the loop only.
+	readers sync.WaitGroup
+
+	core *core // the loop's
+}
+
+// stopRequest asks the loop to end. reply may be nil.
+type stopRequest struct {
+	keep  bool
+	cause string
+	reply chan api.StopResult
+}
+
+// New returns a daemon. Nothing happens before Run.
+func New(o Options) *Daemon {
+	o = o.orDefault()
+	return &Daemon{
+		opts:    o,
+		log:     o.Log,
+		queries: make(chan func(context.Context)),
+		reloads: make(chan reloadRequest, 1),
+		stops:   make(chan stopRequest),
+		ended:   make(chan struct{}),
+	}
+}
+
+// Run runs the daemon until it is told to stop: by a signal, over the socket,
+// or by the end of ctx. It returns nil after a clean stop, a *StartError when it
+// could not start, and another error when a part of it failed. It is called
+// once.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.started = time.Now()
+	cfg, err := d.opts.Load(d.opts.File)
+	if err != nil {
+		return startError(BadConfig, err)
+	}
+	logDiagnostics(d.log, cfg.Diagnostics)
+	listener, err := d.opts.Listen(d.opts.Socket)
+	if err != nil {
+		return socketError(err)
+	}
+	// From here on nothing stops half-way: a stop comes after the start.
+	work := context.WithoutCancel(ctx)
+	if err := d.start(work, cfg); err != nil {
+		return errors.Join(startError(Failed, err), listener.Close())
+	}
+	return d.serve(ctx, work, listener)
+}
+
+func socketError(err error) error {
+	if _, ok := errors.AsType[*api.InUseError](err); ok {
+		return startError(AlreadyRunning, err)
+	}
+	return startError(BadSocket, err)
+}
+
+// start starts the datapath and brings it to what the configuration says.
+func (d *Daemon) start(ctx context.Context, cfg *config.Config) error {
+	caps := director.ThisVersion()
+	caps.LocalAddress = d.opts.Machine.IsLocal
+	settings := settingsOf(cfg, caps)
+	xdp, err := d.opts.Machine.Start(ctx, settings)
+	if err != nil {
+		return err
+	}
+	tables, err := xdp.Snapshot(ctx)
+	if err != nil {
+		return errors.Join(err, xdp.Close())
+	}
+	running := map[model.DatapathChoice]model.Tables{model.DatapathXDP: tables}
+	dir, change := director.Adopt(cfg.Services, caps, running)
+	c := &core{
+		log: d.log, xdp: xdp, caps: caps, dir: dir,
+		conf: cfg, settings: settings, running: loadOf(cfg, "start"),
+		repairs: time.NewTimer(time.Hour),
+	}
+	c.repairs.Stop()
+	c.running.OK = true
+	c.runner = health.New(dir.Targets(), health.Options{Prober: d.opts.Prober, Log: d.log})
+	c.carryOut(ctx, change)
+	d.core = c
+	return nil
+}
+
+// serve runs everything until a stop, and then stops in order.
+func (d *Daemon) serve(ctx, work context.Context, listener net.Listener) error {
+	tasksCtx, endTasks := context.WithCancel(work)
+	defer endTasks()
+	tasks, tasksCtx := errgroup.WithContext(tasksCtx)
+	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
+	tasks.Go(func() error { return d.core.xdp.Run(tasksCtx) })
+	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
+	tasks.Go(func() error { return d.signalTask(tasksCtx) })
+
+	// The socket outlives the other tasks: who asked for the stop is told
+	// how it went.
+	apiCtx, endAPI := context.WithCancel(work)
+	defer endAPI()
+	var server errgroup.Group
+	server.Go(func() error {
+		return api.NewServer(api.Options{Source: (*source)(d), Log: d.log}).Run(apiCtx, listener)
+	})
+
+	d.opts.Notify(fmt.Sprintf("READY=1\nSTATUS=%d services, read from %s", len(d.core.conf.Services), d.opts.File))
+	d.log.Info("running", "version", d.opts.Version, "config", d.opts.File, "services", len(d.core.conf.Services), "socket", d.opts.Socket)
+	stop := d.loop(ctx, tasksCtx, work)
+
+	d.opts.Notify("STOPPING=1")
+	d.log.Info("stopping", "cause", stop.cause, "keep_datapath", stop.keep)
+	close(d.ended)
+	endTasks()
+	err := tasks.Wait()
+	if err != nil {
+		err = fmt.Errorf("daemon failed, its datapath is kept: %w", err)
+	}
+	d.readers.Wait()
+	result := d.release(stop.keep)
+	if stop.reply != nil {
+		stop.reply <- result
+	}
+	endAPI()
+	err = errors.Join(err, server.Wait())
+	if result.Error != "" {
+		err = errors.Join(err, errors.New(result.Error))
+	}
+	d.log.Info("stopped", "datapath_removed", result.Removed)
+	return err
+}
+
+// release lets go of the datapath.
+func (d *Daemon) release(keep bool) api.StopResult {
+	if keep {
+		if err := d.core.xdp.Close(); err != nil {
+			return api.StopResult{Error: err.Error()}
+		}
+		return api.StopResult{}
+	}
+	if err := d.core.xdp.Remove(); err != nil {
+		return api.StopResult{Error: err.Error()}
+	}
+	return api.StopResult{Removed: true}
+}
+
+// loop owns the core until a stop: one from ctx, from a request, or from a
+// task that failed, whose context is then at its end.
+func (d *Daemon) loop(ctx, tasks, work context.Context) stopRequest {
+	watchdog, end := ticker(d.opts.Watchdog / 2)
+	defer end()
+	for {
+		select {
+		case v := <-d.core.runner.Verdicts():
+			d.core.verdict(work, v)
+		case query := <-d.queries:
+			query(work)
+		case <-d.core.repairs.C:
+			d.core.repair(work)
+		case <-watchdog:
+			d.opts.Notify("WATCHDOG=1")
+		case stop := <-d.stops:
+			return stop
+		case <-tasks.Done():
+			return stopRequest{keep: true, cause: "a part of the daemon failed"}
+		case <-ctx.Done():
+			return stopRequest{cause: "told to end"}
+		}
+	}
+}
+
+// ticker returns a channel that ticks, or never when every is zero.
+func ticker(every time.Duration) (<-chan time.Time, func()) {
+	if every <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(every)
+	return t.C, t.Stop
+}
+
+// do runs f in the loop and waits for it. It does not run f when the daemon is
+// stopping or ctx ends first.
+func (d *Daemon) do(ctx context.Context, f func(context.Context)) error {
+	done := make(chan struct{})
+	query := func(work context.Context) {
+		defer close(done)
+		f(work)
+	}
+	select {
+	case d.queries <- query:
+		<-done
+		return nil
+	case <-d.ended:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stop asks the loop to end. It reports false when the loop has ended already.
+func (d *Daemon) stop(ctx context.Context, s stopRequest) bool {
+	select {
+	case d.stops <- s:
+		return true
+	case <-d.ended:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// signalTask turns signals into requests. The first one that stops ends it:
+// later ones stay unread and do no harm.
+func (d *Daemon) signalTask(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-d.opts.Signals:
+			if sig == syscall.SIGHUP {
+				d.askReload("SIGHUP")
+				continue
+			}
+			d.stop(ctx, stopRequest{cause: signalName(sig)})
+			return nil
+		}
+	}
+}
+
+func signalName(sig os.Signal) string {
+	switch sig {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGINT:
+		return "SIGINT"
+	}
+	return sig.String()
+}

@@ -1,0 +1,304 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director/directortest"
+	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// journal is what happened, in order.
+type journal struct {
+	mu    sync.Mutex // guards lines
+	lines []string
+}
+
+func (j *journal) add(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, fmt.Sprintf(format, args...))
+}
+
+// take returns the lines so far and forgets them.
+func (j *journal) take() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	lines := j.lines
+	j.lines = nil
+	return lines
+}
+
+// machine is a host in memory.
+type machine struct {
+	*journal
+	directortest.Datapath
+	startErr     error
+	configureErr error
+	runErr       chan error
+	flowsStarted chan struct{}
+	settings     Settings
+}
+
+func newMachine(j *journal) *machine {
+	return &machine{journal: j, runErr: make(chan error, 1)}
+}
+
+func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
+	if m.startErr != nil {
+		return nil, m.startErr
+	}
+	m.settings = s
+	m.add("start mode %s interfaces %v", s.Mode, s.Interfaces)
+	return m, nil
+}
+
+func (m *machine) IsLocal(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.254") }
+
+func (m *machine) Apply(ctx context.Context, ops []sched.Op) error {
+	for _, op := range ops {
+		m.add("%s", op)
+	}
+	err := m.Datapath.Apply(ctx, ops)
+	if err != nil {
+		m.add("error %v", err)
+	}
+	return err
+}
+
+func (m *machine) Run(ctx context.Context) error {
+	m.add("datapath runs")
+	defer m.add("datapath rests")
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-m.runErr:
+		return err
+	}
+}
+
+func (m *machine) Configure(_ context.Context, s Settings) error {
+	if m.configureErr != nil {
+		return m.configureErr
+	}
+	m.settings = s
+	m.add("configure mode %s interfaces %v", s.Mode, s.Interfaces)
+	return nil
+}
+
+func (m *machine) Report(context.Context) (Report, error) {
+	return Report{
+		Datapath: api.Datapath{Running: true, Kernel: "6.1"},
+		PinDir:   "/pins",
+		Reasons: []api.Reason{
+			{Name: "no_service", Verdict: "pass", Packets: 3},
+			{Name: "no_server", Verdict: "drop", Packets: 4},
+			{Name: "forwarded_dr", Verdict: "forward", Packets: 5},
+		},
+	}, nil
+}
+
+func (m *machine) Flows(ctx context.Context, yield func(model.Flow) bool) error {
+	if m.flowsStarted != nil {
+		close(m.flowsStarted)
+		for yield(model.Flow{State: "UDP"}) {
+			time.Sleep(time.Millisecond)
+		}
+		m.add("flows read")
+		return nil
+	}
+	return m.Datapath.Flows(ctx, yield)
+}
+
+func (m *machine) Remove() error {
+	m.add("remove")
+	return m.Datapath.Close()
+}
+
+func (m *machine) Close() error {
+	m.add("close")
+	return m.Datapath.Close()
+}
+
+// prober answers by server; the zero value lets every try succeed.
+type prober struct {
+	mu   sync.Mutex // guards down
+	down map[netip.AddrPort]bool
+}
+
+func (p *prober) Probe(_ context.Context, c model.Check) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down[c.ConnectTo] {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+func (p *prober) set(addr string, down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down == nil {
+		p.down = make(map[netip.AddrPort]bool)
+	}
+	p.down[netip.MustParseAddrPort(addr)] = down
+}
+
+// file is a configuration file in memory.
+type file struct {
+	mu  sync.Mutex // guards the rest
+	cfg *config.Config
+	err error
+}
+
+func (f *file) load(string) (*config.Config, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cfg, f.err
+}
+
+func (f *file) set(cfg *config.Config, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cfg, f.err = cfg, err
+}
+
+// quietListener is a listener that nobody calls.
+type quietListener struct {
+	*journal
+	done chan struct{}
+	once sync.Once
+}
+
+func (l *quietListener) Accept() (net.Conn, error) {
+	<-l.done
+	return nil, net.ErrClosed
+}
+
+func (l *quietListener) Close() error {
+	l.once.Do(func() {
+		l.add("close socket")
+		close(l.done)
+	})
+	return nil
+}
+
+func (l *quietListener) Addr() net.Addr { return &net.UnixAddr{} }
+
+// rig is a daemon with everything around it.
+type rig struct {
+	*journal
+	machine *machine
+	prober  *prober
+	file    *file
+	signals chan os.Signal
+	daemon  *Daemon
+	opts    Options
+
+	ran chan error
+	end context.CancelFunc
+}
+
+func newRig(services ...model.VirtualServer) *rig {
+	j := &journal{}
+	r := &rig{
+		journal: j,
+		machine: newMachine(j),
+		prober:  &prober{},
+		file:    &file{cfg: &config.Config{Services: services, Tree: &config.Block{}}},
+		signals: make(chan os.Signal, 4),
+		ran:     make(chan error, 1),
+	}
+	r.opts = Options{
+		File:    "/etc/ek.conf",
+		Machine: r.machine,
+		Prober:  r.prober,
+		Signals: r.signals,
+		Load:    r.file.load,
+		Notify: func(state string) {
+			word, _, _ := strings.Cut(state, "\n")
+			j.add("notify %s", word)
+		},
+		Listen: func(string) (net.Listener, error) {
+			j.add("take socket")
+			return &quietListener{journal: j, done: make(chan struct{})}, nil
+		},
+	}
+	return r
+}
+
+// run starts the daemon inside a synctest bubble and waits until it is idle.
+func (r *rig) run(t *testing.T) {
+	t.Helper()
+	r.daemon = New(r.opts)
+	ctx, end := context.WithCancel(context.Background())
+	r.end = end
+	go func() { r.ran <- r.daemon.Run(ctx) }()
+	synctest.Wait()
+}
+
+// stop ends the daemon and returns what Run did.
+func (r *rig) stop() error {
+	r.end()
+	return <-r.ran
+}
+
+func (r *rig) source() *source { return (*source)(r.daemon) }
+
+// status returns the daemon's status, which must be there.
+func (r *rig) status(t *testing.T) api.Status {
+	t.Helper()
+	s, err := r.source().Status(t.Context())
+	if err != nil {
+		t.Fatalf("status: %v", err)
+	}
+	return s
+}
+
+// virtual returns a TCP service with rr and DR servers that are checked.
+func virtual(vip string, servers ...string) model.VirtualServer {
+	vs := model.VirtualServer{
+		Service: model.Service{
+			Key:       model.ServiceKey{Protocol: model.TCP, Addr: netip.MustParseAddrPort(vip)},
+			Scheduler: "rr",
+		},
+		Datapath: model.DatapathAuto,
+		Quorum:   1,
+	}
+	for _, s := range servers {
+		addr := netip.MustParseAddrPort(s)
+		vs.Servers = append(vs.Servers, model.RealServer{
+			Server: model.Server{Addr: addr, Forward: model.DR, Weight: 1},
+			Checks: []model.Check{{
+				Kind: model.TCPCheck, ConnectTo: addr, ConnectTimeout: time.Second,
+				DelayLoop: 10 * time.Second, DelayBeforeRetry: time.Second, Warmup: time.Second,
+			}},
+		})
+	}
+	return vs
+}
+
+func ops(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
+		return !strings.Contains(l, " server ") && !strings.Contains(l, " service ")
+	})
+}
+
+var _ health.Prober = (*prober)(nil)
+
+var hangup os.Signal = syscall.SIGHUP

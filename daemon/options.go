@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Options configure a Daemon.
+type Options struct {
+	// File is the configuration file. Required.
+	File string
+	// Machine is the host. Required; NewHost makes the real one.
+	Machine Machine
+	// Socket is where requests are answered, default api.DefaultSocket.
+	Socket string
+	// Listen takes the socket, default api.Listen. Its error is an
+	// *api.InUseError when another daemon has it.
+	Listen func(path string) (net.Listener, error)
+	// Version is what the status says of this program; optional.
+	Version string
+	// Prober makes the tries of checks, default health.TCP.
+	Prober health.Prober
+	// Signals are acted on: SIGHUP reloads, SIGTERM and SIGINT stop. Default
+	// nil: none arrive.
+	Signals <-chan os.Signal
+	// Notify tells the service manager, in the words of sd_notify(3). Default
+	// nil: nobody is told.
+	Notify func(state string)
+	// Watchdog is how often the service manager wants to hear that the loop
+	// turns; 0 is never.
+	Watchdog time.Duration
+	// Load reads the configuration, default config.Load with its defaults.
+	Load func(path string) (*config.Config, error)
+	// Log gets one line for each change of state, default discards.
+	Log *slog.Logger
+}
+
+func (o Options) orDefault() Options {
+	if o.Socket == "" {
+		o.Socket = api.DefaultSocket
+	}
+	if o.Listen == nil {
+		o.Listen = func(path string) (net.Listener, error) { return api.Listen(path) }
+	}
+	if o.Prober == nil {
+		o.Prober = health.TCP{}
+	}
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
+	if o.Load == nil {
+		o.Load = func(path string) (*config.Config, error) { return config.Load(path, config.Options{}) }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Machine is the host as the daemon needs it.
+type Machine interface {
+	// Start starts the XDP datapath, or takes over one that was left running.
+	// A datapath that could not be started as asked leaves nothing behind.
+	// The error is a *StartError where it has a kind.
+	Start(context.Context, Settings) (XDP, error)
+	// IsLocal reports whether an address is this host's own.
+	IsLocal(netip.Addr) bool
+}
+
+// XDP is the XDP datapath as the daemon needs it. Apply, Configure, Remove and
+// Close come from one goroutine at a time; the others from any.
+type XDP interface {
+	director.Datapath
+	// Run keeps the datapath going (sweep, next hops, attachments) until ctx
+	// ends and then returns nil.
+	Run(context.Context) error
+	// Configure puts settings in force, all or none.
+	Configure(context.Context, Settings) error
+	// Report says how the datapath is.
+	Report(context.Context) (Report, error)
+	// Remove detaches the program and removes all pins. The datapath is closed
+	// then, also after an error.
+	Remove() error
+}
+
+// Settings are what a configuration asks of the datapath as a whole.
+type Settings struct {
+	// Interfaces are named in the file. None: choose those on which traffic
+	// to Virtual and from Servers arrives.
+	Interfaces []string
+	Mode       model.XDPMode
+	// The time-outs of idle flows; 0 is IPVS's default.
+	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
+	// Virtual are the addresses of the services that XDP runs, Servers those
+	// of their NAT servers, whose replies it must see. Both are sorted, each
+	// address once.
+	Virtual, Servers []netip.Addr
+}
+
+// Report is the state of the datapath.
+type Report struct {
+	Datapath api.Datapath
+	// PinDir is where the datapath is pinned.
+	PinDir string
+	Flows  api.FlowTable
+	// Reasons counts packets since the datapath began, in order of number.
+	Reasons []api.Reason
+}

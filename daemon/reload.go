@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+)
+
+// reloadRequest asks for a reload. reply may be nil.
+type reloadRequest struct {
+	cause string
+	reply chan api.Load
+}
+
+// askReload asks for a reload and does not wait. One that waits already reads
+// the file later than now, so another is not needed.
+func (d *Daemon) askReload(cause string) {
+	select {
+	case d.reloads <- reloadRequest{cause: cause}:
+	default:
+		d.log.Info("reload waits already", "cause", cause)
+	}
+}
+
+// reloadTask reloads, one at a time.
+func (d *Daemon) reloadTask(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-d.reloads:
+			load, err := d.reload(ctx, r.cause)
+			if r.reply != nil && err == nil {
+				r.reply <- load
+			}
+		}
+	}
+}
+
+// reload reads the configuration and hands it to the loop. Its error is that
+// of a daemon that ends.
+func (d *Daemon) reload(ctx context.Context, cause string) (api.Load, error) {
+	d.opts.Notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicroseconds()))
+	cfg, readErr := d.opts.Load(d.opts.File)
+	var load api.Load
+	err := d.do(ctx, func(work context.Context) {
+		load = d.core.takeOver(work, cfg, readErr, cause)
+	})
+	status := fmt.Sprintf("%d services, read from %s", load.Services, d.opts.File)
+	if !load.OK {
+		status = "reload refused: " + load.Error
+	}
+	d.opts.Notify("READY=1\nSTATUS=" + status)
+	return load, err
+}
+
+// monotonicMicroseconds is the clock that sd_notify(3) asks for.
+func monotonicMicroseconds() int64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0
+	}
+	return now.Nano() / int64(time.Microsecond)
+}
+
+// takeOver puts a configuration in the place of the running one, or refuses it.
+func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, cause string) api.Load {
+	if readErr != nil {
+		return c.refuse(refusedLoad(readErr, cause), refusedReport(readErr))
+	}
+	logDiagnostics(c.log, cfg.Diagnostics)
+	load, report := loadOf(cfg, cause), cfg.Report()
+	if cfg.HasErrors() {
+		load.Error = firstError(cfg.Diagnostics)
+		return c.refuse(load, &report)
+	}
+	settings := settingsOf(cfg, c.caps)
+	if !settings.equal(c.settings) {
+		if err := c.xdp.Configure(ctx, settings); err != nil {
+			load.Error = err.Error()
+			return c.refuse(load, &report)
+		}
+	}
+	load.OK = true
+	change := c.dir.Reload(cfg.Services, c.caps)
+	c.conf, c.settings, c.running, c.reload = cfg, settings, load, &load
+	c.carryOut(ctx, change)
+	c.runner.Update(c.dir.Targets())
+	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "warnings", load.Warnings)
+	return load
+}
+
+func (c *core) refuse(load api.Load, report *config.Report) api.Load {
+	c.reload, c.refusal, c.refused = &load, &load, report
+	c.log.Error("configuration refused, the running one stays", "cause", load.Cause, "error", load.Error)
+	return load
+}
+
+// loadOf describes a configuration that was read.
+func loadOf(cfg *config.Config, cause string) api.Load {
+	load := api.Load{At: time.Now(), Cause: cause, Services: len(cfg.Services)}
+	for _, d := range cfg.Diagnostics {
+		switch d.Severity {
+		case config.Error:
+			load.Errors++
+		case config.Warning:
+			load.Warnings++
+		case config.Note:
+		}
+	}
+	return load
+}
+
+// refusedLoad describes a configuration that could not be read.
+func refusedLoad(err error, cause string) api.Load {
+	return api.Load{At: time.Now(), Cause: cause, Error: err.Error(), Errors: 1}
+}
+
+func refusedReport(err error) *config.Report {
+	unparsable, ok := errors.AsType[*config.UnparsableError](err)
+	if !ok {
+		return nil
+	}
+	report := unparsable.Report()
+	return &report
+}

@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+func TestReloadAppliesTheDifference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(virtual(vip, rs1))
+		r.prober.set(rs2, true)
+		r.run(t)
+		r.take()
+		r.file.set(&config.Config{Services: []model.VirtualServer{virtual(vip, rs1, rs2)}}, nil)
+		r.signals <- hangup
+		synctest.Wait()
+		want := []string{"notify RELOADING=1", "add server " + key1 + " " + rs2 + " DR weight 1", "notify READY=1"}
+		if diff := cmp.Diff(want, r.take()); diff != "" {
+			t.Errorf("reload (-want +got):\n%s", diff)
+		}
+		s := r.status(t)
+		if s.LastReload == nil || !s.LastReload.OK || s.LastReload.Cause != "SIGHUP" || s.Running.Cause != "SIGHUP" || s.LastRefusal != nil {
+			t.Errorf("status = %+v", s)
+		}
+		// The checks follow.
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"delete server " + key1 + " " + rs2}, ops(r.take())); diff != "" {
+			t.Errorf("check of the new server (-want +got):\n%s", diff)
+		}
+		r.stop()
+	})
+}
+
+func TestRefusedReloadChangesNothing(t *testing.T) {
+	bad := config.Diagnostic{Severity: config.Error, File: "/etc/ek.conf", Line: 3, Column: 1, Message: "no such thing"}
+	unparsable := &config.UnparsableError{Fatal: bad, Diagnostics: []config.Diagnostic{bad}}
+	mode := &config.Config{Global: model.Global{XDPInterfaces: []string{"eth9"}}}
+	tests := []struct {
+		name         string
+		cfg          *config.Config
+		err          error
+		configureErr error
+		want         string
+	}{
+		{"unparsable", nil, unparsable, nil, bad.Error()},
+		{"other error", nil, errors.New("disk on fire"), nil, "disk on fire"},
+		{"errors", &config.Config{Diagnostics: []config.Diagnostic{{Severity: config.Warning}, bad, bad}}, nil, nil, bad.Error() + " (and 1 more)"},
+		{"interface", mode, nil, errors.New("interface eth9 does not exist"), "interface eth9 does not exist"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(virtual(vip, rs1))
+				r.run(t)
+				r.take()
+				r.machine.configureErr = tt.configureErr
+				good, _ := r.file.load("")
+				r.file.set(tt.cfg, tt.err)
+				load, err := r.source().Reload(t.Context(), "api")
+				if err != nil || load.OK || load.Error != tt.want {
+					t.Errorf("reload = %+v, %v, want error %q", load, err, tt.want)
+				}
+				synctest.Wait()
+				if diff := cmp.Diff([]string{"notify RELOADING=1", "notify READY=1"}, r.take()); diff != "" {
+					t.Errorf("journal (-want +got):\n%s", diff)
+				}
+				s := r.status(t)
+				if len(s.Services) != 1 || s.Running.Cause != "start" {
+					t.Errorf("running = %+v with %d services", s.Running, len(s.Services))
+				}
+				if s.LastRefusal == nil || s.LastRefusal.Error != tt.want {
+					t.Errorf("last refusal = %+v", s.LastRefusal)
+				}
+
+				// A good file heals it, and the refusal stays on record.
+				r.machine.configureErr = nil
+				r.file.set(good, nil)
+				if load, err := r.source().Reload(t.Context(), "api"); err != nil || !load.OK {
+					t.Errorf("second reload = %+v, %v", load, err)
+				}
+				if s := r.status(t); s.LastRefusal == nil || !s.LastReload.OK {
+					t.Errorf("status = %+v", s)
+				}
+				if err := r.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestReloadConfiguresTheDatapath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(virtual(vip, rs1))
+		r.run(t)
+		r.take()
+		cfg := &config.Config{
+			Global:   model.Global{XDPMode: model.XDPGeneric, XDPInterfaces: []string{"eth1"}, TimeoutTCP: time.Minute},
+			Services: []model.VirtualServer{virtual(vip, rs1)},
+		}
+		r.file.set(cfg, nil)
+		for range 2 { // the second one finds nothing to do
+			if load, err := r.source().Reload(t.Context(), "api"); err != nil || !load.OK {
+				t.Errorf("reload = %+v, %v", load, err)
+			}
+		}
+		synctest.Wait()
+		var configured []string
+		for _, l := range r.take() {
+			if strings.HasPrefix(l, "configure") {
+				configured = append(configured, l)
+			}
+		}
+		if diff := cmp.Diff([]string{"configure mode generic interfaces [eth1]"}, configured); diff != "" {
+			t.Errorf("journal (-want +got):\n%s", diff)
+		}
+		if r.machine.settings.TimeoutTCP != time.Minute {
+			t.Errorf("settings = %+v", r.machine.settings)
+		}
+		r.stop()
+	})
+}
+
+func TestReportOnRefusedFileIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(virtual(vip, rs1))
+		r.run(t)
+		bad := config.Diagnostic{Severity: config.Error, Message: "bad"}
+		r.file.set(&config.Config{Diagnostics: []config.Diagnostic{bad}}, nil)
+		if _, err := r.source().Reload(t.Context(), "api"); err != nil {
+			t.Error(err)
+		}
+		got, err := r.source().Config(t.Context())
+		if err != nil || got.Refused == nil || got.Running.Cause != "start" {
+			t.Errorf("config = %+v, %v", got, err)
+		}
+		r.stop()
+	})
+}

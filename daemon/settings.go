@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// settingsOf returns what a configuration asks of the datapath. Only services
+// that XDP runs count.
+func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
+	s := Settings{
+		Interfaces:    slices.Clone(cfg.Global.XDPInterfaces),
+		Mode:          cfg.Global.XDPMode,
+		TimeoutTCP:    cfg.Global.TimeoutTCP,
+		TimeoutTCPFin: cfg.Global.TimeoutTCPFin,
+		TimeoutUDP:    cfg.Global.TimeoutUDP,
+	}
+	if s.Mode == "" {
+		s.Mode = model.XDPAuto
+	}
+	for _, vs := range cfg.Services {
+		if director.Choose(vs, caps).Datapath != model.DatapathXDP {
+			continue
+		}
+		s.Virtual = append(s.Virtual, vs.Key.Addr.Addr().Unmap())
+		s.Servers = append(s.Servers, natServers(vs)...)
+	}
+	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
+	return s
+}
+
+func natServers(vs model.VirtualServer) []netip.Addr {
+	var addrs []netip.Addr
+	for _, rs := range vs.Servers {
+		if rs.Forward == model.NAT {
+			addrs = append(addrs, rs.Addr.Addr().Unmap())
+		}
+	}
+	if vs.Sorry != nil && vs.Sorry.Forward == model.NAT {
+		addrs = append(addrs, vs.Sorry.Addr.Addr().Unmap())
+	}
+	return addrs
+}
+
+func sortedSet(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+func (s Settings) equal(o Settings) bool { return reflect.DeepEqual(s, o) }
+
+// packetsOf sums reasons by what became of the packets.
+func packetsOf(counted []api.Reason) api.Packets {
+	var p api.Packets
+	for _, r := range counted {
+		switch reasons.Verdict(r.Verdict) {
+		case reasons.Pass:
+			p.Passed += r.Packets
+		case reasons.Drop:
+			p.Dropped += r.Packets
+		case reasons.Answer:
+			p.Answered += r.Packets
+		case reasons.Forward:
+			p.Forwarded += r.Packets
+		}
+	}
+	p.XDP = p.Forwarded + p.Answered + p.Dropped
+	return p
+}
+
+// firstError returns the first error of a configuration in one line, and how
+// many more there are.
+func firstError(diagnostics []config.Diagnostic) string {
+	var first string
+	count := 0
+	for _, d := range diagnostics {
+		if d.Severity != config.Error {
+			continue
+		}
+		if count == 0 {
+			first = d.Error()
+		}
+		count++
+	}
+	if count > 1 {
+		return fmt.Sprintf("%s (and %d more)", first, count-1)
+	}
+	return first
+}
