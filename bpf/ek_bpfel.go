@@ -94,6 +94,7 @@ type EkOrder struct {
 		_      structs.HostLayout
 		Server uint32
 		Weight int32
+		Next   uint32
 	}
 }
 
@@ -106,7 +107,7 @@ type EkPort struct {
 
 type EkPositions struct {
 	_        structs.HostLayout
-	Position [257]uint32
+	Position [512]uint32
 }
 
 type EkPublish struct {

@@ -151,6 +151,13 @@ func (r *rig) order(service uint32, position []uint32, slots ...entry) {
 	o.Count = uint32(len(slots))
 	for i, s := range slots {
 		o.Entry[i].Server, o.Entry[i].Weight = s.slot, s.weight
+		o.Entry[i].Next = ^uint32(0)
+		for n := range slots {
+			if at := (i + n) % len(slots); slots[at].weight > 0 {
+				o.Entry[i].Next = uint32(at)
+				break
+			}
+		}
 	}
 	r.put(r.o.EkOrders, service*2+next&1, o)
 	var moved EkPositions

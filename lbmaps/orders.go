@@ -81,13 +81,33 @@ func (m *Maps) PutOrder(id, generation uint32, places []Place) error {
 		return fmt.Errorf("write order of service %d: %d servers, at most %d fit", id, len(places), MaxOrder)
 	}
 	order := bpf.EkOrder{Count: uint32(len(places))}
+	next := successors(places)
 	for i, p := range places {
-		order.Entry[i].Server, order.Entry[i].Weight = p.Slot, p.Weight
+		order.Entry[i].Server, order.Entry[i].Weight, order.Entry[i].Next = p.Slot, p.Weight, next[i]
 	}
 	if err := m.orders.Put(orderIndex(id, generation), &order); err != nil {
 		return fmt.Errorf("write order of service %d: %w", id, err)
 	}
 	return nil
+}
+
+// noEntry is NO_ENTRY of bpf/include/contract.h.
+const noEntry = ^uint32(0)
+
+// successors returns, for each place, the first place with a weight from it
+// on, once round; noEntry everywhere when there is none.
+func successors(places []Place) []uint32 {
+	next := make([]uint32, len(places))
+	ahead := noEntry
+	for range 2 { // the second round knows what lies behind the end
+		for i := len(places) - 1; i >= 0; i-- {
+			if places[i].Weight > 0 {
+				ahead = uint32(i)
+			}
+			next[i] = ahead
+		}
+	}
+	return next
 }
 
 // PutPositions writes where a cursor at each place of the valid order stands

@@ -56,7 +56,11 @@ union cursor {
 struct order_entry {
 	__u32 server; /* index into ek_servers */
 	__s32 weight;
+	__u32 next; /* the first entry with a weight from this one on, once round */
 };
+
+/* NO_ENTRY is the next of every entry when none has a weight. */
+#define NO_ENTRY 0xffffffffU
 
 /* order lists the servers of a service as IPVS links them: newest first. */
 struct order {
@@ -223,7 +227,7 @@ struct sweep {
  * where the cursor stands in the order to publish.
  */
 struct positions {
-	__u32 position[MAX_ORDER + 1];
+	__u32 position[2 * MAX_ORDER]; /* one more than MAX_ORDER, to a power of two */
 };
 
 /* publish is the argument and the result of ek_publish. */

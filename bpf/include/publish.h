@@ -18,7 +18,7 @@ static __always_inline int publish_order(struct publish *ctx)
 	union cursor *cursor = bpf_map_lookup_elem(&ek_cursors, &service);
 	struct positions *moved;
 	union cursor seen, next;
-	__u32 zero = 0;
+	__u32 zero = 0, place;
 	int i;
 
 	moved = bpf_map_lookup_elem(&ek_positions, &zero);
@@ -26,9 +26,9 @@ static __always_inline int publish_order(struct publish *ctx)
 		return -1;
 	for (i = 0; i < PUBLISH_TRIES; i++) {
 		seen.word = READ_ONCE(cursor->word);
-		if (seen.position > MAX_ORDER)
-			return -1;
-		next.position = moved->position[seen.position];
+		place = seen.position & (2 * MAX_ORDER - 1);
+		__asm__ volatile("" : "+r"(place)); /* 6.1 follows no other bound here */
+		next.position = moved->position[place];
 		next.generation = seen.generation + 1;
 		if (__sync_val_compare_and_swap(&cursor->word, seen.word, next.word) == seen.word) {
 			ctx->generation = next.generation;

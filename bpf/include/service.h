@@ -24,43 +24,32 @@ static __always_inline const struct service *service_find(__be32 addr, __be16 po
 	return bpf_map_lookup_elem(&ek_services, &key);
 }
 
-/* order_walk returns the index of the first entry with a weight at or after
+/* order_next returns the index of the first entry with a weight at or after
  * position, once round, in the high half and its server in the low half; or
- * ~0 when there is none. Like the other functions that are not inlined it has
- * a loop, which the verifier then follows once and not for every way to it.
+ * ~0 when there is none. User space has written down where each walk ends, so
+ * that many servers without weight cost nothing here.
  */
-__noinline __u64 order_walk(__u32 service, __u32 generation, __u32 position)
+static __always_inline __u64 order_next(__u32 service, __u32 generation, __u32 position)
 {
 	__u32 index = service * 2 + (generation & 1);
 	struct order *order = bpf_map_lookup_elem(&ek_orders, &index);
-	struct order_entry *entry;
-	__u32 count, place, i;
+	__u32 next;
 
-	if (!order)
+	if (!order || !order->count)
 		return ~0ULL;
-	count = order->count;
-	if (position >= count)
+	if (position >= order->count)
 		position = 0;
-	for (i = 0; i < MAX_ORDER; i++) {
-		if (i >= count)
-			break;
-		/* No value but i is carried round: a wrapped position would give
-		 * the verifier a new state for every round it wrapped in.
-		 */
-		place = position + i;
-		place -= place >= count ? count : 0;
-		place &= MAX_ORDER - 1;
-		entry = &order->entry[place];
-		if (entry->weight > 0)
-			return (__u64)place << 32 | entry->server;
-	}
-	return ~0ULL;
+	next = order->entry[position & (MAX_ORDER - 1)].next;
+	if (next >= MAX_ORDER)
+		return ~0ULL;
+	return (__u64)next << 32 | order->entry[next & (MAX_ORDER - 1)].server;
 }
 
 /* select_rr takes the next server with a weight after the one chosen last, as
  * IPVS's rr does; without one the cursor stays. The order that was read is
  * valid if the cursor's swap succeeds, since publishing changes the cursor's
- * generation before the order can be written again.
+ * generation before the order can be written again. It is not inlined, so that
+ * the verifier follows its loop once and not for every way to it.
  */
 __noinline __s64 select_rr(__u32 service)
 {
@@ -73,7 +62,7 @@ __noinline __s64 select_rr(__u32 service)
 		return SELECT_NONE;
 	for (i = 0; i < SELECT_TRIES; i++) {
 		seen.word = READ_ONCE(cursor->word);
-		found = order_walk(service, seen.generation, seen.position);
+		found = order_next(service, seen.generation, seen.position);
 		if (found == ~0ULL) {
 			if (READ_ONCE(cursor->word) == seen.word)
 				return SELECT_NONE;
