@@ -55,6 +55,23 @@ func (m *Maps) named() map[string]**ebpf.Map {
 // ShardName returns the name of a shard's map and pin, such as ek_flows_07.
 func ShardName(shard int) string { return fmt.Sprintf("%s_%02d", bpf.EkMapEkFlows, shard) }
 
+// IsPinned reports whether a map of the object outlives its program. The others
+// are the program's own data.
+func IsPinned(name string) bool {
+	_, ok := new(Maps).named()[name]
+	return ok
+}
+
+// JoinShards puts the shards into ek_flows, once, when the maps are new.
+func (m *Maps) JoinShards() error {
+	for i, shard := range m.shards {
+		if err := m.flows.Put(uint32(i), shard); err != nil {
+			return fmt.Errorf("put %s into %s: %w", ShardName(i), bpf.EkMapEkFlows, err)
+		}
+	}
+	return nil
+}
+
 // Open opens the maps that are pinned in a directory, under their own names.
 // With readOnly no write method may be called. An error of a pin that is not
 // there wraps fs.ErrNotExist.

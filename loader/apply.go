@@ -1,0 +1,310 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// The ways in which XDP cannot carry out an operation, beside those of
+// package sched.
+var (
+	// ErrUnsupported means that the program does not run such a service or server.
+	ErrUnsupported = errors.New("not supported in XDP")
+	// ErrFull means that the maps have no room for one more.
+	ErrFull = errors.New("no room in the maps")
+	// ErrLocal means that a server's address is this machine's own.
+	ErrLocal = errors.New("the server is this machine")
+)
+
+// Apply carries out operations in order and stops at the first that cannot
+// be. Operations that were carried out already may come again: adding what is
+// there edits it, and deleting what is not there does nothing. The error
+// wraps ErrUnsupported, ErrFull, ErrLocal, ErrClosed, one of package sched's, or
+// the kernel's; the operations before it have been carried out.
+func (x *XDP) Apply(ctx context.Context, ops []sched.Op) error {
+	forget := x.resolveNew(ctx, ops)
+	defer forget()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, op := range ops {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if x.closed {
+			return ErrClosed
+		}
+		if err := x.apply(op); err != nil {
+			return fmt.Errorf("xdp: %w", err)
+		}
+	}
+	return nil
+}
+
+func (x *XDP) apply(op sched.Op) error {
+	if err := x.refuse(op); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	change, err := x.applyState(op)
+	if err != nil || change.Kind == 0 {
+		return err
+	}
+	if err := x.write(change); err != nil {
+		// The maps are what runs: believe them.
+		err = fmt.Errorf("%s: %w", op, err)
+		found, again := restore(x.maps)
+		if again == nil {
+			again = x.repair(found)
+		}
+		return errors.Join(err, again)
+	}
+	return nil
+}
+
+// applyState replays an operation. For one that was carried out already it
+// returns the zero Change, or edits.
+func (x *XDP) applyState(op sched.Op) (sched.Change, error) {
+	change, err := x.state.Apply(op)
+	switch {
+	case errors.Is(err, sched.ErrServiceExists):
+		op.Kind = sched.EditService
+		change, err = x.state.Apply(op)
+	case errors.Is(err, sched.ErrServerExists):
+		op.Kind = sched.EditServer
+		change, err = x.state.Apply(op)
+	case op.Kind == sched.DelService && errors.Is(err, sched.ErrNoService),
+		op.Kind == sched.DelServer && (errors.Is(err, sched.ErrNoServer) || errors.Is(err, sched.ErrNoService)):
+		return sched.Change{}, nil
+	}
+	if err != nil {
+		return sched.Change{}, err
+	}
+	return change, x.checkRoom(op, change)
+}
+
+// checkRoom takes an operation back whose numbers lie beyond the maps.
+func (x *XDP) checkRoom(op sched.Op, change sched.Change) error {
+	limits := x.maps.Limits()
+	switch {
+	case op.Kind == sched.AddService && change.ID >= limits.Services:
+		op.Kind = sched.DelService
+		_, err := x.state.Apply(op)
+		return errors.Join(fmt.Errorf("add service %s: %w, which hold %d services", op.Service.Key, ErrFull, limits.Services), err)
+	case op.Kind == sched.AddServer && change.Dest.Slot >= limits.Servers:
+		op.Kind = sched.DelServer
+		_, err := x.state.Apply(op)
+		x.state.Collect(func(slot uint32) bool { return slot == change.Dest.Slot })
+		return errors.Join(fmt.Errorf("add server %s: %w, which hold %d servers", op.Server.Addr, ErrFull, limits.Servers), err)
+	}
+	return nil
+}
+
+// refuse says why XDP cannot carry out an operation.
+func (x *XDP) refuse(op sched.Op) error {
+	switch op.Kind {
+	case sched.AddService, sched.EditService:
+		return refuseService(op.Service)
+	case sched.AddServer, sched.EditServer:
+		if err := refuseServer(op.Server); err != nil {
+			return err
+		}
+		if x.isLocal(op.Server.Addr.Addr()) {
+			return ErrLocal
+		}
+	case sched.DelService, sched.DelServer:
+	}
+	return nil
+}
+
+func refuseService(s model.Service) error {
+	addr := s.Key.Addr
+	switch {
+	case s.Key.FWMark != 0:
+		return fmt.Errorf("firewall mark: %w", ErrUnsupported)
+	case s.Key.Protocol != model.TCP && s.Key.Protocol != model.UDP:
+		return fmt.Errorf("protocol %s: %w", s.Key.Protocol, ErrUnsupported)
+	case !addr.Addr().Is4():
+		return fmt.Errorf("address %s: %w", addr.Addr(), ErrUnsupported)
+	case addr.Port() == 0:
+		return fmt.Errorf("every port: %w", ErrUnsupported)
+	case s.Scheduler != "rr":
+		return fmt.Errorf("scheduler %s: %w", s.Scheduler, ErrUnsupported)
+	case s.Persistence != 0:
+		return fmt.Errorf("persistence: %w", ErrUnsupported)
+	case s.OnePacket:
+		return fmt.Errorf("one-packet scheduling: %w", ErrUnsupported)
+	}
+	return nil
+}
+
+func refuseServer(s model.Server) error {
+	switch {
+	case !s.Addr.Addr().Is4():
+		return fmt.Errorf("address %s: %w", s.Addr.Addr(), ErrUnsupported)
+	case s.Forward != model.NAT && s.Forward != model.DR:
+		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
+	case s.Upper != 0 || s.Lower != 0:
+		return fmt.Errorf("thresholds: %w", ErrUnsupported)
+	case s.Weight < 0:
+		return fmt.Errorf("weight %d: %w", s.Weight, ErrUnsupported)
+	}
+	return nil
+}
+
+// write brings the maps from the state before an operation to that after it.
+func (x *XDP) write(c sched.Change) error {
+	switch c.Kind {
+	case sched.AddService:
+		return x.writeNewService(c)
+	case sched.EditService:
+		if err := x.publish(c); err != nil {
+			return err
+		}
+		return x.maps.PutService(serviceOf(c))
+	case sched.DelService:
+		return x.deleteService(c)
+	case sched.AddServer:
+		return x.addServer(c)
+	case sched.EditServer:
+		if err := x.putServer(c.Dest); err != nil {
+			return err
+		}
+		return x.publish(c)
+	case sched.DelServer:
+		// The order first: no new flow meets a deleted server.
+		if err := x.publish(c); err != nil {
+			return err
+		}
+		return x.deleteServer(c.Dest)
+	}
+	return fmt.Errorf("write %s: unknown operation", c.Kind)
+}
+
+func serviceOf(c sched.Change) lbmaps.Service {
+	return lbmaps.Service{Key: c.Service.Key, ID: c.ID, Scheduler: c.Service.Scheduler}
+}
+
+// writeNewService writes all that belongs to a service and then the service,
+// by which packets find the rest. The cursor's generation goes on from what an
+// earlier service of this number left, so that a decision that began then cannot
+// end in this one.
+func (x *XDP) writeNewService(c sched.Change) error {
+	before, err := x.maps.Cursor(c.ID)
+	if err != nil {
+		return err
+	}
+	fresh := lbmaps.Cursor{Generation: before.Generation + 1}
+	if err := x.maps.PutOrder(c.ID, fresh.Generation, nil); err != nil {
+		return err
+	}
+	if err := x.maps.PutCursor(c.ID, fresh); err != nil {
+		return err
+	}
+	if err := x.maps.ResetService(c.ID); err != nil {
+		return err
+	}
+	return x.maps.PutService(serviceOf(c))
+}
+
+func (x *XDP) deleteService(c sched.Change) error {
+	if err := x.maps.DeleteService(c.Service.Key); err != nil {
+		return err
+	}
+	for _, dest := range c.Removed {
+		if err := x.deleteServer(dest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addServer writes the server whole before an order names it.
+func (x *XDP) addServer(c sched.Change) error {
+	if !c.Revived {
+		if err := x.maps.ResetServer(c.Dest.Slot); err != nil {
+			return err
+		}
+	}
+	delete(x.idle, c.Dest.Slot)
+	x.use(c.Dest)
+	if err := x.putServer(c.Dest); err != nil {
+		return err
+	}
+	return x.publish(c)
+}
+
+func (x *XDP) deleteServer(dest sched.Dest) error {
+	x.disuse(dest)
+	return x.putServer(dest)
+}
+
+// putServer writes a server with what is known of its next hop.
+func (x *XDP) putServer(dest sched.Dest) error {
+	return x.putSlot(dest.Slot, lbmaps.Server{
+		Server:  dest.Server,
+		Service: dest.Service,
+		Deleted: dest.Deleted,
+		Way:     x.way(dest.Server.Addr.Addr(), x.slots[dest.Slot]),
+	})
+}
+
+// putSlot writes a slot and remembers it.
+func (x *XDP) putSlot(slot uint32, s lbmaps.Server) error {
+	if err := x.maps.PutServer(slot, s); err != nil {
+		return err
+	}
+	if s.Used() {
+		x.slots[slot] = s
+	} else {
+		delete(x.slots, slot)
+	}
+	return nil
+}
+
+// publish makes a new order valid, with the cursor where it belongs in it.
+func (x *XDP) publish(c sched.Change) error {
+	return x.publishOrder(c.ID, placesOf(c.Order), c.Position)
+}
+
+func placesOf(order []sched.Dest) []lbmaps.Place {
+	places := make([]lbmaps.Place, 0, len(order))
+	for _, d := range order {
+		places = append(places, lbmaps.Place{Slot: d.Slot, Weight: d.Server.Weight})
+	}
+	return places
+}
+
+// publishOrder writes the half of the orders that is not in use and lets the
+// program switch to it.
+func (x *XDP) publishOrder(id uint32, places []lbmaps.Place, positions []uint32) error {
+	cursor, err := x.maps.Cursor(id)
+	if err != nil {
+		return err
+	}
+	next := cursor.Generation + 1
+	if err := x.maps.PutOrder(id, next, places); err != nil {
+		return err
+	}
+	if err := x.maps.PutPositions(positions); err != nil {
+		return err
+	}
+	got := bpf.EkPublish{}
+	ret, err := x.progs.publish.Run(&ebpf.RunOptions{Context: bpf.EkPublish{Service: id}, ContextOut: &got})
+	switch {
+	case err != nil:
+		return fmt.Errorf("run %s for service %d: %w", bpf.EkProgEkPublish, id, err)
+	case ret != 0:
+		return fmt.Errorf("run %s for service %d: it returned %d", bpf.EkProgEkPublish, id, int32(ret))
+	case got.Generation != next:
+		return fmt.Errorf("run %s for service %d: generation %d is valid, not %d: somebody else writes",
+			bpf.EkProgEkPublish, id, got.Generation, next)
+	}
+	return nil
+}

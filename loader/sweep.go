@@ -1,0 +1,125 @@
+package loader
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/lbmaps"
+)
+
+// The rhythm of Run: the whole flow table is swept once a second, one shard at
+// a time. IPVS looks at deleted servers each minute and gives up those that
+// were idle for two.
+const (
+	sweepInterval   = time.Second / lbmaps.FlowShards
+	collectInterval = time.Minute
+	trashPeriod     = 2 * time.Minute
+)
+
+// sweepCounts are what the sweeps met.
+type sweepCounts struct {
+	live    [lbmaps.FlowShards]uint32
+	expired uint64
+}
+
+// Run looks after the datapath until ctx ends, and then returns nil: it ends
+// idle flows, frees the slots of deleted servers, follows the interfaces and heals
+// their attachments. What fails is logged and tried again.
+func (x *XDP) Run(ctx context.Context) error {
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
+	collect := time.NewTicker(collectInterval)
+	defer collect.Stop()
+	complain := complaints{}
+	for shard := uint32(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-collect.C:
+			complain.note(x, "cannot free the slots of deleted servers", x.collect(now))
+		case now := <-sweep.C:
+			complain.note(x, "cannot sweep the flow table", x.sweepShard(shard))
+			if shard = (shard + 1) % lbmaps.FlowShards; shard == 0 {
+				x.endEarly(now)
+				complain.note(x, "cannot look after the interfaces", x.checkLinks())
+			}
+		}
+	}
+}
+
+// complaints are the last errors by what failed, so that one is logged when it
+// appears and not each second.
+type complaints map[string]string
+
+func (c complaints) note(x *XDP, what string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != c[what] {
+		x.log.Error("looking after the datapath failed", "what", what, "error", err)
+	}
+	c[what] = text
+}
+
+// sweepShard ends the expired flows of one shard.
+func (x *XDP) sweepShard(shard uint32) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return ErrClosed
+	}
+	got := bpf.EkSweep{}
+	ret, err := x.progs.sweep.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: shard}, ContextOut: &got})
+	if err != nil {
+		return fmt.Errorf("run %s for shard %d: %w", bpf.EkProgEkSweep, shard, err)
+	}
+	if ret != 0 {
+		return fmt.Errorf("run %s for shard %d: it returned %d", bpf.EkProgEkSweep, shard, int32(ret))
+	}
+	x.sweep.live[shard] = got.Seen
+	x.sweep.expired += uint64(got.Expired)
+	return nil
+}
+
+// collect frees the slots of servers that are deleted, have no flows, and had
+// none when they were looked at two minutes ago.
+func (x *XDP) collect(now time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return ErrClosed
+	}
+	var failed error
+	freed := x.state.Collect(func(slot uint32) bool {
+		conns, err := x.maps.Conns(slot)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return x.isIdle(slot, conns, now)
+	})
+	for _, slot := range freed {
+		delete(x.idle, slot)
+		if err := x.putSlot(slot, lbmaps.Server{}); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+func (x *XDP) isIdle(slot uint32, conns lbmaps.Conns, now time.Time) bool {
+	if conns.Total > 0 {
+		delete(x.idle, slot)
+		return false
+	}
+	since, seen := x.idle[slot]
+	if !seen {
+		x.idle[slot] = now
+	}
+	return seen && now.Sub(since) >= trashPeriod
+}
