@@ -66,12 +66,12 @@ func list(out io.Writer, results []result, o outcome, line func(result) string) 
 	}
 }
 
-// headline returns the first line that says something; a compiler's output
-// begins with the package in a comment.
+// headline returns the first line that says something: a compiler's output
+// begins with the package in a comment, a race report with a rule.
 func headline(text string) string {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "# ") {
+		if strings.Trim(line, "=") != "" && !strings.HasPrefix(line, "# ") {
 			return line
 		}
 	}
