@@ -119,8 +119,13 @@ type Reason struct {
 
 // FlowTable is how full the table of flows is.
 type FlowTable struct {
+	// Used is what the last sweep met.
 	Used     uint64 `json:"used"`
 	Capacity uint64 `json:"capacity"`
+	// Expired counts the idle flows that were ended since the daemon
+	// started, Refused those that found the table full since it was made.
+	Expired uint64 `json:"expired"`
+	Refused uint64 `json:"refused"`
 }
 
 // CheckSummary counts the checks.

@@ -75,10 +75,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	// From here on nothing stops half-way: a stop comes after the start.
 	work := context.WithoutCancel(ctx)
-	if err := d.start(work, cfg); err != nil {
+	first, err := d.start(work, cfg)
+	if err != nil {
 		return errors.Join(startError(Failed, err), listener.Close())
 	}
-	return d.serve(ctx, work, listener)
+	return d.serve(ctx, work, listener, first)
 }
 
 func socketError(err error) error {
@@ -88,41 +89,42 @@ func socketError(err error) error {
 	return startError(BadSocket, err)
 }
 
-// start starts the datapath and brings it to what the configuration says.
-func (d *Daemon) start(ctx context.Context, cfg *config.Config) error {
+// start starts the datapath and returns the change that brings it to what the
+// configuration says. The change is carried out when the datapath's own tasks
+// run, since it waits for next hops.
+func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	caps := director.ThisVersion()
 	caps.LocalAddress = d.opts.Machine.IsLocal
 	settings := settingsOf(cfg, caps)
 	xdp, err := d.opts.Machine.Start(ctx, settings)
 	if err != nil {
-		return err
+		return director.Change{}, err
 	}
 	tables, err := xdp.Snapshot(ctx)
 	if err != nil {
-		return errors.Join(err, xdp.Close())
+		return director.Change{}, errors.Join(err, xdp.Close())
 	}
 	running := map[model.DatapathChoice]model.Tables{model.DatapathXDP: tables}
 	dir, change := director.Adopt(cfg.Services, caps, running)
-	c := &core{
+	d.core = &core{
 		log: d.log, xdp: xdp, caps: caps, dir: dir,
-		conf: cfg, settings: settings, running: loadOf(cfg, "start"),
+		runner: health.New(dir.Targets(), health.Options{Prober: d.opts.Prober, Log: d.log}),
+		conf:   cfg, settings: settings, running: loadOf(cfg, "start"),
 		repairs: time.NewTimer(time.Hour),
 	}
-	c.repairs.Stop()
-	c.running.OK = true
-	c.runner = health.New(dir.Targets(), health.Options{Prober: d.opts.Prober, Log: d.log})
-	c.carryOut(ctx, change)
-	d.core = c
-	return nil
+	d.core.repairs.Stop()
+	d.core.running.OK = true
+	return change, nil
 }
 
 // serve runs everything until a stop, and then stops in order.
-func (d *Daemon) serve(ctx, work context.Context, listener net.Listener) error {
+func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first director.Change) error {
 	tasksCtx, endTasks := context.WithCancel(work)
 	defer endTasks()
 	tasks, tasksCtx := errgroup.WithContext(tasksCtx)
-	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
 	tasks.Go(func() error { return d.core.xdp.Run(tasksCtx) })
+	d.core.carryOut(work, first)
+	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
 

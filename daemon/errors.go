@@ -15,8 +15,9 @@ const (
 	NoPrivilege
 	// NoBPF: the kernel cannot run the program.
 	NoBPF
-	// NoBPFFS: the pin directory is not in a bpf file system, or not ours.
-	NoBPFFS
+	// BadPins: the pin directory is not in a bpf file system, belongs to
+	// somebody else, or holds what this version cannot take over.
+	BadPins
 	// AlreadyRunning: another daemon holds the socket or the pins.
 	AlreadyRunning
 	// BadInterface: an interface is missing, busy or of no use.

@@ -220,7 +220,7 @@ func newRig(services ...model.VirtualServer) *rig {
 		journal: j,
 		machine: newMachine(j),
 		prober:  &prober{},
-		file:    &file{cfg: &config.Config{Services: services, Tree: &config.Block{}}},
+		file:    &file{cfg: &config.Config{Services: services}},
 		signals: make(chan os.Signal, 4),
 		ran:     make(chan error, 1),
 	}

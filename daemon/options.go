@@ -96,14 +96,13 @@ type XDP interface {
 // Settings are what a configuration asks of the datapath as a whole.
 type Settings struct {
 	// Interfaces are named in the file. None: choose those on which traffic
-	// to Virtual and from Servers arrives.
+	// to Virtual arrives and to Servers leaves.
 	Interfaces []string
 	Mode       model.XDPMode
 	// The time-outs of idle flows; 0 is IPVS's default.
 	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
 	// Virtual are the addresses of the services that XDP runs, Servers those
-	// of their NAT servers, whose replies it must see. Both are sorted, each
-	// address once.
+	// of their servers. Both are sorted, each address once.
 	Virtual, Servers []netip.Addr
 }
 

@@ -31,20 +31,21 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 			continue
 		}
 		s.Virtual = append(s.Virtual, vs.Key.Addr.Addr().Unmap())
-		s.Servers = append(s.Servers, natServers(vs)...)
+		s.Servers = append(s.Servers, serverAddrs(vs)...)
 	}
 	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
 	return s
 }
 
-func natServers(vs model.VirtualServer) []netip.Addr {
+// serverAddrs returns the addresses of all servers. Those of DR servers count
+// too, though their replies pass by: many drivers send redirected frames only
+// on interfaces that run a program themselves.
+func serverAddrs(vs model.VirtualServer) []netip.Addr {
 	var addrs []netip.Addr
 	for _, rs := range vs.Servers {
-		if rs.Forward == model.NAT {
-			addrs = append(addrs, rs.Addr.Addr().Unmap())
-		}
+		addrs = append(addrs, rs.Addr.Addr().Unmap())
 	}
-	if vs.Sorry != nil && vs.Sorry.Forward == model.NAT {
+	if vs.Sorry != nil {
 		addrs = append(addrs, vs.Sorry.Addr.Addr().Unmap())
 	}
 	return addrs

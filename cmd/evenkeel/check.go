@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// checkOptions are the flags of check.
+type checkOptions struct {
+	file, configID string
+	json, strict   bool
+}
+
+// placement says where a service will run.
+type placement struct {
+	Service  string         `json:"service"`
+	Position model.Position `json:"position"`
+	// Runs is set when a datapath of this version runs the service.
+	Runs bool `json:"runs"`
+	// Datapath is xdp, ipvs or none; Reason says why, and ReasonWord says it
+	// for machines.
+	Datapath   string `json:"datapath"`
+	Reason     string `json:"reason,omitempty"`
+	ReasonWord string `json:"reason_word"`
+}
+
+// checkReport is what check --json prints.
+type checkReport struct {
+	config.Report
+	Placements []placement `json:"placements"`
+}
+
+func (e *env) checkCommand() *cobra.Command {
+	var o checkOptions
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Say what a configuration will do, and what is wrong with it",
+		Long: `Say what a configuration will do, and what is wrong with it. Nothing is started
+and nothing on this machine is looked at but the file.
+
+Exit codes: 0 all is well; 4 the file cannot be read or parsed; 5 it has
+errors, or, with --strict, warnings or services that no datapath runs.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return check(e, o) },
+	}
+	c.Flags().StringVarP(&o.file, "file", "f", defaultFile, "configuration `file`")
+	c.Flags().StringVarP(&o.configID, "config-id", "i", "", "`word` that @word lines are compared with (default the host name)")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	c.Flags().BoolVar(&o.strict, "strict", false, "treat warnings as errors")
+	return c
+}
+
+func check(e *env, o checkOptions) error {
+	cfg, err := config.Load(o.file, config.Options{ConfigID: o.configID})
+	var report checkReport
+	if err != nil {
+		unparsable, ok := errors.AsType[*config.UnparsableError](err)
+		if !ok {
+			return err
+		}
+		report = checkReport{Report: unparsable.Report(), Placements: []placement{}}
+	} else {
+		report = checkReport{Report: cfg.Report(), Placements: placements(cfg.Services)}
+	}
+	if err := e.printCheck(report, o.json); err != nil {
+		return err
+	}
+	if code := report.code(o.strict); code != exitOK {
+		return &exitError{code: code, silent: true}
+	}
+	return nil
+}
+
+func (r checkReport) code(strict bool) int {
+	switch {
+	case !r.Usable:
+		return exitUnparsable
+	case r.Errors > 0:
+		return exitConfig
+	case strict && (r.Warnings > 0 || r.unplaced() > 0):
+		return exitConfig
+	}
+	return exitOK
+}
+
+// unplaced counts the services that no datapath runs.
+func (r checkReport) unplaced() int {
+	n := 0
+	for _, p := range r.Placements {
+		if !p.Runs {
+			n++
+		}
+	}
+	return n
+}
+
+func placements(services []model.VirtualServer) []placement {
+	caps := director.ThisVersion()
+	out := make([]placement, 0, len(services))
+	for _, vs := range services {
+		p := director.Choose(vs, caps)
+		entry := placement{
+			Service:    vs.Key.String(),
+			Position:   vs.Pos,
+			Runs:       p.Runs(),
+			Datapath:   "none",
+			ReasonWord: p.Reason.Word(),
+		}
+		if p.Runs() {
+			entry.Datapath = string(p.Datapath)
+		}
+		if p.Datapath != model.DatapathXDP {
+			entry.Reason = p.String()
+		}
+		out = append(out, entry)
+	}
+	return out
+}
+
+func (e *env) printCheck(r checkReport, asJSON bool) error {
+	if asJSON {
+		return e.printJSON(r)
+	}
+	if len(r.Placements) > 0 {
+		fmt.Fprintln(e.stdout, "where services will run:")
+	}
+	for _, p := range r.Placements {
+		text := p.Datapath
+		if p.Reason != "" {
+			text += ": " + p.Reason
+		}
+		fmt.Fprintf(e.stdout, "  %s: %s %s\n", p.Position, p.Service, text)
+	}
+	return r.WriteText(e.stdout)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/daemon"
+)
+
+// runOptions are the flags of run.
+type runOptions struct {
+	where
+	file, configID      string
+	logLevel, logFormat string
+}
+
+func (e *env) runCommand() *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon in the foreground",
+		Long: `Run the daemon in the foreground.
+
+SIGHUP reloads: a configuration that cannot be taken over as a whole is refused
+and the running one stays; evenkeel status says why. SIGTERM and SIGINT stop and
+take the datapath away. When the daemon is killed the datapath runs on and
+the next start takes it over.
+
+Exit codes: 0 stopped, 4 the configuration cannot be used, 10 a privilege is
+missing, 11 the kernel cannot run the program, 12 the pin directory cannot be
+used, 13 another daemon runs, 14 an interface is missing or busy, 15 the
+socket cannot be made, 1 anything else.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return e.runDaemon(c.Context(), o) },
+	}
+	o.flags(c)
+	c.Flags().StringVarP(&o.file, "file", "f", defaultFile, "configuration `file`")
+	c.Flags().StringVarP(&o.configID, "config-id", "i", "", "`word` that @word lines are compared with (default the host name)")
+	c.Flags().StringVar(&o.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
+	c.Flags().StringVar(&o.logFormat, "log-format", "text", "`format` of the log on standard error: text or json")
+	return c
+}
+
+func (e *env) runDaemon(ctx context.Context, o runOptions) error {
+	log, err := e.logger(o)
+	if err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	host, err := daemon.NewHost(daemon.HostOptions{PinDir: o.pinDir, Log: log})
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	// A broken pipe of a reader of the log must not end the daemon.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Stop(signals)
+	watchdog, err := systemd.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("watchdog is off", "error", err)
+	}
+	err = daemon.New(daemon.Options{
+		File:     o.file,
+		Machine:  host,
+		Socket:   o.socket,
+		Version:  versionText(),
+		Signals:  signals,
+		Watchdog: watchdog,
+		Notify:   notifier(log),
+		Load: func(path string) (*config.Config, error) {
+			return config.Load(path, config.Options{ConfigID: o.configID})
+		},
+		Log: log,
+	}).Run(ctx)
+	return errors.Join(err, host.Close())
+}
+
+// notifier tells the service manager, if one listens.
+func notifier(log *slog.Logger) func(string) {
+	return func(state string) {
+		if _, err := systemd.SdNotify(false, state); err != nil {
+			log.Warn("service manager cannot be told", "error", err)
+		}
+	}
+}
+
+// logger returns the log of the daemon.
+func (e *env) logger(o runOptions) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %s is none of debug, info, warn, error", o.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: plainDurations}
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(e.stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(e.stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %s is neither text nor json", o.logFormat)
+}
+
+// plainDurations writes lengths of time as people do, also in JSON.
+func plainDurations(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().Round(time.Millisecond).String())
+	}
+	return a
+}

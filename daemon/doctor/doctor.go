@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/netif"
+)
+
+// Level says how bad a finding is.
+type Level string
+
+// The levels. A daemon does not do its work with a failure, and does with a
+// warning.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning"
+	Failure Level = "failure"
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Subject string `json:"subject"`
+	Level   Level  `json:"level"`
+	// Found is what was found, in one line.
+	Found string `json:"found"`
+	// Fix says in one line what to do; empty when all is well.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Options say what to look at. The zero value looks at the machine only.
+type Options struct {
+	// File is a configuration to look at, too; empty for none.
+	File string
+	// ConfigID is as in config.Options.
+	ConfigID string
+	// PinDir and Socket are those of the daemon; empty ones are the defaults.
+	PinDir, Socket string
+}
+
+// Network is what is read of the network. netif.Kernel is the real one.
+type Network interface {
+	Links() ([]netif.Link, error)
+	ChooseXDP(vips, servers []netip.Addr) ([]netif.Choice, error)
+	Forwarding() (bool, error)
+	IsLocal(netip.Addr) (bool, error)
+}
+
+var _ Network = (*netif.Kernel)(nil)
+
+// Examine looks at everything, in the order in which a start would meet it.
+func Examine(ctx context.Context, n Network, o Options) []Finding {
+	if o.PinDir == "" {
+		o.PinDir = loader.DefaultDir
+	}
+	if o.Socket == "" {
+		o.Socket = api.DefaultSocket
+	}
+	findings := fromFacts(loader.Probe(o.PinDir))
+	running, status := lookForDaemon(ctx, o.Socket)
+	findings = append(findings, running)
+	var cfg *config.Config
+	if o.File != "" {
+		var more []Finding
+		cfg, more = readConfig(o)
+		findings = append(findings, more...)
+	}
+	e := examination{network: n, cfg: cfg, ours: interfacesOf(status)}
+	return append(findings, e.run()...)
+}
+
+// Failed reports whether a finding is a failure.
+func Failed(findings []Finding) bool {
+	for _, f := range findings {
+		if f.Level == Failure {
+			return true
+		}
+	}
+	return false
+}
+
+func fromFacts(facts []loader.Fact) []Finding {
+	findings := make([]Finding, 0, len(facts))
+	for _, f := range facts {
+		level := OK
+		switch {
+		case !f.OK && f.Needed:
+			level = Failure
+		case !f.OK:
+			level = Warning
+		}
+		findings = append(findings, Finding{Subject: string(f.Kind), Level: level, Found: f.Found, Fix: f.Fix})
+	}
+	return findings
+}
+
+// lookForDaemon returns the status of the daemon, or nil.
+func lookForDaemon(ctx context.Context, socket string) (Finding, *api.Status) {
+	f := Finding{Subject: "daemon", Level: OK}
+	status, err := api.NewClient(socket).Status(ctx)
+	switch {
+	case err == nil:
+		f.Found = fmt.Sprintf("runs already (pid %d)", status.PID)
+		return f, &status
+	case errors.Is(err, api.ErrNoDaemon):
+		f.Found = "none runs on " + socket
+	default:
+		f.Level, f.Found = Warning, err.Error()
+		f.Fix = "look at it as root, or stop it with evenkeel stop"
+	}
+	return f, nil
+}
+
+// interfacesOf returns the interfaces that a running daemon has its program
+// on.
+func interfacesOf(s *api.Status) map[string]api.Interface {
+	ours := make(map[string]api.Interface)
+	if s == nil {
+		return ours
+	}
+	for _, i := range s.Datapath.Interfaces {
+		if i.Mode != "" {
+			ours[i.Name] = i
+		}
+	}
+	return ours
+}
+
+func readConfig(o Options) (*config.Config, []Finding) {
+	f := Finding{Subject: "config", Level: OK, Found: o.File}
+	cfg, err := config.Load(o.File, config.Options{ConfigID: o.ConfigID})
+	if err != nil {
+		f.Level, f.Found = Failure, err.Error()
+		f.Fix = "mend the file; evenkeel check -f shows all of it"
+		return nil, []Finding{f}
+	}
+	report := cfg.Report()
+	switch {
+	case report.Errors > 0:
+		f.Level = Failure
+		f.Found = fmt.Sprintf("%s: %d errors, %d warnings", o.File, report.Errors, report.Warnings)
+		f.Fix = "mend what evenkeel check -f " + o.File + " shows"
+	case len(cfg.Services) == 0:
+		f.Level, f.Found = Warning, o.File+" has no virtual server that can run"
+		f.Fix = "add a virtual_server block"
+	default:
+		f.Found = fmt.Sprintf("%s: %d services, %d warnings", o.File, len(cfg.Services), report.Warnings)
+	}
+	return cfg, []Finding{f}
+}

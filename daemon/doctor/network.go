@@ -1,0 +1,177 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/netif"
+)
+
+// examination looks at the network and at what a configuration asks of it.
+type examination struct {
+	network Network
+	cfg     *config.Config // nil for none
+	// ours are the interfaces that a running daemon holds.
+	ours map[string]api.Interface
+
+	findings []Finding
+}
+
+func (e *examination) run() []Finding {
+	links, err := e.network.Links()
+	if err != nil {
+		e.add("interfaces", Failure, err.Error(), "run with access to netlink")
+		return e.findings
+	}
+	if e.cfg == nil {
+		e.everyLink(links)
+		return e.findings
+	}
+	e.services()
+	e.wantedLinks(links)
+	e.forwarding()
+	return e.findings
+}
+
+func (e *examination) add(subject string, level Level, found, fix string) {
+	e.findings = append(e.findings, Finding{Subject: subject, Level: level, Found: found, Fix: fix})
+}
+
+// everyLink looks at all Ethernet interfaces, since nobody said which.
+func (e *examination) everyLink(links []netif.Link) {
+	found := false
+	for _, l := range links {
+		if l.Ethernet {
+			found = true
+			e.link(l, Warning, nil)
+		}
+	}
+	if !found {
+		e.add("interfaces", Failure, "no Ethernet interface", "add one; XDP needs Ethernet frames")
+	}
+}
+
+// services says which services will not run.
+func (e *examination) services() {
+	caps := director.ThisVersion()
+	caps.LocalAddress = func(addr netip.Addr) bool {
+		local, err := e.network.IsLocal(addr)
+		return err == nil && local
+	}
+	for _, vs := range e.cfg.Services {
+		if p := director.Choose(vs, caps); !p.Runs() {
+			e.add("service", Warning, fmt.Sprintf("%s %s", vs.Key, p), "change it, or leave it to keepalived: "+vs.Pos.String())
+		}
+	}
+}
+
+// wantedLinks looks at the interfaces that the configuration leads to.
+func (e *examination) wantedLinks(links []netif.Link) {
+	if names := e.cfg.Global.XDPInterfaces; len(names) > 0 {
+		e.namedLinks(links, names)
+		return
+	}
+	vips, servers := e.addresses()
+	if len(vips) == 0 {
+		return
+	}
+	choices, err := e.network.ChooseXDP(vips, servers)
+	if err != nil {
+		e.add("interfaces", Failure, err.Error(), "name them with `@evenkeel xdp_interface`")
+		return
+	}
+	usable := false
+	for _, c := range choices {
+		if c.Problem != "" {
+			e.add("interface "+c.Link.Name, Warning, c.Problem, "put it in order, or name others with `@evenkeel xdp_interface`")
+			continue
+		}
+		usable = true
+		e.link(c.Link, Failure, c.Reasons)
+	}
+	if !usable {
+		e.add("interfaces", Failure, fmt.Sprintf("none leads to the virtual address %s", vips[0]), "add its address or a route, or name one with `@evenkeel xdp_interface`")
+	}
+}
+
+func (e *examination) namedLinks(links []netif.Link, names []string) {
+	for _, name := range names {
+		i := slices.IndexFunc(links, func(l netif.Link) bool { return l.Name == name })
+		if i < 0 {
+			have := make([]string, 0, len(links))
+			for _, l := range links {
+				have = append(have, l.Name)
+			}
+			err := &netif.NoLinkError{Name: name, Have: have}
+			e.add("interface "+name, Failure, err.Error(), "correct the line `@evenkeel xdp_interface`")
+			continue
+		}
+		e.link(links[i], Failure, []string{"named in the configuration"})
+	}
+}
+
+// link looks at one interface. busy is how bad another program on it is.
+func (e *examination) link(l netif.Link, busy Level, reasons []string) {
+	subject := "interface " + l.Name
+	why := ""
+	if len(reasons) > 0 {
+		why = ", " + reasons[0]
+		if len(reasons) > 1 {
+			why += fmt.Sprintf(" and %d more", len(reasons)-1)
+		}
+	}
+	ours, held := e.ours[l.Name]
+	switch {
+	case held:
+		e.add(subject, OK, fmt.Sprintf("runs Evenkeel's program (%s)%s", ours.Mode, why), "")
+	case l.XDPMode != netif.XDPNone:
+		e.add(subject, busy, fmt.Sprintf("runs another XDP program (id %d, %s)", l.XDPProgram, l.XDPMode),
+			fmt.Sprintf("detach it (ip link set dev %s xdp off), take over with evenkeel run if it is Evenkeel's, or leave the interface out", l.Name))
+	case !l.Ethernet:
+		e.add(subject, Failure, "is not Ethernet", "name an Ethernet interface")
+	case !l.Up || !l.Carrier:
+		e.add(subject, Warning, "is down"+why, "ip link set dev "+l.Name+" up")
+	default:
+		e.add(subject, OK, "free for XDP"+why, "")
+	}
+}
+
+// addresses returns those of the services that XDP runs, and of their servers.
+func (e *examination) addresses() (vips, servers []netip.Addr) {
+	for _, vs := range e.cfg.Services {
+		if !director.Choose(vs, director.ThisVersion()).Runs() {
+			continue
+		}
+		vips = append(vips, vs.Key.Addr.Addr())
+		for _, rs := range vs.Servers {
+			servers = append(servers, rs.Addr.Addr())
+		}
+	}
+	return vips, servers
+}
+
+// forwarding looks at the switch that NAT needs where the kernel takes over:
+// fragments, IP options and ICMP.
+func (e *examination) forwarding() {
+	nat := slices.ContainsFunc(e.cfg.Services, func(vs model.VirtualServer) bool {
+		return slices.ContainsFunc(vs.Servers, func(rs model.RealServer) bool { return rs.Forward == model.NAT })
+	})
+	if !nat {
+		return
+	}
+	on, err := e.network.Forwarding()
+	switch {
+	case err != nil:
+		e.add("ip_forward", Warning, err.Error(), "read net.ipv4.ip_forward by hand")
+	case on:
+		e.add("ip_forward", OK, "on, as services with lvs_method NAT need it", "")
+	default:
+		e.add("ip_forward", Failure, "off, so what XDP passes to the kernel for lvs_method NAT (fragments, ICMP) is lost",
+			"sysctl -w net.ipv4.ip_forward=1")
+	}
+}

@@ -1,0 +1,220 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/netif"
+)
+
+// HostOptions describe a Host. The zero value is useful.
+type HostOptions struct {
+	// PinDir is where the datapath is pinned, default loader.DefaultDir.
+	PinDir string
+	// Log gets one line for each change of state, default discards.
+	Log *slog.Logger
+}
+
+// Host is the Machine that the daemon runs on: the network namespace that
+// NewHost was called in, and the bpf file system.
+type Host struct {
+	kernel *netif.Kernel
+	pinDir string
+	log    *slog.Logger
+}
+
+// NewHost opens the host. It needs no privilege.
+func NewHost(o HostOptions) (*Host, error) {
+	if o.PinDir == "" {
+		o.PinDir = loader.DefaultDir
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	kernel, err := netif.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Host{kernel: kernel, pinDir: o.PinDir, log: o.Log}, nil
+}
+
+// Close lets go of the host. The daemon must have ended.
+func (h *Host) Close() error { return h.kernel.Close() }
+
+// IsLocal implements Machine. An address that cannot be looked up is not local.
+func (h *Host) IsLocal(addr netip.Addr) bool {
+	local, err := h.kernel.IsLocal(addr)
+	if err != nil {
+		h.log.Debug("look up address", "address", addr.String(), "error", err)
+	}
+	return local
+}
+
+// Start implements Machine.
+func (h *Host) Start(_ context.Context, s Settings) (XDP, error) {
+	names, err := h.interfaces(s)
+	if err != nil {
+		return nil, startError(BadInterface, err)
+	}
+	x := &hostXDP{host: h}
+	x.resolver = netif.NewResolver(netif.ResolverConfig{
+		Kernel:   h.kernel,
+		OnChange: func(addr netip.Addr, hop netif.NextHop) { x.xdp.NextHopChanged(addr, hop) },
+		Log:      h.log,
+	})
+	x.xdp, err = loader.Start(loader.Options{
+		Links:    h.kernel,
+		Dir:      h.pinDir,
+		Timeouts: timeouts(s),
+		Resolver: x.resolver,
+		Log:      h.log,
+	})
+	if err != nil {
+		return nil, startError(kindOf(err), err)
+	}
+	if err := x.xdp.Attach(names, s.Mode); err != nil {
+		return nil, startError(BadInterface, errors.Join(err, x.abandon()))
+	}
+	x.settings = s
+	return x, nil
+}
+
+// kindOf says what kept the datapath from starting.
+func kindOf(err error) Kind {
+	if unfit, ok := errors.AsType[*loader.UnfitError](err); ok {
+		switch unfit.Fact.Kind {
+		case loader.FactPrivileges:
+			return NoPrivilege
+		case loader.FactBPFFS, loader.FactPins:
+			return BadPins
+		default:
+			return NoBPF
+		}
+	}
+	if _, ok := errors.AsType[*loader.IncompatibleError](err); ok {
+		return BadPins
+	}
+	switch {
+	case errors.Is(err, loader.ErrRunning):
+		return AlreadyRunning
+	case errors.Is(err, fs.ErrPermission):
+		return NoPrivilege
+	}
+	return NoBPF
+}
+
+// interfaces returns the names of the interfaces that the program belongs on.
+func (h *Host) interfaces(s Settings) ([]string, error) {
+	if len(s.Interfaces) > 0 {
+		return s.Interfaces, h.checkNamed(s.Interfaces)
+	}
+	if len(s.Virtual) == 0 {
+		return nil, nil
+	}
+	choices, err := h.kernel.ChooseXDP(s.Virtual, s.Servers)
+	if err != nil {
+		return nil, fmt.Errorf("choose interfaces for xdp: %w", err)
+	}
+	var names, problems []string
+	for _, c := range choices {
+		if c.Problem != "" {
+			problems = append(problems, c.Problem)
+			h.log.Warn("interface left out", "interface", c.Link.Name, "problem", c.Problem, "traffic", strings.Join(c.Reasons, "; "))
+			continue
+		}
+		names = append(names, c.Link.Name)
+	}
+	if len(names) == 0 {
+		return nil, noInterface(s.Virtual, problems)
+	}
+	return names, nil
+}
+
+// checkNamed fails for the first interface that does not exist.
+func (h *Host) checkNamed(names []string) error {
+	for _, name := range names {
+		if _, err := h.kernel.LinkByName(name); err != nil {
+			return fmt.Errorf("xdp_interface: %w; correct the line `@evenkeel xdp_interface`", err)
+		}
+	}
+	return nil
+}
+
+func noInterface(virtual []netip.Addr, problems []string) error {
+	detail := "no route to it"
+	if len(problems) > 0 {
+		detail = strings.Join(problems, "; ")
+	}
+	return fmt.Errorf("choose interfaces for xdp: none leads to the virtual address %s (%s); name one with `@evenkeel xdp_interface`", virtual[0], detail)
+}
+
+func timeouts(s Settings) lbmaps.Timeouts {
+	var t lbmaps.Timeouts
+	t[lbmaps.Established] = s.TimeoutTCP
+	t[lbmaps.FinWait] = s.TimeoutTCPFin
+	t[lbmaps.UDP] = s.TimeoutUDP
+	return t
+}
+
+// hostXDP is the loader's datapath with the resolver that feeds it.
+type hostXDP struct {
+	host     *Host
+	xdp      *loader.XDP
+	resolver *netif.Resolver
+	settings Settings
+}
+
+// abandon undoes a start: a datapath that it made goes, one that it took over
+// stays.
+func (x *hostXDP) abandon() error {
+	status, err := x.xdp.Status()
+	if err == nil && !status.Adopted {
+		return x.xdp.Remove()
+	}
+	return errors.Join(err, x.xdp.Close())
+}
+
+// Run implements XDP.
+func (x *hostXDP) Run(ctx context.Context) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return x.resolver.Run(ctx) })
+	tasks.Go(func() error { return x.xdp.Run(ctx) })
+	return tasks.Wait()
+}
+
+// Configure implements XDP.
+func (x *hostXDP) Configure(_ context.Context, s Settings) error {
+	names, err := x.host.interfaces(s)
+	if err != nil {
+		return err
+	}
+	if err := x.xdp.Attach(names, s.Mode); err != nil {
+		return err
+	}
+	if err := x.xdp.SetTimeouts(timeouts(s)); err != nil {
+		before, again := x.host.interfaces(x.settings)
+		if again == nil {
+			again = x.xdp.Attach(before, x.settings.Mode)
+		}
+		return errors.Join(err, again)
+	}
+	x.settings = s
+	return nil
+}
+
+// Remove implements XDP.
+func (x *hostXDP) Remove() error {
+	return errors.Join(x.xdp.Remove(), x.resolver.Release())
+}
+
+// Close implements director.Datapath.
+func (x *hostXDP) Close() error { return x.xdp.Close() }
