@@ -31,7 +31,7 @@ type player struct {
 func newPlayer(tb testing.TB) *player {
 	p := &player{
 		rig:     newRig(tb, 1<<16),
-		state:   sched.New(),
+		state:   sched.New(sched.Profile{}),
 		service: model.Service{Key: model.ServiceKey{Protocol: model.TCP, Addr: vip}, Scheduler: "rr"},
 	}
 	p.apply(sched.Op{Kind: sched.AddService, Service: p.service})
@@ -97,7 +97,7 @@ func TestRoundRobinParity(t *testing.T) {
 			p.sweep()
 		}
 		verdict, out := p.run(syn().fromPort(port).bytes(t))
-		want, ok := p.state.Choose(p.service.Key)
+		want, ok := p.state.Choose(p.service.Key, sched.Client{}, nil)
 		if !ok {
 			if why := p.reason(); why != reasons.PortUnreachable && why != reasons.NoServer {
 				t.Fatalf("step %d: verdict %d because of %s, want no server", step, verdict, why)

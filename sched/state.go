@@ -31,6 +31,9 @@ type Dest struct {
 	// Service is the number of its service, the index in ek_cursors.
 	Service uint32
 	Server  model.Server
+	// LastWeight is the last weight that was not 0, or the weight that the
+	// server was added with; mh keeps its table while a weight is 0.
+	LastWeight int32
 	// Deleted marks a server that left its service while its slot is kept.
 	Deleted bool
 }
@@ -43,9 +46,16 @@ type Change struct {
 	ID uint32
 	// Order is the list of the service after the operation, newest first.
 	Order []Dest
-	// Position says, for each place of a cursor in the old order (0 before
-	// the first, otherwise the index after the server chosen last), where it
-	// stands in the new one. It has one entry more than the old order.
+	// Table is the scheduler's table as slots: the cyclic table of wrr, the
+	// buckets of sh, dh and mh; nil for the others.
+	Table []uint32
+	// Lowest is where wrr's last round begins in Table.
+	Lowest uint32
+	// Position says, for each position of the cursor before the operation,
+	// where it is now. For rr a position is 0 before the first server, then
+	// the index after the server chosen last; for wrr it is 2i with entry i
+	// of the table next at the head of the list, 2i+1 with entry i chosen
+	// last. The other schedulers have position 0 only.
 	Position []uint32
 	// Dest is the server that a server operation concerned, as it is now.
 	Dest Dest
@@ -59,18 +69,21 @@ type Change struct {
 // State replays operations as IPVS carries them out. The zero value is not
 // ready; use New. One goroutine owns it.
 type State struct {
+	profile  Profile
 	services map[model.ServiceKey]*service
 	trash    []trashed
 	slots    numbers
 	ids      numbers
 }
 
-// service is one running service. position is the oracle's cursor.
+// service is one running service.
 type service struct {
 	model.Service
 	id       uint32
 	order    []Dest
-	position uint32
+	position uint32 // the oracle's cursor of rr
+	wrr      wrr    // and of wrr
+	table    []int  // of sh, dh and mh
 }
 
 // trashed is a deleted server. A server with the same address added to the
@@ -80,9 +93,9 @@ type trashed struct {
 	Dest
 }
 
-// New returns a state without services.
-func New() *State {
-	return &State{services: map[model.ServiceKey]*service{}}
+// New returns a state without services that follows a generation of IPVS.
+func New(p Profile) *State {
+	return &State{profile: p, services: map[model.ServiceKey]*service{}}
 }
 
 // Apply carries out one operation and returns what it did. After an error
@@ -110,7 +123,7 @@ func (s *State) apply(op Op) (Change, error) {
 	at := slices.IndexFunc(svc.order, func(d Dest) bool { return d.Server.Addr == op.Server.Addr })
 	switch op.Kind {
 	case EditService:
-		return svc.edit(op.Service), nil
+		return s.editService(svc, op.Service), nil
 	case DelService:
 		return s.delService(svc), nil
 	case AddServer:
@@ -125,8 +138,7 @@ func (s *State) apply(op Op) (Change, error) {
 		if at < 0 {
 			return Change{}, ErrNoServer
 		}
-		svc.order[at].Server = op.Server
-		return svc.change(svc.order[at], identity(len(svc.order))), nil
+		return s.editServer(svc, at, op.Server), nil
 	case DelServer:
 		if at < 0 {
 			return Change{}, ErrNoServer
@@ -139,24 +151,27 @@ func (s *State) apply(op Op) (Change, error) {
 func (s *State) addService(want model.Service) Change {
 	svc := &service{Service: want, id: s.ids.take()}
 	s.services[want.Key] = svc
-	return svc.change(Dest{}, identity(0))
+	return svc.report(Dest{}, []uint32{0})
 }
 
-// edit keeps the cursor unless the scheduler changes, which starts afresh.
-func (svc *service) edit(want model.Service) Change {
-	position := identity(len(svc.order))
+// editService keeps the cursor unless the scheduler changes, which starts
+// afresh.
+func (s *State) editService(svc *service, want model.Service) Change {
+	position := identity(svc.places())
 	if want.Scheduler != svc.Scheduler {
 		clear(position)
+		svc.Service, svc.position, svc.wrr = want, 0, wrr{}
+		s.rebuild(svc)
 	}
 	svc.Service = want
-	return svc.change(Dest{}, position)
+	return svc.report(Dest{}, position)
 }
 
 // delService deletes every server, as IPVS does, and then the service. Its
 // number stays taken while a deleted server refers to it.
 func (s *State) delService(svc *service) Change {
-	change := svc.change(Dest{}, make([]uint32, len(svc.order)+1))
-	change.Order = nil
+	change := svc.report(Dest{}, make([]uint32, svc.places()))
+	change.Order, change.Table = nil, nil
 	for _, dest := range svc.order {
 		dest.Deleted = true
 		s.trash = append(s.trash, trashed{svc.Key, dest})
@@ -170,12 +185,13 @@ func (s *State) delService(svc *service) Change {
 // addServer links the server at the head of the list.
 func (s *State) addServer(svc *service, want model.Server) Change {
 	dest, revived := s.revive(svc, want)
-	svc.order = slices.Insert(svc.order, 0, dest)
-	position := identity(len(svc.order) - 1)
+	dest.LastWeight = want.Weight
+	position := identity(len(svc.order) + 1)
 	for p := 1; p < len(position); p++ {
 		position[p]++
 	}
-	change := svc.change(dest, position)
+	svc.order = slices.Insert(svc.order, 0, dest)
+	change := svc.report(dest, s.relink(svc, position))
 	change.Revived = revived
 	return change
 }
@@ -199,34 +215,90 @@ func (s *State) revive(svc *service, want model.Server) (Dest, bool) {
 	return dest, true
 }
 
+func (s *State) editServer(svc *service, at int, want model.Server) Change {
+	svc.order[at].Server = want
+	if want.Weight != 0 {
+		svc.order[at].LastWeight = want.Weight
+	}
+	position := s.relink(svc, identity(len(svc.order)+1))
+	return svc.report(svc.order[at], position)
+}
+
 // delServer moves a cursor that stands on the victim to its predecessor.
 func (s *State) delServer(svc *service, at int) Change {
 	dest := svc.order[at]
 	dest.Deleted = true
-	svc.order = slices.Delete(svc.order, at, at+1)
-	s.trash = append(s.trash, trashed{svc.Key, dest})
 	position := identity(len(svc.order) + 1)
 	for p := at + 1; p < len(position); p++ {
 		position[p]--
 	}
-	return svc.change(dest, position)
+	svc.order = slices.Delete(svc.order, at, at+1)
+	s.trash = append(s.trash, trashed{svc.Key, dest})
+	return svc.report(dest, s.relink(svc, position))
 }
 
-// change describes the service as it is now and moves the oracle's cursor.
-func (svc *service) change(dest Dest, position []uint32) Change {
-	svc.position = position[svc.position]
-	return Change{
+// relink brings the scheduler up to date with a changed list and returns where
+// its cursor positions go; position is the answer for a cursor in the list.
+func (s *State) relink(svc *service, position []uint32) []uint32 {
+	switch svc.Scheduler {
+	case "rr":
+		svc.position = position[svc.position]
+		return position
+	case "wrr":
+		return svc.wrr.change(svc.order)
+	}
+	s.rebuild(svc)
+	return []uint32{0}
+}
+
+// rebuild makes the scheduler's table anew.
+func (s *State) rebuild(svc *service) {
+	svc.table = nil
+	switch svc.Scheduler {
+	case "wrr":
+		svc.wrr.change(svc.order)
+	case "sh":
+		svc.table = shTable(svc.order, s.profile.shBits())
+	case "dh":
+		svc.table = dhTable(svc.order)
+	case "mh":
+		svc.table = mhTable(svc.order, s.profile)
+	}
+}
+
+// places is the number of positions that the cursor can have.
+func (svc *service) places() int {
+	switch svc.Scheduler {
+	case "rr":
+		return len(svc.order) + 1
+	case "wrr":
+		return 2*len(svc.wrr.table) + 1
+	}
+	return 1
+}
+
+// report describes the service as it is now.
+func (svc *service) report(dest Dest, position []uint32) Change {
+	change := Change{
 		Service:  svc.Service,
 		ID:       svc.id,
 		Order:    slices.Clone(svc.order),
 		Position: position,
 		Dest:     dest,
 	}
+	for _, at := range svc.table {
+		change.Table = append(change.Table, svc.order[at].Slot)
+	}
+	for _, e := range svc.wrr.table {
+		change.Table = append(change.Table, svc.order[e.at].Slot)
+		change.Lowest = uint32(svc.wrr.lowest)
+	}
+	return change
 }
 
-// identity is the Position of a change that moves no cursor in an order of n.
+// identity is the Position of a change that moves no cursor among n positions.
 func identity(n int) []uint32 {
-	position := make([]uint32, n+1)
+	position := make([]uint32, n)
 	for p := range position {
 		position[p] = uint32(p)
 	}
@@ -268,7 +340,7 @@ func (s *State) Trash() []Dest {
 func (s *State) Services() []Change {
 	var list []Change
 	for _, svc := range s.services {
-		list = append(list, svc.change(Dest{}, identity(len(svc.order))))
+		list = append(list, svc.report(Dest{}, identity(svc.places())))
 	}
 	return list
 }
@@ -279,7 +351,7 @@ func (s *State) Service(key model.ServiceKey) (Change, bool) {
 	if !ok {
 		return Change{}, false
 	}
-	return svc.change(Dest{}, identity(len(svc.order))), true
+	return svc.report(Dest{}, identity(svc.places())), true
 }
 
 // Restore puts back a service that ran before a restart: its number and its
@@ -298,6 +370,7 @@ func (s *State) Restore(want model.Service, id uint32, order []Dest) error {
 	}
 	s.ids.hold(id)
 	s.services[want.Key] = svc
+	s.rebuild(svc)
 	return nil
 }
 

@@ -52,7 +52,7 @@ func mustApply(t rapid.TB, s *State, ops ...Op) (last Change) {
 func choose(s *State, n int) string {
 	var b strings.Builder
 	for range n {
-		if d, ok := s.Choose(web.Key); ok {
+		if d, ok := s.Choose(web.Key, Client{}, nil); ok {
 			b.WriteByte(letter(d))
 		} else {
 			b.WriteByte('-')
@@ -87,7 +87,7 @@ func TestRoundRobinChoosesAsIPVS(t *testing.T) {
 		{"editing the service keeps the cursor", "c", steps(Op{Kind: EditService, Service: web}), "bac"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := New()
+			s := New(Profile{})
 			mustApply(t, s, abc...)
 			if got := choose(s, len(c.first)); got != c.first {
 				t.Fatalf("first decisions %s, want %s", got, c.first)
@@ -101,7 +101,7 @@ func TestRoundRobinChoosesAsIPVS(t *testing.T) {
 }
 
 func TestDeletedServerComesBackWithItsSlot(t *testing.T) {
-	s := New()
+	s := New(Profile{})
 	mustApply(t, s, Op{Kind: AddService, Service: web}, add('a'), add('b'))
 	gone := mustApply(t, s, del('a')).Dest
 	if !gone.Deleted {
@@ -121,7 +121,7 @@ func TestDeletedServerComesBackWithItsSlot(t *testing.T) {
 }
 
 func TestDeletedServiceComesBackWithItsServers(t *testing.T) {
-	s := New()
+	s := New(Profile{})
 	mustApply(t, s, Op{Kind: AddService, Service: web}, add('a'))
 	slot := mustApply(t, s, add('b')).Dest.Slot
 	gone := mustApply(t, s, Op{Kind: DelService, Service: web})
@@ -141,7 +141,7 @@ func TestDeletedServiceComesBackWithItsServers(t *testing.T) {
 }
 
 func TestCollectFreesIdleServers(t *testing.T) {
-	s := New()
+	s := New(Profile{})
 	mustApply(t, s, Op{Kind: AddService, Service: web}, add('a'), add('b'))
 	a := mustApply(t, s, del('a')).Dest
 	b := mustApply(t, s, del('b')).Dest
@@ -157,10 +157,10 @@ func TestCollectFreesIdleServers(t *testing.T) {
 }
 
 func TestRestoreContinuesAsBefore(t *testing.T) {
-	before := New()
+	before := New(Profile{})
 	mustApply(t, before, Op{Kind: AddService, Service: web}, add('a'), add('b'), add('c'), del('b'))
 	svc, _ := before.Service(web.Key)
-	after := New()
+	after := New(Profile{})
 	if err := after.Restore(svc.Service, svc.ID, svc.Order); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestImpossibleOperationsChangeNothing(t *testing.T) {
 		{weigh('z', 1), ErrNoServer},
 		{del('z'), ErrNoServer},
 	} {
-		s := New()
+		s := New(Profile{})
 		mustApply(t, s, Op{Kind: AddService, Service: web}, add('a'))
 		before, _ := s.Service(web.Key)
 		if _, err := s.Apply(c.op); !errors.Is(err, c.want) {
@@ -201,7 +201,7 @@ func TestImpossibleOperationsChangeNothing(t *testing.T) {
 // A naive rr keeps the list and the server chosen last, and walks it by hand.
 func TestRoundRobinHoldsForRandomHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := New()
+		s := New(Profile{})
 		mustApply(t, s, Op{Kind: AddService, Service: web})
 		var list []byte // newest first
 		weights := map[byte]int32{}
