@@ -107,7 +107,7 @@ func (r *restored) restoreService(maps *lbmaps.Maps, s lbmaps.Service, claimed m
 		if used && entry.Service == s.ID && !claimed[place.Slot] {
 			claimed[place.Slot] = true
 			dest := sched.Dest{Slot: place.Slot, Service: s.ID, Server: entry.Server}
-			dest.Server.Weight = place.Weight
+			dest.Server.Weight, dest.LastWeight = place.Weight, place.Weight
 			found.order = append(found.order, dest)
 			if entry.Deleted || entry.Weight != place.Weight {
 				found.stale = append(found.stale, dest)
@@ -172,7 +172,7 @@ func (r *restored) findLost(maps *lbmaps.Maps, lost map[uint32]bool) error {
 // repair makes what was found the state, finishes what was half done, and
 // watches the next hops that are in use.
 func (x *XDP) repair(found *restored) error {
-	state := sched.New()
+	state := sched.New(sched.Profile{})
 	before := x.uses
 	x.state, x.slots, x.uses = state, found.slots, map[netip.Addr]map[uint32]bool{}
 	var errs []error

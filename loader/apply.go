@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cilium/ebpf"
-
-	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
@@ -34,12 +31,12 @@ func (x *XDP) Apply(ctx context.Context, ops []sched.Op) error {
 	defer forget()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.closed {
+		return ErrClosed
+	}
 	for _, op := range ops {
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		if x.closed {
-			return ErrClosed
 		}
 		if err := x.apply(op); err != nil {
 			return fmt.Errorf("xdp: %w", err)
@@ -167,7 +164,7 @@ func (x *XDP) write(c sched.Change) error {
 		if err := x.publish(c); err != nil {
 			return err
 		}
-		return x.maps.PutService(serviceOf(c))
+		return x.tables.PutService(serviceOf(c))
 	case sched.DelService:
 		return x.deleteService(c)
 	case sched.AddServer:
@@ -201,20 +198,20 @@ func (x *XDP) writeNewService(c sched.Change) error {
 		return err
 	}
 	fresh := lbmaps.Cursor{Generation: before.Generation + 1}
-	if err := x.maps.PutOrder(c.ID, fresh.Generation, nil); err != nil {
+	if err := x.tables.PutOrder(c.ID, fresh.Generation, nil); err != nil {
 		return err
 	}
-	if err := x.maps.PutCursor(c.ID, fresh); err != nil {
+	if err := x.tables.PutCursor(c.ID, fresh); err != nil {
 		return err
 	}
-	if err := x.maps.ResetService(c.ID); err != nil {
+	if err := x.tables.ResetService(c.ID); err != nil {
 		return err
 	}
-	return x.maps.PutService(serviceOf(c))
+	return x.tables.PutService(serviceOf(c))
 }
 
 func (x *XDP) deleteService(c sched.Change) error {
-	if err := x.maps.DeleteService(c.Service.Key); err != nil {
+	if err := x.tables.DeleteService(c.Service.Key); err != nil {
 		return err
 	}
 	for _, dest := range c.Removed {
@@ -228,7 +225,7 @@ func (x *XDP) deleteService(c sched.Change) error {
 // addServer writes the server whole before an order names it.
 func (x *XDP) addServer(c sched.Change) error {
 	if !c.Revived {
-		if err := x.maps.ResetServer(c.Dest.Slot); err != nil {
+		if err := x.tables.ResetServer(c.Dest.Slot); err != nil {
 			return err
 		}
 	}
@@ -257,7 +254,7 @@ func (x *XDP) putServer(dest sched.Dest) error {
 
 // putSlot writes a slot and remembers it.
 func (x *XDP) putSlot(slot uint32, s lbmaps.Server) error {
-	if err := x.maps.PutServer(slot, s); err != nil {
+	if err := x.tables.PutServer(slot, s); err != nil {
 		return err
 	}
 	if s.Used() {
@@ -289,22 +286,15 @@ func (x *XDP) publishOrder(id uint32, places []lbmaps.Place, positions []uint32)
 		return err
 	}
 	next := cursor.Generation + 1
-	if err := x.maps.PutOrder(id, next, places); err != nil {
+	if err := x.tables.PutOrder(id, next, places); err != nil {
 		return err
 	}
-	if err := x.maps.PutPositions(positions); err != nil {
+	if err := x.tables.PutPositions(positions); err != nil {
 		return err
 	}
-	got := bpf.EkPublish{}
-	ret, err := x.progs.publish.Run(&ebpf.RunOptions{Context: bpf.EkPublish{Service: id}, ContextOut: &got})
-	switch {
-	case err != nil:
-		return fmt.Errorf("run %s for service %d: %w", bpf.EkProgEkPublish, id, err)
-	case ret != 0:
-		return fmt.Errorf("run %s for service %d: it returned %d", bpf.EkProgEkPublish, id, int32(ret))
-	case got.Generation != next:
-		return fmt.Errorf("run %s for service %d: generation %d is valid, not %d: somebody else writes",
-			bpf.EkProgEkPublish, id, got.Generation, next)
+	valid, err := x.tables.Publish(id)
+	if err == nil && valid != next {
+		err = fmt.Errorf("publish the order of service %d: generation %d is valid, not %d: somebody else writes", id, valid, next)
 	}
-	return nil
+	return err
 }

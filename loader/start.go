@@ -25,6 +25,7 @@ type XDP struct {
 	pins    pins
 	lock    *lock
 	maps    *lbmaps.Maps
+	tables  tables
 	progs   *programs
 	testNow *ebpf.Variable
 	adopted bool
@@ -162,6 +163,7 @@ func (x *XDP) load(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	x.progs = progs
+	x.tables = kernelTables{x.maps, progs.publish}
 	if x.opts.testClock {
 		x.testNow = c.Variables[bpf.EkVarTestNow]
 	}
@@ -271,4 +273,3 @@ func (x *XDP) SetTimeouts(t lbmaps.Timeouts) error {
 	x.opts.Timeouts = withDefaultTimeouts(t)
 	return x.maps.PutSettings(x.settings())
 }
-
