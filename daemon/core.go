@@ -32,12 +32,11 @@ type core struct {
 	dir    *director.Director
 	runner *health.Runner
 
-	conf     *config.Config
-	settings Settings
-	running  api.Load
-	reload   *api.Load
-	refusal  *api.Load
-	refused  *config.Report
+	conf    *config.Config
+	running api.Load
+	reload  *api.Load
+	refusal *api.Load
+	refused *config.Report
 
 	// dirty is set while the datapath is not known to run what is wanted.
 	dirty   bool

@@ -95,8 +95,7 @@ func socketError(err error) error {
 func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	caps := director.ThisVersion()
 	caps.LocalAddress = d.opts.Machine.IsLocal
-	settings := settingsOf(cfg, caps)
-	xdp, err := d.opts.Machine.Start(ctx, settings)
+	xdp, err := d.opts.Machine.Start(ctx, settingsOf(cfg, caps))
 	if err != nil {
 		return director.Change{}, err
 	}
@@ -109,7 +108,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	d.core = &core{
 		log: d.log, xdp: xdp, caps: caps, dir: dir,
 		runner: health.New(dir.Targets(), health.Options{Prober: d.opts.Prober, Log: d.log}),
-		conf:   cfg, settings: settings, running: loadOf(cfg, "start"),
+		conf:   cfg, running: loadOf(cfg, "start"),
 		repairs: time.NewTimer(time.Hour),
 	}
 	d.core.repairs.Stop()

@@ -80,16 +80,15 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 		load.Error = firstError(cfg.Diagnostics)
 		return c.refuse(load, &report)
 	}
-	settings := settingsOf(cfg, c.caps)
-	if !settings.equal(c.settings) {
-		if err := c.xdp.Configure(ctx, settings); err != nil {
-			load.Error = err.Error()
-			return c.refuse(load, &report)
-		}
+	// Also without a difference: which interfaces lead to the same addresses
+	// may have changed since.
+	if err := c.xdp.Configure(ctx, settingsOf(cfg, c.caps)); err != nil {
+		load.Error = err.Error()
+		return c.refuse(load, &report)
 	}
 	load.OK = true
 	change := c.dir.Reload(cfg.Services, c.caps)
-	c.conf, c.settings, c.running, c.reload = cfg, settings, load, &load
+	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
 	c.runner.Update(c.dir.Targets())
 	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "warnings", load.Warnings)

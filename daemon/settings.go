@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	"github.com/evenkeel/evenkeel/api"
@@ -55,8 +54,6 @@ func sortedSet(addrs []netip.Addr) []netip.Addr {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs)
 }
-
-func (s Settings) equal(o Settings) bool { return reflect.DeepEqual(s, o) }
 
 // packetsOf sums reasons by what became of the packets.
 func packetsOf(counted []api.Reason) api.Packets {

@@ -124,8 +124,11 @@ func printServices(w io.Writer, services []api.Service) {
 }
 
 func whereItRuns(s api.Service) string {
-	if s.Reason == "" {
+	switch {
+	case s.Reason == "":
 		return s.Datapath
+	case s.Datapath == "ipvs":
+		return "ipvs " + strings.TrimPrefix(s.Reason, "runs in IPVS ")
 	}
 	return s.Datapath + ": " + s.Reason
 }

@@ -26,7 +26,7 @@ func printStatus(w io.Writer, s api.Status) {
 		row("reload", "%s", reloadText(*s.LastReload))
 	}
 	if s.LastRefusal != nil && (s.LastReload == nil || s.LastReload.OK) {
-		row("refused", "%s", reloadText(*s.LastRefusal))
+		row("refused", "%s (%s): %s", stamp(s.LastRefusal.At), s.LastRefusal.Cause, s.LastRefusal.Error)
 	}
 	row("datapath", "%s", datapathText(s.Datapath))
 	for _, i := range s.Datapath.Interfaces {
@@ -35,7 +35,7 @@ func printStatus(w io.Writer, s api.Status) {
 	if s.Datapath.LastError != "" {
 		row("  error", "%s", s.Datapath.LastError)
 	}
-	row("flows", "%d of %d", s.Flows.Used, s.Flows.Capacity)
+	row("flows", "%s", flowsText(s.Flows))
 	row("checks", "%d of %d up%s", s.Checks.Up, s.Checks.Total, waitingText(s.Checks))
 	p := s.Packets
 	row("packets", "%d by XDP (%d forwarded, %d answered, %d dropped), %d passed to the kernel",
@@ -85,6 +85,14 @@ func interfaceText(i api.Interface) string {
 		return mode + ": " + i.Reason
 	}
 	return mode
+}
+
+func flowsText(f api.FlowTable) string {
+	text := fmt.Sprintf("%d of %d", f.Used, f.Capacity)
+	if f.Refused > 0 {
+		text += fmt.Sprintf(", %d refused because the table was full", f.Refused)
+	}
+	return text
 }
 
 func waitingText(c api.CheckSummary) string {
@@ -142,7 +150,7 @@ func printReasons(w io.Writer, reasons []api.Reason) {
 	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "PACKETS\tVERDICT\tREASON\t")
+	fmt.Fprintln(table, "PACKETS\tVERDICT\tREASON\tMEANING")
 	for _, r := range reasons {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", r.Packets, r.Verdict, r.Name, r.Text)
 	}

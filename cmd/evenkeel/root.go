@@ -54,14 +54,19 @@ func (e *env) root(started *bool) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-		PersistentPreRun: func(*cobra.Command, []string) {
-			*started = true
-		},
 	}
 	root.AddCommand(
 		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.statusCommand(),
-		e.reloadCommand(), e.stopCommand(), e.doctorCommand(), e.versionCommand(),
+		e.reloadCommand(), e.stopCommand(), e.doctorCommand(), e.demoCommand(),
+		e.versionCommand(),
 	)
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error {
+			*started = true
+			return run(c, args)
+		}
+	}
 	return root
 }
 
@@ -70,7 +75,10 @@ func (e *env) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		Run:   func(*cobra.Command, []string) { fmt.Fprintf(e.stdout, "evenkeel %s\n", versionText()) },
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(e.stdout, "evenkeel %s\n", versionText())
+			return err
+		},
 	}
 }
 
