@@ -1,0 +1,56 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// announce teaches the neighbours whose the addresses are.
+func (s *step) announce(c AnnounceCause) {
+	s.lastAnnounced = s.now
+	s.do(Action{Kind: Announce, Epoch: s.epoch, Cause: c})
+}
+
+func (s *step) announceIfMaster(c AnnounceCause) {
+	if s.state == Master {
+		s.announce(c)
+	}
+}
+
+// announceLater announces once more after d, or sooner if that is due anyway.
+func (s *step) announceLater(c AnnounceCause, d time.Duration) {
+	at := s.now.Add(d)
+	if d > 0 && (s.deadline[timerAgain].IsZero() || at.Before(s.deadline[timerAgain])) {
+		s.deadline[timerAgain], s.againCause = at, c
+	}
+}
+
+// announceAgainst undoes what a rival master has taught: at once unless that
+// was just done, one interval later, when the rival has yielded for certain,
+// and once more after the configured delay.
+func (s *step) announceAgainst(rival netip.Addr) {
+	since := s.now.Sub(s.lastAnnounced)
+	if since >= s.cfg.Interval || rival != s.rival && since >= s.gap() {
+		s.announce(CauseLowerPriority)
+	}
+	s.rival = rival
+	s.soonest(timerHeal, s.now.Add(s.cfg.Interval))
+	s.announceLater(CauseLowerPriorityAgain, s.cfg.Announce.LowerPrioDelay)
+}
+
+func (s *step) tickAnnounce() {
+	if _, ok := s.due(timerHeal); ok {
+		s.rival = netip.Addr{}
+		s.announce(CauseHeal)
+	}
+	if _, ok := s.due(timerAgain); ok {
+		s.announce(s.againCause)
+	}
+	if at, ok := s.due(timerRefresh); ok && s.cfg.Announce.Refresh > 0 {
+		s.announce(CauseRefresh)
+		s.deadline[timerRefresh] = at.Add(s.cfg.Announce.Refresh)
+		if !s.deadline[timerRefresh].After(s.now) {
+			s.after(timerRefresh, s.cfg.Announce.Refresh)
+		}
+	}
+}

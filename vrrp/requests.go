@@ -1,0 +1,112 @@
+package vrrp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Post gives an event to an instance of the Runner and returns when it has
+// been dealt with. For Reconfigured the error is Validate's, and the instance
+// goes on as it was; otherwise ErrEnded, ctx's, or that there is no such
+// instance.
+func (r *Runner) Post(ctx context.Context, instance string, ev Event) error {
+	member, ok := r.group.Find(instance)
+	if !ok {
+		return fmt.Errorf("post to vrrp_instance %s: no such instance here", instance)
+	}
+	var err error
+	asked := r.ask(ctx, func() { err = r.post(member, ev) })
+	if asked != nil {
+		return asked
+	}
+	return err
+}
+
+func (r *Runner) post(member int, ev Event) error {
+	if re, ok := ev.(Reconfigured); ok {
+		if err := r.codecs[member].Reconfigure(re.Config); err != nil {
+			return err
+		}
+	}
+	// A lost address still serves for the goodbye.
+	r.step(time.Now(), member, ev)
+	if changed, ok := ev.(SourceChanged); ok {
+		r.codecs[member].SetSource(changed.Source)
+	}
+	return nil
+}
+
+// Instances returns the instances as values of this moment, in the order of
+// Options.Members.
+func (r *Runner) Instances(ctx context.Context) ([]Instance, error) {
+	var list []Instance
+	err := r.ask(ctx, func() { list = r.group.Members() })
+	return list, err
+}
+
+// Halt ends Run without a word to the neighbours, so that another Runner can
+// go on with the instances: their timers keep running.
+func (r *Runner) Halt(ctx context.Context) ([]Held, error) {
+	var held []Held
+	err := r.ask(ctx, func() {
+		r.halted = true
+		for m, i := range r.group.Members() {
+			held = append(held, Held{i, r.codecs[m]})
+		}
+	})
+	return held, err
+}
+
+// ask runs f on the goroutine of Run and waits for it.
+func (r *Runner) ask(ctx context.Context, f func()) error {
+	answered := make(chan struct{})
+	select {
+	case r.requests <- func() { f(); close(answered) }:
+		<-answered
+		return nil
+	case <-r.done:
+		return ErrEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// logNotice writes one line for each change of state.
+func (r *Runner) logNotice(o Order) {
+	if o.Kind != Notify || o.Notice != NoticeState && o.Notice != NoticeStop && o.Notice != NoticeDeleted {
+		return
+	}
+	if o.Member == groupItself {
+		r.log.Info("sync group changed state", "group", r.group.name,
+			"state", o.Notice.Event(o.State), "reason", o.Reason.String())
+		return
+	}
+	r.log.Info("instance changed state", "instance", r.name(o.Member),
+		"state", o.Notice.Event(o.State), "priority", o.Priority, "reason", o.Reason.String())
+}
+
+func (r *Runner) logWarning(o Order) {
+	if r.limit.allow(logKey{o.Member, o.Warning.String(), o.Peer}, time.Now()) {
+		r.log.Warn("vrrp warning", "instance", r.name(o.Member), "peer", o.Peer, "warning", o.Warning.String())
+	}
+}
+
+// logDrop is silent about what is not meant for us.
+func (r *Runner) logDrop(now time.Time, member int, from netip.Addr, drop *DropError) {
+	if drop.Drop == DropVRID || drop.Drop == DropOwn {
+		return
+	}
+	if r.limit.allow(logKey{member, drop.Drop.String(), from}, now) {
+		r.log.Warn("advert refused", "instance", r.name(member), "peer", from,
+			slog.String("counter", drop.Drop.String()), "cause", drop.Error())
+	}
+}
+
+func (r *Runner) logSend(member int, err error) {
+	if r.limit.allow(logKey{member, "send", netip.Addr{}}, time.Now()) {
+		r.log.Warn("advert not sent", "instance", r.name(member), "cause", err)
+	}
+}
