@@ -23,10 +23,10 @@ type chooseSurface interface {
 }
 
 // ChooseXDP finds the interfaces on which traffic to the VIPs and replies of
-// the servers arrive, by index. A VIP belongs to the interface that has it or whose
-// network it is in. When none is found that way, as for a VIP on lo, the
-// interfaces of the default route stand in. Addresses without a route are
-// left out: the Resolver reports them.
+// the servers arrive, by index. A VIP belongs to the interface that has it or
+// whose network it is in. When none is found that way, as for a VIP on lo, the
+// interfaces of the default route stand in. Addresses without a route are left
+// out: the Resolver reports them.
 func (k *Kernel) ChooseXDP(vips, servers []netip.Addr) ([]Choice, error) {
 	return chooseXDP(k, vips, servers)
 }

@@ -22,7 +22,8 @@ func (k *Kernel) Forwarding() (bool, error) {
 }
 
 // RPFilter returns the IPv4 reverse path filter that acts on the interface: 0
-// off, 1 strict, 2 loose. It is the larger of the interface's setting and of "all".
+// off, 1 strict, 2 loose. It is the larger of the interface's setting and of
+// "all".
 func (k *Kernel) RPFilter(ifindex int) (int, error) {
 	all, err := k.netconf(netconfAll, netconfRPFilter)
 	if err != nil {

@@ -113,6 +113,8 @@ func (f *fake) ask(key NeighKey) {
 
 func (f *fake) changeDirectorMAC() { f.change(func() { f.eth0.MAC[5] += 100 }, Event{}) }
 
+func (f *fake) setMTU(mtu int) { f.change(func() { f.eth0.MTU = mtu }, Event{}) }
+
 func (f *fake) setUp(up bool) {
 	f.change(func() { f.eth0.Up = up; clear(f.neighbours) }, Event{})
 }

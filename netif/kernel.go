@@ -30,8 +30,8 @@ type Kernel struct {
 // switch in a global.
 var extendedAcks = sync.OnceFunc(func() { nl.EnableErrorMessageReporting = true })
 
-// Open returns a Kernel for the calling thread's network namespace. Reading needs no
-// privilege; managing neighbours needs CAP_NET_ADMIN.
+// Open returns a Kernel for the calling thread's network namespace. Reading
+// needs no privilege; managing neighbours needs CAP_NET_ADMIN.
 func Open() (*Kernel, error) {
 	extendedAcks()
 	runtime.LockOSThread() // three steps, one namespace
@@ -89,8 +89,8 @@ func (k *Kernel) request(kind, flags int) *nl.NetlinkRequest {
 const threadNamespace = "/proc/thread-self/ns/net"
 
 // inNamespace runs f on a thread in the Kernel's namespace. A daemon never
-// leaves its namespace, so it needs no privilege for this; a test that opened the Kernel elsewhere
-// does.
+// leaves its namespace, so it needs no privilege for this; a test that opened
+// the Kernel elsewhere does.
 func (k *Kernel) inNamespace(f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- k.onThread(f) }()

@@ -31,13 +31,15 @@ const (
 type Link struct {
 	Index int
 	Name  string
-	// Kind is the kernel's word, such as veth or bridge, and device for hardware.
+	// Kind is the kernel's word, such as veth or bridge, and device for
+	// hardware.
 	Kind string
 	// MAC counts only when Ethernet is set.
 	MAC [6]byte
 	MTU int
 	// Ethernet is set for links whose frames have Ethernet headers and whose
-	// neighbours are found by ARP or neighbour discovery. It is not set for loopback.
+	// neighbours are found by ARP or neighbour discovery. It is not set for
+	// loopback.
 	Ethernet bool
 	Loopback bool
 	// Up is the administrator's word, Carrier the link partner's.
@@ -50,7 +52,8 @@ type Link struct {
 	XDPMode    XDPMode
 }
 
-// HasIPv4 says whether the link has an IPv4 address. Only Links and LinkByName know.
+// HasIPv4 says whether the link has an IPv4 address. Only Links and LinkByName
+// know.
 func (l Link) HasIPv4() bool {
 	return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
 }

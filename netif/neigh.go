@@ -81,7 +81,8 @@ func (k *Kernel) Manage(key NeighKey) error {
 }
 
 // Probe asks the kernel to confirm the neighbour, as if a packet were sent to
-// it. It ends the kernel's own care for it. It must not be called for a Fixed entry.
+// it. It ends the kernel's own care for it. It must not be called for a Fixed
+// entry.
 func (k *Kernel) Probe(key NeighKey) error {
 	req := k.neighRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_ACK, key, netlink.NTF_USE)
 	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
@@ -90,7 +91,8 @@ func (k *Kernel) Probe(key NeighKey) error {
 	return nil
 }
 
-// Release ends the kernel's care for the entry and keeps its state. An entry that is gone is no error.
+// Release ends the kernel's care for the entry and keeps its state. An entry
+// that is gone is no error.
 func (k *Kernel) Release(key NeighKey) error {
 	req := k.neighRequest(unix.RTM_NEWNEIGH, unix.NLM_F_ACK, key, netlink.NTF_USE)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)

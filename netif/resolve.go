@@ -247,8 +247,8 @@ func (r *Resolver) resolve(addr netip.Addr, seen *reading) (NextHop, NeighKey, e
 	return nextHop(addr, route, link, n), key, nil
 }
 
-// keepWarm reads a neighbour entry, and makes the kernel look after it unless somebody
-// does already.
+// keepWarm reads a neighbour entry, and makes the kernel look after it unless
+// somebody does already.
 func (r *Resolver) keepWarm(key NeighKey) (Neighbour, error) {
 	n, err := r.cfg.Kernel.Neighbour(key)
 	if err != nil || n.Fixed || n.Managed {
@@ -279,9 +279,9 @@ func (r *Resolver) probeUnmanaged() {
 	}
 }
 
-// sweep releases, once, the neighbours that an earlier process managed and
-// that are in use no more. It waits until something is watched, since before that the
-// configuration may not have arrived.
+// sweep releases, once, the neighbours that an earlier process managed and that
+// are in use no more. It waits until something is watched, since before that
+// the configuration may not have arrived.
 func (r *Resolver) sweep() {
 	if r.table.swept || len(r.table.targets) == 0 {
 		return
@@ -307,8 +307,8 @@ func (r *Resolver) releaseExcept(used map[NeighKey]map[netip.Addr]bool) error {
 	return errors.Join(errs...)
 }
 
-// reading remembers what one pass has read, since many addresses share links and
-// gateways.
+// reading remembers what one pass has read, since many addresses share links
+// and gateways.
 type reading struct {
 	surface    Surface
 	links      map[int]linkAnswer

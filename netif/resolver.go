@@ -29,24 +29,26 @@ type ResolverConfig struct {
 	// soon after it is watched, resolved or not, and then for every change. It
 	// must not wait for the Resolver. Default nil: nobody is told.
 	OnChange func(netip.Addr, NextHop)
-	// ProbeInterval is the time between probes of neighbours that the kernel does not keep
-	// warm by itself. Default 5 s, which is the kernel's own interval.
+	// ProbeInterval is the time between probes of neighbours that the kernel
+	// does not keep warm by itself. Default 5 s, which is the kernel's own
+	// interval.
 	ProbeInterval time.Duration
-	// ResyncInterval is the time after which everything is read again though nothing was
-	// heard, against changes that the kernel makes silently. Default 30 s.
+	// ResyncInterval is the time after which everything is read again though
+	// nothing was heard, against changes that the kernel makes silently.
+	// Default 30 s.
 	ResyncInterval time.Duration
 	Log            *slog.Logger // optional, default discards
 }
 
-// settle is the least time between two readings of everything. A burst of
-// route changes costs one reading at its start and one at its end, not one each.
+// settle is the least time between two readings of everything. A burst of route
+// changes costs one reading at its start and one at its end, not one each.
 const settle = 50 * time.Millisecond
 
 // retryInterval is the time after which what failed is tried again.
 const retryInterval = time.Second
 
-// Resolver keeps the next hops of a set of addresses. It works without traffic: it
-// asks the kernel to find each neighbour and to keep it reachable.
+// Resolver keeps the next hops of a set of addresses. It works without traffic:
+// it asks the kernel to find each neighbour and to keep it reachable.
 type Resolver struct {
 	cfg ResolverConfig
 

@@ -36,7 +36,8 @@ type Route struct {
 	Source netip.Addr
 }
 
-// Route asks the kernel how packets to dst leave. No route is an answer, not an error.
+// Route asks the kernel how packets to dst leave. No route is an answer, not an
+// error.
 func (k *Kernel) Route(dst netip.Addr) (Route, error) {
 	routes, err := k.handle.RouteGet(dst.AsSlice())
 	if err != nil {
@@ -51,7 +52,8 @@ func (k *Kernel) Route(dst netip.Addr) (Route, error) {
 	return routeFrom(routes[0]), nil
 }
 
-// refusedRoute maps the errors by which the kernel answers for routes that lead nowhere.
+// refusedRoute maps the errors by which the kernel answers for routes that lead
+// nowhere.
 func refusedRoute(err error) (RouteKind, bool) {
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):

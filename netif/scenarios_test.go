@@ -17,11 +17,13 @@ type world interface {
 	server(i int) netip.Addr
 	serverMAC(i int) [6]byte
 	directorMAC() [6]byte
-	// changeServerMAC gives the server another address and lets it announce that.
+	// changeServerMAC gives the server another address and lets it announce
+	// that.
 	changeServerMAC(i int)
 	// setAnswering makes the server deaf to ARP, or not.
 	setAnswering(i int, on bool)
 	changeDirectorMAC()
+	setMTU(mtu int)
 	setUp(up bool)
 	deleteLink()
 	// routeThrough sends farAddr through the server.
@@ -76,6 +78,11 @@ var scenarios = []struct {
 		s.expect(s.world.server(0), "frames from the new address", func(h NextHop) bool {
 			return h.Resolved && h.SrcMAC == s.world.directorMAC()
 		})
+	}},
+	{"MTU changes", func(s *stage) {
+		s.watchResolved(0)
+		s.world.setMTU(1400)
+		s.expect(s.world.server(0), "the new MTU", func(h NextHop) bool { return h.Resolved && h.MTU == 1400 })
 	}},
 	{"route through a gateway", func(s *stage) {
 		s.resolver.Watch(farAddr)

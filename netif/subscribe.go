@@ -19,8 +19,8 @@ type Event struct {
 // Subscription delivers events. After an error of Next some were lost: close
 // it, subscribe again and read everything.
 type Subscription interface {
-	// Next waits for events. It returns an error when some were lost (ENOBUFS) and
-	// when the subscription was closed. An empty result is possible.
+	// Next waits for events. It returns an error when some were lost (ENOBUFS)
+	// and when the subscription was closed. An empty result is possible.
 	Next() ([]Event, error)
 	// Close ends a Next that waits.
 	Close() error

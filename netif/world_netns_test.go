@@ -46,7 +46,8 @@ func newReal(t testing.TB) *real {
 		t.Fatal(err)
 	}
 	w := &real{Kernel: openKernel(t, top.Director), t: t, top: top}
-	// The kernel's patience with neighbours is minutes. Make it tenths of seconds.
+	// The kernel's patience with neighbours is minutes. Make it tenths of
+	// seconds.
 	for key, value := range map[string]string{
 		"base_reachable_time_ms": "300",
 		"delay_first_probe_time": "1",
@@ -104,6 +105,14 @@ func (w *real) setAnswering(i int, on bool) {
 	} else {
 		w.check(h.LinkSetARPOff(link))
 	}
+}
+
+func (w *real) setMTU(mtu int) {
+	w.t.Helper()
+	h := w.top.Director.Netlink()
+	link, err := h.LinkByName("eth0")
+	w.check(err)
+	w.check(h.LinkSetMTU(link, mtu))
 }
 
 func (w *real) setUp(up bool) { w.check(w.top.ClientSide.SetUp(up)) }

@@ -82,8 +82,8 @@ func mountsBySource(source string) ([]string, error) {
 	return dirs, nil
 }
 
-// bpffsMount returns the mount point of a line of mountinfo if it is a bpf
-// file system from that source. The form is proc_pid_mountinfo(5)'s: the mount point
+// bpffsMount returns the mount point of a line of mountinfo if it is a bpf file
+// system from that source. The form is proc_pid_mountinfo(5)'s: the mount point
 // is the fifth field; type and source follow a lone dash.
 func bpffsMount(line, source string) (string, bool) {
 	before, after, ok := strings.Cut(line, " - ")

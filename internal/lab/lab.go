@@ -111,8 +111,8 @@ func Clean(prefix string) error {
 	return errors.Join(errs...)
 }
 
-// namespaces lists the namespaces of the prefix: those whose name is the prefix,
-// a dash and a node name. A node name has no dash, so another lab whose
+// namespaces lists the namespaces of the prefix: those whose name is the
+// prefix, a dash and a node name. A node name has no dash, so another lab whose
 // prefix starts with this one is left alone.
 func namespaces(prefix string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(netnsDir, prefix+"-*"))

@@ -14,8 +14,8 @@ type Port struct {
 	Name string
 	// Addrs are the addresses with their prefix lengths. Optional.
 	Addrs []netip.Prefix
-	// MAC is optional; the default is 02:00 and the four bytes of the first IPv4 address,
-	// or the kernel's choice without one.
+	// MAC is optional; the default is 02:00 and the four bytes of the first
+	// IPv4 address, or the kernel's choice without one.
 	MAC net.HardwareAddr
 	// MTU is optional, default 1500. Both ends must have the same.
 	MTU int
@@ -152,8 +152,8 @@ type LAN struct {
 // bridgeName is the interface that joins the ports of a LAN.
 const bridgeName = "br0"
 
-// AddLAN adds a switch under a node name of its own. It learns addresses at once, has no spanning tree,
-// floods multicast, and speaks no IPv6.
+// AddLAN adds a switch under a node name of its own. It learns addresses at
+// once, has no spanning tree, floods multicast, and speaks no IPv6.
 func (l *Lab) AddLAN(name string) (*LAN, error) {
 	n, err := l.addNamespace(name)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,8 +23,8 @@ const threadNetns = "/proc/thread-self/ns/net"
 var errExited = errors.New("function ended its goroutine instead of returning")
 
 // onThread runs enter and then f on an OS thread of their own, and puts the
-// thread back into its first network namespace. It uses a new goroutine, so that
-// when that fails the runtime can end the thread with the goroutine, and
+// thread back into its first network namespace. It uses a new goroutine, so
+// that when that fails the runtime can end the thread with the goroutine, and
 // the caller never runs on it.
 func onThread(enter, f func() error) error {
 	done := make(chan error, 1)
@@ -145,8 +144,23 @@ func deleteLinks(ns *os.File) error {
 	return errors.Join(errs...)
 }
 
-func handleIn(ns *os.File) (*netlink.Handle, error) {
-	h, err := netlink.NewHandleAt(netns.NsHandle(ns.Fd()), unix.NETLINK_ROUTE)
+// enter returns what brings a thread into the namespace.
+func enter(ns *os.File) func() error {
+	return func() error {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter namespace %s: %w", filepath.Base(ns.Name()), err)
+		}
+		return nil
+	}
+}
+
+// handleIn opens a netlink handle. netlink can do that for a namespace by
+// itself, but forgets to look whether the thread came home.
+func handleIn(ns *os.File) (h *netlink.Handle, err error) {
+	err = onThread(enter(ns), func() (err error) {
+		h, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open netlink in %s: %w", ns.Name(), err)
 	}
@@ -156,16 +170,31 @@ func handleIn(ns *os.File) (*netlink.Handle, error) {
 // killTimeout bounds, in milliseconds, the wait for one killed process.
 const killTimeout = 5000
 
-// killProcesses kills the processes whose network namespace is ns, except this one,
-// and waits until each is dead.
+// killRounds bounds how often killProcesses looks again for processes that were
+// started while it killed others.
+const killRounds = 10
+
+// killProcesses kills the processes whose network namespace is ns, except this
+// one, and waits until each is dead.
 func killProcesses(ns *os.File) error {
-	var want unix.Stat_t
-	if err := unix.Fstat(int(ns.Fd()), &want); err != nil {
+	var id unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &id); err != nil {
 		return fmt.Errorf("stat %s: %w", ns.Name(), err)
 	}
+	for range killRounds {
+		killed, err := killRound(id)
+		if err != nil || !killed {
+			return err
+		}
+	}
+	return fmt.Errorf("kill processes in %s: new ones keep appearing", ns.Name())
+}
+
+// killRound kills what it finds, and says whether it found any.
+func killRound(ns unix.Stat_t) (killed bool, err error) {
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
-		return fmt.Errorf("list processes: %w", err)
+		return false, fmt.Errorf("list processes: %w", err)
 	}
 	var errs []error
 	for _, d := range dirs {
@@ -173,27 +202,30 @@ func killProcesses(ns *os.File) error {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		errs = append(errs, killIn(pid, want))
+		found, err := killIn(pid, ns)
+		killed = killed || found
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return killed, errors.Join(errs...)
 }
 
-// killIn kills the process if it lives in the namespace. The process is held
-// by a pidfd, so its number cannot come to mean another one in between.
-func killIn(pid int, ns unix.Stat_t) error {
+// killIn kills the process if it lives in the namespace, and says whether it
+// does. The process is held by a pidfd, so its number cannot come to mean
+// another one in between.
+func killIn(pid int, ns unix.Stat_t) (found bool, err error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil // gone
+		return false, nil // gone
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st); err != nil || st.Ino != ns.Ino || st.Dev != ns.Dev {
-		return nil
+		return false, nil // gone, a zombie, or elsewhere
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d: %w", pid, err)
+		return true, fmt.Errorf("kill process %d: %w", pid, err)
 	}
-	return waitDead(pid, fd)
+	return true, waitDead(pid, fd)
 }
 
 func waitDead(pid, pidfd int) error {

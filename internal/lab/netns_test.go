@@ -56,9 +56,10 @@ func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
-// TestTopologies builds each network and checks what a balancer relies on:
-// the client reaches the director's VIP and nobody else answers for it, the director reaches
-// every server, and, in the NAT networks, servers reach the client through the director.
+// TestTopologies builds each network and checks what a balancer relies on: the
+// client reaches the director's VIP and nobody else answers for it, the
+// director reaches every server, and, in the NAT networks, servers reach the
+// client through the director.
 func TestTopologies(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -191,13 +192,10 @@ func TestNativeTransmit(t *testing.T) {
 	}))
 
 	fd := rawSocket(t, top.Client, top.ClientIf.Index)
-	// To the director, and back under the client's own address, for the
-	// bridge to bring it home.
 	frame := make([]byte, 60)
-	copy(frame, top.ClientSide.MAC)
-	copy(frame[6:], top.ClientSide.MAC)
+	copy(frame, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) // the bridge brings it home as it is
+	copy(frame[6:], top.ClientIf.MAC)
 	frame[12], frame[13] = 0x88, 0xb5 // local experiments
-	copy(frame, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	check(t, unix.Send(fd, frame, 0))
 	buf := make([]byte, 100)
 	n, err := unix.Read(fd, buf)
@@ -233,10 +231,8 @@ func TestOffloadsAndStub(t *testing.T) {
 	if xdp := own.Attrs().Xdp; xdp != nil && xdp.Attached {
 		t.Error("the director's own interface is occupied")
 	}
-	features, err := top.Director.Netlink().LinkByName("eth0")
-	check(t, err)
-	if size := features.Attrs().HardwareAddr.String(); size != "02:00:0a:4d:01:01" {
-		t.Errorf("address = %s, want it made of 10.77.1.1", size)
+	if mac := own.Attrs().HardwareAddr.String(); mac != "02:00:0a:4d:01:01" {
+		t.Errorf("address = %s, want it made of 10.77.1.1", mac)
 	}
 	if _, err := exec.LookPath("ethtool"); err != nil {
 		t.Skip("skipped the rest: needs ethtool to read offloads back")
@@ -347,11 +343,18 @@ func TestCloseLeavesNothing(t *testing.T) {
 	defer open.Close()
 	child := exec.Command("sleep", "1000")
 	check(t, top.Client.Start(child))
-	clientLinks := top.Client.Netlink()
+	held, err := os.Open(top.Client.Path()) // keeps the namespace, as a leak would
+	check(t, err)
+	defer held.Close()
+	var inside *netlink.Handle
+	check(t, top.Client.Do(func() (err error) { inside, err = netlink.NewHandle(); return err }))
+	defer inside.Close()
 
 	check(t, l.Close())
 	check(t, l.Close())
-	_ = clientLinks
+	if _, err := inside.LinkByName("eth0"); err == nil {
+		t.Error("a link is left in a namespace that somebody holds")
+	}
 	if err := child.Wait(); err == nil || child.ProcessState.Sys().(interface{ Signaled() bool }).Signaled() == false {
 		t.Errorf("child ended with %v, want it killed", err)
 	}
@@ -416,9 +419,14 @@ func TestCleanAfterKill(t *testing.T) {
 	check(t, err)
 	check(t, victim.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "built\n" {
-		t.Fatalf("victim said %q, %v", line, err)
+	check(t, err)
+	var pid int
+	if _, err := fmt.Sscanf(line, "child %d", &pid); err != nil {
+		t.Fatalf("victim said %q", line)
 	}
+	child, err := unix.PidfdOpen(pid, 0)
+	check(t, err)
+	defer unix.Close(child)
 	check(t, victim.Process.Kill())
 	_ = victim.Wait()
 	names, err := filepath.Glob("/run/netns/" + prefix + "-*")
@@ -442,6 +450,9 @@ func TestCleanAfterKill(t *testing.T) {
 	if isBPFFS(t, dir) {
 		t.Error("bpffs is still mounted")
 	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}, 0); n != 1 {
+		t.Errorf("the victim's child still lives: %d, %v", n, err)
+	}
 	check(t, lab.Clean(prefix))
 }
 
@@ -456,7 +467,8 @@ func TestVictim(t *testing.T) {
 	check(t, l.MountBPFFS(os.Getenv("LAB_VICTIM_DIR")))
 	top, err := lab.DR(l, 1)
 	check(t, err)
-	check(t, top.Client.Start(exec.Command("sleep", "1000")))
-	fmt.Println("built")
+	child := exec.Command("sleep", "1000")
+	check(t, top.Client.Start(child))
+	fmt.Println("child", child.Process.Pid)
 	select {}
 }

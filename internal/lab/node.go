@@ -22,11 +22,12 @@ type Node struct {
 	handle *netlink.Handle
 }
 
-// AddNode adds a host. The name holds lower-case letters and digits. The host's lo is up
-// and its sysctls make a quiet, strict host: no reverse path filter, ARP
-// answers only for addresses of the interface asked on, ARP requests with the
-// address of the interface, no redirects, and no IPv6 traffic that nobody
-// asked for (no link-local address, router solicitation or duplicate detection).
+// AddNode adds a host. The name holds lower-case letters and digits. The host's
+// lo is up and its sysctls make a quiet, strict host: no reverse path filter,
+// ARP answers only for addresses of the interface asked on, ARP requests with
+// the address of the interface, no redirects, and no IPv6 traffic that nobody
+// asked for (no link-local address, router solicitation or duplicate
+// detection).
 func (l *Lab) AddNode(name string) (*Node, error) {
 	n, err := l.addNamespace(name)
 	if err != nil {
@@ -87,28 +88,22 @@ func (n *Node) Namespace() string { return n.lab.prefix + "-" + n.name }
 // Path returns the file of the node's namespace.
 func (n *Node) Path() string { return filepath.Join(netnsDir, n.Namespace()) }
 
-// Netlink returns a route netlink handle in the node's namespace. It belongs to the
-// lab and ends with it.
+// Netlink returns a route netlink handle in the node's namespace. It belongs to
+// the lab and ends with it.
 func (n *Node) Netlink() *netlink.Handle { return n.handle }
 
 // Do runs f on a thread inside the node's network namespace and returns its
-// error. Sockets that f opens and processes that it starts belong to the
-// node; goroutines that it starts do not. The mount namespace stays the caller's. f
+// error. Sockets that f opens and processes that it starts belong to the node;
+// goroutines that it starts do not. The mount namespace stays the caller's. f
 // runs in its own goroutine, so it must not call testing's FailNow.
 func (n *Node) Do(f func() error) error {
-	enter := func() error {
-		if err := unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter namespace %s: %w", n.Namespace(), err)
-		}
-		return nil
-	}
-	return onThread(enter, f)
+	return onThread(enter(n.ns), f)
 }
 
 // Start starts the command with the node's network namespace and the caller's
-// mount namespace: unlike under ip netns exec, /sys/fs/bpf stays the caller's. Files
-// under /proc/sys/net are the node's, those under /sys/class/net are not. The caller waits for the
-// command; Close of the lab kills it if it still runs.
+// mount namespace: unlike under ip netns exec, /sys/fs/bpf stays the caller's.
+// Files under /proc/sys/net are the node's, those under /sys/class/net are not.
+// The caller waits for the command; Close of the lab kills it if it still runs.
 func (n *Node) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
 // Run starts the command as Start does and waits for it. Its error holds what
@@ -130,9 +125,9 @@ func (n *Node) Run(cmd *exec.Cmd) error {
 type sysctl struct{ key, value string }
 
 // hostSysctls come before any link is made, so the values of "default" reach
-// every later one. The kernel takes the larger of "all" and the interface's
-// for rp_filter, arp_ignore and arp_announce, and IPv4 settings are inherited from the
-// machine's own: hence both.
+// every later one. The kernel takes the larger of "all" and the interface's for
+// rp_filter, arp_ignore and arp_announce, and IPv4 settings are inherited from
+// the machine's own: hence both.
 var hostSysctls = []sysctl{
 	{"net/ipv4/ip_forward", "0"}, // first: writing it resets others
 	{"net/ipv4/conf/all/rp_filter", "0"},
@@ -154,7 +149,8 @@ var hostSysctls = []sysctl{
 }
 
 // SetSysctl sets a network sysctl of the node; key is a path such as
-// net/ipv4/ip_forward. A key under net/ipv6 is skipped on a kernel without IPv6.
+// net/ipv4/ip_forward. A key under net/ipv6 is skipped on a kernel without
+// IPv6.
 func (n *Node) SetSysctl(key, value string) error {
 	err := n.Do(func() error { return os.WriteFile(filepath.Join("/proc/sys", key), []byte(value), 0o644) })
 	if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "net/ipv6/") {
@@ -232,7 +228,8 @@ func (n *Node) AddVIP(vip netip.Addr) error {
 	return n.AddAddr("lo", netip.PrefixFrom(vip, vip.BitLen()))
 }
 
-// AddRoute adds a route through a gateway. The prefix 0.0.0.0/0 is the default route.
+// AddRoute adds a route through a gateway. The prefix 0.0.0.0/0 is the default
+// route.
 func (n *Node) AddRoute(dst netip.Prefix, gateway netip.Addr) error {
 	r := &netlink.Route{Dst: ipNet(dst), Gw: gateway.AsSlice()}
 	if err := n.handle.RouteAdd(r); err != nil {

@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 )
 
-// Server is something that answers on a node. It ends with Close or with the lab.
+// Server is something that answers on a node. It ends with Close or with the
+// lab.
 type Server struct {
 	// Addr is the address listened on, with the real port.
 	Addr netip.AddrPort
@@ -49,7 +50,7 @@ func (n *Node) ServeHTTP(addr string, h http.Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve HTTP on %s: %w", n.name, err)
 	}
-	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	return n.newServer(l.Addr(), func() { _ = srv.Serve(l) }, srv.Close)
 }
 

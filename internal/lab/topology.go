@@ -15,8 +15,9 @@ type Topology struct {
 	ClientIf *Iface
 
 	Director *Node
-	// ClientSide and ServerSide are the director's interfaces: towards the client
-	// and towards the servers. They are the same one in DR and OneArmNAT.
+	// ClientSide and ServerSide are the director's interfaces: towards the
+	// client and towards the servers. They are the same one in DR and
+	// OneArmNAT.
 	ClientSide, ServerSide *Iface
 
 	Servers []*Node
@@ -24,7 +25,8 @@ type Topology struct {
 	// order of Servers. Their first addresses are the real server addresses.
 	ServerIfs []*Iface
 
-	// VIP is an address of the director's client side. In the DR networks the servers have it on lo too.
+	// VIP is an address of the director's client side. In the DR networks the
+	// servers have it on lo too.
 	VIP netip.Addr
 }
 
@@ -63,10 +65,10 @@ func DR(l *Lab, n int) (*Topology, error) {
 	return t, t.addVIPs()
 }
 
-// OneArmNAT builds one LAN that carries two networks: the client and the VIP in 10.77.1.0/24 (.9
-// and .100), n servers in 10.77.2.0/24 (.11 and on). The director is .1 in
-// both on its only interface, forwards, and is the default gateway of the
-// servers.
+// OneArmNAT builds one LAN that carries two networks: the client and the VIP in
+// 10.77.1.0/24 (.9 and .100), n servers in 10.77.2.0/24 (.11 and on). The
+// director is .1 in both on its only interface, forwards, and is the default
+// gateway of the servers.
 func OneArmNAT(l *Lab, n int) (*Topology, error) {
 	t, lan, err := oneLAN(l, n, 2)
 	if err != nil {
@@ -81,10 +83,10 @@ func OneArmNAT(l *Lab, n int) (*Topology, error) {
 	return t, t.routeThroughDirector()
 }
 
-// NAT builds two LANs with the director between them, forwarding: the client and the VIP in
-// 10.77.1.0/24 (.9 and .100), n servers in 10.77.2.0/24 (.11 and on). The
-// director is .1 in both, eth0 towards the client and eth1 towards the servers,
-// and the default gateway of the servers.
+// NAT builds two LANs with the director between them, forwarding: the client
+// and the VIP in 10.77.1.0/24 (.9 and .100), n servers in 10.77.2.0/24 (.11 and
+// on). The director is .1 in both, eth0 towards the client and eth1 towards the
+// servers, and the default gateway of the servers.
 func NAT(l *Lab, n int) (*Topology, error) {
 	t, _, err := twoLANs(l, n)
 	if err != nil {
@@ -93,9 +95,10 @@ func NAT(l *Lab, n int) (*Topology, error) {
 	return t, t.routeThroughDirector()
 }
 
-// TwoInterfaceDR builds the two LANs of NAT for direct routing: requests
-// go through the director to the servers' eth0 in 10.77.2.0/24, and each
-// server has an eth1 in the client's network (same host number) to answer directly. Nothing forwards.
+// TwoInterfaceDR builds the two LANs of NAT for direct routing: requests go
+// through the director to the servers' eth0 in 10.77.2.0/24, and each server
+// has an eth1 in the client's network (same host number) to answer directly.
+// Nothing forwards.
 func TwoInterfaceDR(l *Lab, n int) (*Topology, error) {
 	t, clients, err := twoLANs(l, n)
 	if err != nil {
@@ -124,7 +127,8 @@ func oneLAN(l *Lab, n, net int) (*Topology, *LAN, error) {
 	return t, lan, t.addServers(lan, n, net)
 }
 
-// twoLANs makes the LANs clients and servers, and everyone on them. It returns the client's.
+// twoLANs makes the LANs clients and servers, and everyone on them. It returns
+// the client's.
 func twoLANs(l *Lab, n int) (*Topology, *LAN, error) {
 	t := &Topology{Lab: l}
 	clients, err := l.AddLAN("clients")
