@@ -22,8 +22,10 @@ type port struct {
 	name  string
 	index int
 	mac   [6]byte
-	// link is nil while the program is not attached.
+	// link is nil while the program is not attached. pin is its name in the
+	// directory of links.
 	link   link.Link
+	pin    string
 	mode   model.XDPMode
 	reason string
 	// healed is set after one attempt to undo what somebody else did to the
@@ -125,7 +127,7 @@ func (x *XDP) attachNew(names []string, mode model.XDPMode, links []netif.Link) 
 		return errors.Join(errs...)
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		if p := x.ports[name]; p != nil && p.link != nil && (mode == model.XDPAuto || mode == p.mode) {
+		if p := x.ports[name]; p != nil && p.mode != "" && (mode == model.XDPAuto || mode == p.mode) {
 			continue
 		}
 		l, err := linkNamed(links, name)
@@ -256,6 +258,7 @@ func (x *XDP) pinLink(p *port) error {
 	if err := pinAs(p.link, path); err != nil {
 		return errors.Join(err, p.detach())
 	}
+	p.pin = pinName(p.name)
 	return nil
 }
 

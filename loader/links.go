@@ -3,11 +3,12 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/pin"
 
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
@@ -36,6 +37,9 @@ func (x *XDP) adoptLinks() error {
 			updated = append(updated, p)
 		}
 	}
+	if err := x.renamePins(); err != nil {
+		return err
+	}
 	return x.syncPorts()
 }
 
@@ -47,13 +51,13 @@ func (x *XDP) adoptLink(name string, links []netif.Link) (*port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("adopt link of %s: %w", name, err)
 	}
-	p := &port{name: name, link: l}
+	p := &port{pin: pinName(name), link: l}
 	index, err := linkIndex(l)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("adopt link of %s: %w", name, err), l.Close())
 	}
 	there, ok := linkAt(links, index)
-	if !ok {
+	if !ok || index == 0 {
 		x.log.Warn("an interface of the datapath is gone", "interface", name)
 		if err := os.Remove(path); err != nil {
 			return nil, errors.Join(fmt.Errorf("unpin link of %s: %w", name, err), l.Close())
@@ -64,13 +68,13 @@ func (x *XDP) adoptLink(name string, links []netif.Link) (*port, error) {
 		return nil, errors.Join(fmt.Errorf("replace xdp program on %s: %w", name, err), l.Close())
 	}
 	p.adopt(there)
-	x.ports[name] = p
+	x.ports[p.name] = p
 	return p, nil
 }
 
 // adopt takes over what the kernel says of the interface.
 func (p *port) adopt(l netif.Link) {
-	p.index, p.mac = l.Index, l.MAC
+	p.name, p.index, p.mac = l.Name, l.Index, l.MAC
 	p.mode = model.XDPNative
 	if l.XDPMode == netif.XDPGeneric {
 		p.mode, p.reason = model.XDPGeneric, "attached so by an earlier start"
@@ -94,6 +98,36 @@ func (x *XDP) putBack(updated []*port) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// renamePins calls the pins after interfaces that were renamed. Two may have
+// exchanged their names, so each first gets a name that no interface has.
+func (x *XDP) renamePins() error {
+	var moved []*port
+	for _, p := range x.ports {
+		if p.link == nil || p.pin == pinName(p.name) {
+			continue
+		}
+		moved = append(moved, p)
+		if err := x.renamePin(p, fmt.Sprintf("%%%d", p.index)); err != nil {
+			return err
+		}
+	}
+	for _, p := range moved {
+		if err := x.renamePin(p, pinName(p.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *XDP) renamePin(p *port, name string) error {
+	from, to := filepath.Join(x.pins.links(), p.pin), filepath.Join(x.pins.links(), name)
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("rename pin of the link of %s: %w", p.name, err)
+	}
+	p.pin = name
+	return nil
 }
 
 // syncPorts makes ek_ports say what the links say.
@@ -147,113 +181,22 @@ func detachPinned(p pins) error {
 	}
 	var errs []error
 	for _, name := range names {
-		l, err := link.LoadPinnedLink(p.link(name), nil)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("detach xdp from %s: %w", name, err))
-			continue
-		}
-		if err := l.Detach(); err != nil {
+		if err := detachPin(p.link(name)); err != nil {
 			errs = append(errs, fmt.Errorf("detach xdp from %s: %w", name, err))
 		}
-		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// checkLinks looks after the attachments: it follows changed addresses, and
-// heals, once, what somebody else detached or replaced. An interface that was
-// deleted and comes back under its name is attached to again.
-func (x *XDP) checkLinks() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed || len(x.ports) == 0 {
-		return nil
-	}
-	links, err := x.opts.Links.Links()
+func detachPin(path string) error {
+	object, err := pin.Load(path, nil)
 	if err != nil {
 		return err
 	}
-	ours, err := programID(x.progs.xdp)
-	if err != nil {
-		return err
+	defer object.Close()
+	if l, ok := object.(link.Link); ok {
+		return l.Detach()
 	}
-	var errs []error
-	for _, p := range x.ports {
-		errs = append(errs, x.checkLink(p, links, ours))
-	}
-	return errors.Join(errs...)
-}
-
-func (x *XDP) checkLink(p *port, links []netif.Link, ours uint32) error {
-	l, there := linkAt(links, p.index)
-	if !there {
-		return x.interfaceGone(p, links)
-	}
-	if l.MAC != p.mac {
-		if err := x.maps.PutPort(uint32(p.index), lbmaps.Port{MAC: l.MAC, Enabled: true}); err != nil {
-			return err
-		}
-		x.log.Info("interface address changed", "interface", p.name,
-			"old", fmt.Sprintf("%x", p.mac), "new", fmt.Sprintf("%x", l.MAC))
-		p.mac = l.MAC
-	}
-	if l.XDPProgram == ours {
-		return nil
-	}
-	return x.heal(p, l)
-}
-
-// interfaceGone lets go of an attachment whose interface was deleted, and
-// attaches to a new interface of that name if there is one.
-func (x *XDP) interfaceGone(p *port, links []netif.Link) error {
-	if p.mode != "" {
-		x.log.Warn("interface is gone", "interface", p.name)
-		err := x.maps.PutPort(uint32(p.index), lbmaps.Port{})
-		if err = errors.Join(err, p.closeLink()); err != nil {
-			return err
-		}
-		p.mode, p.reason = "", "the interface is gone"
-	}
-	l, err := linkNamed(links, p.name)
-	if err != nil {
-		return nil // not back yet
-	}
-	p.index, p.healed = l.Index, false
-	return x.heal(p, l)
-}
-
-// heal attaches again, once. What then stands in the way stays, and the
-// interface's reason says what it is.
-func (x *XDP) heal(p *port, l netif.Link) error {
-	if p.healed {
-		if p.mode != "" {
-			x.log.Error("xdp program was replaced or detached again, leaving it so", "interface", p.name, "program", l.XDPProgram)
-			p.mode, p.reason = "", "another program replaced or detached it twice"
-		}
-		return nil
-	}
-	p.healed = true
-	x.log.Warn("xdp program is not ours, attaching again", "interface", p.name, "program", l.XDPProgram)
-	if p.link != nil {
-		// Replaced within the link, or the link was detached.
-		if index, err := linkIndex(p.link); err == nil && index == l.Index {
-			return p.link.Update(x.progs.xdp)
-		}
-		if err := p.closeLink(); err != nil {
-			return err
-		}
-	}
-	again, err := x.attach(l, x.mode)
-	if err != nil {
-		p.mode, p.reason = "", err.Error()
-		return err
-	}
-	again.healed = true
-	x.ports[p.name] = again
-	x.log.Info("attached xdp", "interface", again.name, "mode", again.mode, "reason", again.reason)
 	return nil
 }
 
