@@ -52,18 +52,19 @@ const (
 
 // bad complains about argument i of a statement.
 func (b *builder) bad(s *statement, i int, err error, consequence, hint string) {
-	at, value := s.at(), ""
-	if args := s.args(); i < len(args) {
-		at, value = args[i].at, args[i].s
+	args := s.args()
+	if i >= len(args) {
+		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s lacks an argument; %s", s.keyword(), consequence), hint)
+		return
 	}
-	b.add(Error, at, s.keyword(), fmt.Sprintf("%s %q is %v; %s", s.keyword(), value, err, consequence), hint)
+	b.add(Error, args[i].at, s.keyword(), fmt.Sprintf("%s %q is %v; %s", s.keyword(), args[i].s, err, consequence), hint)
 }
 
 // number sets *field from the first argument.
 func (b *builder) number(s *statement, field **uint32, least, most uint64) {
 	n, err := parseUint(s.arg(0), least, most)
 	if err != nil {
-		b.bad(s, 0, err, lineIgnored, fmt.Sprintf("write a number from %d to %d", least, most))
+		b.bad(s, 0, err, lineIgnored, fmt.Sprintf("write a number in that range, such as %s %d", s.keyword(), max(1, least)))
 		return
 	}
 	v := uint32(n)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // collector gathers the complaints about one configuration.
@@ -36,11 +38,21 @@ func (c *collector) add(sev Severity, at place, keyword, message, hint string) {
 }
 
 func (c *collector) diagnostic(sev Severity, at place, keyword, message, hint string) Diagnostic {
-	d := Diagnostic{Severity: sev, Keyword: keyword, Message: message, Hint: hint}
+	d := Diagnostic{Severity: sev, Keyword: printable(keyword), Message: printable(message), Hint: printable(hint)}
 	if int(at.file) < len(c.files) {
 		d.File, d.Line, d.Column = c.files[at.file], int(at.line), int(at.col)
 	}
 	return d
+}
+
+// printable replaces what could upset a terminal or JSON.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, s)
 }
 
 // sorted returns the complaints in the order of the files.

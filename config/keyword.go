@@ -27,6 +27,9 @@ type keyword struct {
 	block string
 	// note says about an old word what to write today.
 	note string
+	// vital is set for a keyword whose block must not run if its line cannot be
+	// used, since the default would be something else than the user wrote.
+	vital bool
 	// own is set for Evenkeel's words, which belong on @evenkeel lines.
 	own bool
 }
@@ -63,9 +66,9 @@ func (k keyword) arity() (least, most int) {
 // context is the words that may stand in one kind of block.
 type context struct {
 	name string
-	// lines is set when the statements are entries, such as addresses, and
-	// not keywords.
-	lines    bool
+	// entries is the kind of lines that the block holds instead of keywords,
+	// such as address; it names their options. Empty for keywords.
+	entries  string
 	keywords map[string]keyword
 }
 
@@ -79,12 +82,13 @@ func newLanguage() language {
 	l.add("global_defs", globalKeywords(), globalVRRPKeywords(), globalSystemKeywords(), ownGlobalKeywords())
 	addVRRPContexts(l)
 	addServiceContexts(l)
-	for _, name := range []string{
-		"notification_email", "group", "interfaces", "interface_up_down_delays", "linkbeat_interfaces",
-		"static_ipaddress", "static_routes", "static_rules", "virtual_server_group", "unicast_peer",
-		"virtual_ipaddress", "virtual_routes", "virtual_rules", "track",
+	for name, entries := range map[string]string{
+		"notification_email": "name", "group": "name", "interfaces": "name", "interface_up_down_delays": "name",
+		"linkbeat_interfaces": "name", "virtual_server_group": "name", "unicast_peer": "peer",
+		"static_ipaddress": "address", "virtual_ipaddress": "address", "static_routes": "route", "virtual_routes": "route",
+		"static_rules": "rule", "virtual_rules": "rule", "track_*": "track",
 	} {
-		l[name] = &context{name: name, lines: true}
+		l[name] = &context{name: name, entries: entries}
 	}
 	return l
 }

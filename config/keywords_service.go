@@ -84,12 +84,12 @@ func connectKeywords(s Status) []keyword {
 
 func virtualServerKeywords() []keyword {
 	return []keyword{
-		{name: "datapath", args: "auto|xdp|ipvs", priority: p1, status: Runs, own: true},
-		{name: "lb_algo", args: "SCHEDULER", priority: p0, status: Runs},
-		{name: "lvs_sched", args: "SCHEDULER", priority: p0, status: Runs},
-		{name: "lb_kind", args: "NAT|DR|TUN ...", priority: p0, status: Runs},
-		{name: "lvs_method", args: "NAT|DR|TUN ...", priority: p0, status: Runs},
-		{name: "protocol", args: "TCP|UDP|SCTP", priority: p0, status: Runs},
+		{name: "datapath", args: "auto|xdp|ipvs", priority: p1, status: Runs, vital: true, own: true},
+		{name: "lb_algo", args: "SCHEDULER", priority: p0, status: Runs, vital: true},
+		{name: "lvs_sched", args: "SCHEDULER", priority: p0, status: Runs, vital: true},
+		{name: "lb_kind", args: "NAT|DR|TUN ...", priority: p0, status: Runs, vital: true},
+		{name: "lvs_method", args: "NAT|DR|TUN ...", priority: p0, status: Runs, vital: true},
+		{name: "protocol", args: "TCP|UDP|SCTP", priority: p0, status: Runs, vital: true},
 		{name: "persistence_timeout", args: "[SECONDS]", priority: p0, status: Runs},
 		{name: "persistence_granularity", args: "NETMASK|PREFIX", priority: p1, status: Runs},
 		{name: "persistence_engine", args: "NAME", priority: p2, status: NotYet},
@@ -124,8 +124,8 @@ func virtualServerKeywords() []keyword {
 
 func realServerKeywords() []keyword {
 	return []keyword{
-		{name: "weight", args: "WEIGHT", priority: p0, status: Runs},
-		{name: "lvs_method", args: "NAT|DR|TUN ...", priority: p0, status: Runs},
+		{name: "weight", args: "WEIGHT", priority: p0, status: Runs, vital: true},
+		{name: "lvs_method", args: "NAT|DR|TUN ...", priority: p0, status: Runs, vital: true},
 		{name: "inhibit_on_failure", args: "[BOOL]", priority: p1, status: Runs},
 		{name: "uthreshold", args: "CONNECTIONS", priority: p2, status: Runs},
 		{name: "lthreshold", args: "CONNECTIONS", priority: p2, status: Runs},

@@ -123,11 +123,11 @@ func vrrpNotifyKeywords() []keyword {
 
 func trackKeywords() []keyword {
 	return []keyword{
-		{name: "track_interface", priority: p0, status: NotYet, block: "track"},
-		{name: "track_script", priority: p0, status: NotYet, block: "track"},
-		{name: "track_file", priority: p1, status: NotYet, block: "track"},
-		{name: "track_process", priority: p1, status: NotYet, block: "track"},
-		{name: "track_bfd", priority: p1, status: NotYet, block: "track"},
+		{name: "track_interface", priority: p0, status: NotYet, block: "track_*"},
+		{name: "track_script", priority: p0, status: NotYet, block: "track_*"},
+		{name: "track_file", priority: p1, status: NotYet, block: "track_*"},
+		{name: "track_process", priority: p1, status: NotYet, block: "track_*"},
+		{name: "track_bfd", priority: p1, status: NotYet, block: "track_*"},
 	}
 }
 

@@ -18,9 +18,9 @@ type Limits struct {
 	// IncludeDepth is the deepest nesting of include, default 32.
 	IncludeDepth int
 	// Lines is the greatest number of lines after expansion of definitions
-	// and sequences, default 4 million.
+	// and sequences, default 2 million.
 	Lines int
-	// Words is the greatest number of words after expansion, default 16
+	// Words is the greatest number of words after expansion, default 8
 	// million.
 	Words int
 	// Expanded is the greatest number of bytes that definitions and sequences
@@ -41,8 +41,8 @@ func (l Limits) orDefault() Limits {
 	def(&l.LineLength, 64<<10)
 	def(&l.Files, 10_000)
 	def(&l.IncludeDepth, 32)
-	def(&l.Lines, 4_000_000)
-	def(&l.Words, 16_000_000)
+	def(&l.Lines, 2_000_000)
+	def(&l.Words, 8_000_000)
 	def(&l.Expanded, 256<<20)
 	def(&l.Depth, 64)
 	def(&l.Diagnostics, 1000)

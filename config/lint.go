@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
 )
 
 // linter checks every word of a tree against the language and counts the
@@ -13,6 +12,7 @@ import (
 type linter struct {
 	*collector
 	lang    language
+	options map[string]map[string]option
 	uses    map[useKey]*KeywordUse
 	repeats map[string]*repeat
 }
@@ -23,25 +23,30 @@ type useKey struct{ block, keyword string }
 // repeat counts complaints of one kind, so that a thousand equal ones do not
 // hide the others.
 type repeat struct {
-	count int
-	what  string
-	sev   Severity
-	last  place
+	count, shown int
+	sev          Severity
+	last         place
 }
 
 // mostRepeats is how many complaints of one kind are shown.
 const mostRepeats = 20
 
 func newLinter(c *collector, lang language) *linter {
-	return &linter{collector: c, lang: lang, uses: make(map[useKey]*KeywordUse), repeats: make(map[string]*repeat)}
+	return &linter{
+		collector: c,
+		lang:      lang,
+		options:   entryOptions(),
+		uses:      make(map[useKey]*KeywordUse),
+		repeats:   make(map[string]*repeat),
+	}
 }
 
 // run checks a whole configuration.
 func (l *linter) run(root *block) {
 	l.block(root, l.lang[""], Runs)
 	for _, key := range slices.Sorted(maps.Keys(l.repeats)) {
-		if r := l.repeats[key]; r.count > mostRepeats {
-			l.add(r.sev, r.last, "", fmt.Sprintf("%s, %d times; the first %d are shown", r.what, r.count, mostRepeats), "")
+		if r := l.repeats[key]; r.count > r.shown {
+			l.add(r.sev, r.last, "", fmt.Sprintf("%s: %d more like this", key, r.count-r.shown), "")
 		}
 	}
 }
@@ -49,17 +54,21 @@ func (l *linter) run(root *block) {
 // often adds a complaint of a kind that may occur very often; what describes
 // the kind.
 func (l *linter) often(sev Severity, s *statement, what, message, hint string) {
+	l.oftenAt(sev, s.at(), s.keyword(), what, message, hint)
+}
+
+func (l *linter) oftenAt(sev Severity, at place, keyword, what, message, hint string) {
 	r := l.repeats[what]
 	if r == nil {
-		r = &repeat{what: what, sev: sev}
+		r = &repeat{sev: sev}
 		l.repeats[what] = r
 	}
 	r.count++
-	if r.count <= mostRepeats {
-		l.add(sev, s.at(), s.keyword(), message, hint)
-		return
+	if r.shown < mostRepeats && at != r.last { // a sequence repeats one place
+		l.add(sev, at, keyword, message, hint)
+		r.shown++
 	}
-	r.last = s.at()
+	r.last = at
 }
 
 // block checks the statements of a block. outer is NotYet or Ignored inside
@@ -70,18 +79,11 @@ func (l *linter) block(b *block, c *context, outer Status) {
 		case len(s.words) == 0:
 			s.skip = true
 			l.add(Error, s.at(), "{", "the block has no keyword and is left out", `write what it is before the "{"`)
-		case c.lines:
+		case c.entries != "":
 			l.entry(s, c)
 		default:
 			l.statement(s, c, outer)
 		}
-	}
-}
-
-// entry checks a line that is no keyword, such as an address.
-func (l *linter) entry(s *statement, c *context) {
-	if s.block != nil {
-		l.often(Warning, s, "block inside "+c.name, fmt.Sprintf("a block inside %s is ignored", c.name), `check for a missing "}"`)
 	}
 }
 
@@ -101,8 +103,8 @@ func (l *linter) statement(s *statement, c *context, outer Status) {
 			fmt.Sprintf("write @%s %s, so that keepalived skips the line", ownID, k.name))
 	}
 	l.status(s, k, c, outer)
-	if !l.words(s, k, status) || !l.braces(s, k, status) {
-		s.skip = true
+	if !l.words(s, k, c, status) || !l.braces(s, k, status) {
+		s.skip, s.spoils = true, k.vital
 		return
 	}
 	if s.block != nil {
@@ -164,21 +166,22 @@ func fault(status Status) Severity {
 
 // words checks the number of arguments and the quotes. It reports whether
 // the statement can be used.
-func (l *linter) words(s *statement, k keyword, status Status) bool {
+func (l *linter) words(s *statement, k keyword, c *context, status Status) bool {
+	consequence := k.consequence(c)
 	if k.raw() {
 		if _, err := s.raw(); err != nil {
-			l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s: %v; the line is ignored", k.name, err), "")
+			l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s: %v; %s", k.name, err, consequence), "")
 			return false
 		}
 	} else if s.openQuote {
-		l.add(fault(status), s.at(), k.name, "a quote is not closed; the line is ignored", `write a " at the end of the word`)
+		l.add(fault(status), s.at(), k.name, "a quote is not closed; "+consequence, `write a " at the end of the word`)
 		return false
 	}
 	least, most := k.arity()
 	got := len(s.args())
 	if got < least {
 		l.often(fault(status), s, k.name+" without its argument",
-			fmt.Sprintf("%s needs %s; the line is ignored", k.name, argumentCount(least)), "write "+k.name+" "+k.args)
+			fmt.Sprintf("%s needs %s; %s", k.name, argumentCount(least), consequence), "write "+k.name+" "+k.args)
 		return false
 	}
 	if most >= 0 && got > most && status == Runs && (most > 0 || !boolWord(s.arg(0))) {
@@ -188,6 +191,17 @@ func (l *linter) words(s *statement, k keyword, status Status) bool {
 		l.undefined(s)
 	}
 	return true
+}
+
+// consequence says what becomes of a line that cannot be used.
+func (k keyword) consequence(c *context) string {
+	switch {
+	case k.vital && c.name == "virtual_server":
+		return serviceLeftOut
+	case k.vital && c.name == "real_server":
+		return serverLeftOut
+	}
+	return lineIgnored
 }
 
 func argumentCount(n int) string {
@@ -229,7 +243,12 @@ func (l *linter) braces(s *statement, k keyword, status Status) bool {
 func (l *linter) unknown(s *statement, c *context) {
 	s.skip = true
 	name := s.keyword()
-	near := suggest(name, slices.Collect(maps.Keys(c.keywords)))
+	near := ""
+	if u := l.uses[useKey{c.name, name}]; u != nil {
+		near = u.Suggestion
+	} else {
+		near = suggest(name, slices.Collect(maps.Keys(c.keywords)))
+	}
 	l.use(s, c.name, Unknown, near)
 	what := "line"
 	if s.block != nil {
@@ -239,6 +258,9 @@ func (l *linter) unknown(s *statement, c *context) {
 }
 
 func (l *linter) unknownHint(name, near string, c *context) string {
+	if strings.Contains(name, "\u00a0") {
+		return "the line has a no-break space (U+00A0), which is part of a word; write a plain blank"
+	}
 	if near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
@@ -252,20 +274,27 @@ func (l *linter) unknownHint(name, near string, c *context) string {
 			places[i] = "the top level"
 		}
 	}
-	return "it belongs into " + strings.Join(places, " or ")
+	if len(places) > 3 {
+		places = append(places[:3], "other blocks")
+	}
+	return "it belongs in " + strings.Join(places, " or ")
 }
 
-// use counts a keyword.
+// use counts the keyword of a statement.
 func (l *linter) use(s *statement, block string, status Status, suggestion string) {
-	key := useKey{block, s.keyword()}
+	l.useAt(word{s: s.keyword(), at: s.at()}, block, status, suggestion)
+}
+
+func (l *linter) useAt(w word, block string, status Status, suggestion string) {
+	key := useKey{block, w.s}
 	u := l.uses[key]
 	if u == nil {
-		u = &KeywordUse{Keyword: s.keyword(), Block: block, Status: status, Suggestion: suggestion}
+		u = &KeywordUse{Keyword: printable(w.s), Block: block, Status: status, Suggestion: suggestion}
 		l.uses[key] = u
 	}
 	u.Count++
 	if len(u.Positions) < mostPositions {
-		u.Positions = append(u.Positions, s.at().position(l.files))
+		u.Positions = append(u.Positions, w.at.position(l.files))
 	}
 }
 
@@ -283,4 +312,3 @@ func (l *linter) keywords() []KeywordUse {
 
 // mostPositions bounds KeywordUse.Positions.
 const mostPositions = 100
-

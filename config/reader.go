@@ -112,7 +112,7 @@ func (r *reader) physical(s string, at place) error {
 		return r.startDefinition(name, value)
 	}
 	var ok bool
-	if in.text, ok = r.uncomment(in.text); !ok {
+	if in.text, ok = r.uncomment(in.text); !ok || strings.TrimSpace(in.s) == "" {
 		return nil
 	}
 	return r.line(in)
@@ -240,7 +240,10 @@ func (r *reader) statement(t text, own bool) error {
 	if r.words > r.limits.Words {
 		return r.fatal(t.at(0), "", fmt.Sprintf("the configuration has more than %d words", r.limits.Words), "", nil)
 	}
-	s := &statement{words: list, line: t, openQuote: open >= 0, own: own}
+	s := &statement{words: list, openQuote: open >= 0, own: own}
+	if strings.ContainsAny(t.s, `"'\`) {
+		s.line = t
+	}
 	r.tree.statement(s)
 	switch s.keyword() {
 	case "instance":

@@ -17,7 +17,6 @@ func (b *builder) finish(d *serviceDraft) {
 		b.add(Error, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s is there already, at %s; %s", key, b.position(at), serviceLeftOut), "put the real servers into one block")
 		return
 	}
-	b.seen[key] = d.st.at()
 	forward := b.forwardDefault(d)
 	vs := model.VirtualServer{
 		Service: model.Service{
@@ -44,6 +43,7 @@ func (b *builder) finish(d *serviceDraft) {
 	}
 	b.sorry(d, &vs, or(forward, d.sorryForward))
 	b.quorum(d, &vs)
+	b.seen[key] = d.st.at()
 	b.services = append(b.services, vs)
 }
 
@@ -161,7 +161,7 @@ func (b *builder) quorum(d *serviceDraft, vs *model.VirtualServer) {
 		vs.Quorum = reach
 	}
 	if vs.Hysteresis >= vs.Quorum && vs.Hysteresis > 0 {
-		b.add(Warning, d.st.at(), "hysteresis", fmt.Sprintf("hysteresis %d is not below quorum %d; it is set to 0", vs.Hysteresis, vs.Quorum), "write a smaller hysteresis")
+		b.add(Warning, d.hystAt.at(), "hysteresis", fmt.Sprintf("hysteresis %d is not below quorum %d; it is set to 0", vs.Hysteresis, vs.Quorum), "write a smaller hysteresis")
 		vs.Hysteresis = 0
 	}
 }

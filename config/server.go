@@ -29,6 +29,7 @@ func (b *builder) realServer(d *serviceDraft, st *statement) {
 	}
 	r := &serverDraft{st: st, addr: addr}
 	for _, s := range st.block.statements {
+		ok = ok && !s.spoils
 		if s.skip || b.timing(&r.timing, s, 1) {
 			continue
 		}

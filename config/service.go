@@ -33,6 +33,7 @@ type serviceDraft struct {
 	quorum     *uint32
 	quorumAt   *statement
 	hysteresis *uint32
+	hystAt     *statement
 	omega      bool
 
 	sorry        *statement
@@ -54,6 +55,7 @@ func (b *builder) virtualServer(st *statement) {
 		if !s.skip {
 			b.serviceSetting(d, s)
 		}
+		d.leftOut = d.leftOut || s.spoils
 	}
 	if !d.leftOut {
 		b.finish(d)
@@ -129,6 +131,7 @@ func (b *builder) serviceSetting(d *serviceDraft, s *statement) {
 		d.quorumAt = s
 	case "hysteresis":
 		b.number(s, &d.hysteresis, 0, math.MaxUint32)
+		d.hystAt = s
 	case "omega":
 		d.omega = b.flag(s)
 	case "sorry_server":
@@ -241,13 +244,22 @@ func (b *builder) forward(s *statement, field **model.Forward, consequence strin
 		case w.s == "type" && s.arg(i+2) == "ipip", w.s == "ipip", w.s == "nocsum":
 			continue
 		default:
-			b.add(Warning, w.at, s.keyword(), fmt.Sprintf("TUN %s is parsed, not used yet; %s", w.s, consequence), "write TUN without options for IP in IP")
+			b.add(Warning, w.at, s.keyword(), fmt.Sprintf("TUN %s is parsed, not used yet; %s", joined(s.args()[i+1:]), consequence), "write TUN without options for IP in IP")
 			return false
 		}
 		break
 	}
 	*field = &f
 	return true
+}
+
+// joined writes words as a line.
+func joined(list []word) string {
+	var parts []string
+	for _, w := range list {
+		parts = append(parts, w.s)
+	}
+	return strings.Join(parts, " ")
 }
 
 func (b *builder) protocol(d *serviceDraft, s *statement) {

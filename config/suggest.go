@@ -6,21 +6,29 @@ import (
 )
 
 // suggest returns the word of the list that is nearest to s, or "" if none is
-// near: at most one edit for every three letters, and two for short words
-// only if letters were swapped.
+// near: at most one edit for every four letters, or s with a prefix, such as
+// vrrp_garp_master_delay for garp_master_delay.
 func suggest(s string, list []string) string {
 	if len(s) < 2 || len(s) > 64 {
 		return ""
 	}
 	slices.Sort(list)
-	best, least := "", max(1, len(s)/3)+1
+	best, least := "", max(1, len(s)/4)+1
 	lower := strings.ToLower(s)
 	for _, w := range list {
 		if d := distance(lower, strings.ToLower(w)); d < least {
 			best, least = w, d
 		}
 	}
-	return best
+	if best != "" || len(s) < 5 {
+		return best
+	}
+	for _, w := range list {
+		if strings.HasSuffix(w, "_"+s) {
+			return w
+		}
+	}
+	return ""
 }
 
 // distance counts the insertions, deletions, replacements and swaps of

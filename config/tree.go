@@ -6,15 +6,17 @@ type statement struct {
 	// block that nobody asked for has none.
 	words []word
 	// line is the whole statement as it stands after expansion, for keywords
-	// that split it by their own rule.
+	// that split it by their own rule. It is empty if that rule gives the same
+	// words.
 	line text
 	// openQuote is set when the ordinary rule finds a quote without its end.
 	openQuote bool
 	// own is set for a statement on an @evenkeel line.
 	own bool
-	// skip is set by the checks for a statement that must not have an effect.
-	skip  bool
-	block *block
+	// skip is set by the linter for a statement that must not have an effect,
+	// spoils for one that the block around it must not run without.
+	skip, spoils bool
+	block        *block
 }
 
 // block is the statements between two braces, or a whole configuration.
@@ -57,6 +59,9 @@ func (s *statement) arg(i int) string {
 
 // raw returns the words after the keyword by the rule for scripts.
 func (s *statement) raw() ([]word, error) {
+	if s.line.s == "" {
+		return s.args(), nil
+	}
 	rest := s.line.trim()
 	n := len(s.keyword())
 	if len(s.words) > 0 && s.words[0].quoted {

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// samples gives each keyword that runs a line that must change the outcome.
+func samples() map[string]map[string]string {
+	timing := map[string]string{
+		"delay_loop": "delay_loop 7", "retry": "retry 7", "delay_before_retry": "delay_before_retry 7",
+		"warmup": "warmup 7", "connect_timeout": "connect_timeout 7", "alpha": "alpha",
+	}
+	all := map[string]map[string]string{
+		"": {
+			"global_defs": "global_defs { router_id x\n}", "instance": "instance x",
+			"virtual_server": "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
+		},
+		"global_defs": {
+			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures",
+			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic",
+			"random_seed": "random_seed 7\nrouter_id ${_RANDOM}", "include_check": "include_check match\ninclude *.none",
+		},
+		"virtual_server": {
+			"datapath": "datapath xdp", "lb_algo": "lb_algo mh", "lvs_sched": "lvs_sched mh", "lb_kind": "lb_kind DR", "lvs_method": "lvs_method DR",
+			"protocol": "protocol UDP", "persistence_timeout": "persistence_timeout", "persistence_granularity": "persistence_granularity 24",
+			"real_server": "real_server 198.51.100.9 80 { }", "sorry_server": "sorry_server 198.51.100.9 80",
+			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
+			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
+			"weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
+			"sh-port": "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
+		},
+		"real_server": {
+			"weight": "weight 7", "lvs_method": "lvs_method DR", "inhibit_on_failure": "inhibit_on_failure",
+			"uthreshold": "uthreshold 7", "lthreshold": "uthreshold 8\nlthreshold 7", "TCP_CHECK": "TCP_CHECK { }",
+		},
+		"TCP_CHECK": {
+			"connect_ip": "connect_ip 192.0.2.77", "connect_port": "connect_port 7", "bindto": "bindto 192.0.2.78", "bind_port": "bind_port 7",
+			"bind_if": "bind_if eth7", "fwmark": "fwmark 7", "log_all_failures": "log_all_failures",
+		},
+	}
+	for k, line := range timing {
+		for _, name := range []string{"virtual_server", "real_server", "TCP_CHECK"} {
+			all[name][k] = line
+		}
+	}
+	return all
+}
+
+// TestRunningKeywordsHaveAnEffect keeps the table honest: a keyword that it
+// says runs changes the outcome, and the samples list no other.
+func TestRunningKeywordsHaveAnEffect(t *testing.T) {
+	frame := map[string]string{
+		"":               "%\n" + "vrrp_x { }",
+		"global_defs":    "global_defs { router_id y\n%\n}",
+		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 { TCP_CHECK { }\n}\n%\n}",
+		"real_server":    "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nTCP_CHECK { }\n%\n}\n}",
+		"TCP_CHECK":      "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nTCP_CHECK {\n%\n}\n}\n}",
+	}
+	have := samples()
+	for name, c := range newLanguage() {
+		for word, k := range c.keywords {
+			line, ok := have[name][word]
+			if ok != (k.status == Runs) {
+				t.Errorf("%s in %q: status %s, sample %q", word, name, k.status, line)
+				continue
+			}
+			if !ok {
+				continue
+			}
+			base := load2(strings.Replace(frame[name], "%", "", 1))
+			with := load2(strings.Replace(frame[name], "%", line, 1))
+			if reflect.DeepEqual(base, with) {
+				t.Errorf("%s in %q has no effect: %q", word, name, line)
+			}
+		}
+	}
+}
+
+// load2 returns what a text means, without its complaints, and whether it can
+// be used.
+func load2(s string) any {
+	c, err := loadText(s)
+	if err != nil {
+		return false
+	}
+	return []any{c.Global, c.Services}
+}
+
+// TestLanguage checks the shape of the table.
+func TestLanguage(t *testing.T) {
+	l := newLanguage()
+	words := make(map[string]bool)
+	for name, c := range l {
+		if c.name != name {
+			t.Errorf("context %q is filed under %q", c.name, name)
+		}
+		for word, k := range c.keywords {
+			words[word] = true
+			if k.name != word || k.priority == "" || k.status == "" || k.status == Unknown {
+				t.Errorf("%s in %q: incomplete row %+v", word, name, k)
+			}
+			if k.block != "" && l[k.block] == nil {
+				t.Errorf("%s in %q opens the block %q, which does not exist", word, name, k.block)
+			}
+			if least, most := k.arity(); most >= 0 && least > most {
+				t.Errorf("%s in %q: arity %d to %d", word, name, least, most)
+			}
+		}
+		if c.entries == "" && len(c.keywords) == 0 {
+			t.Errorf("context %q has neither keywords nor entries", name)
+		}
+	}
+	for _, options := range entryOptions() {
+		for word := range options {
+			words[word] = true
+		}
+	}
+	// keepalived's newest source has 361 keywords, some of which are words of
+	// its parser that we do not keep in the table.
+	if len(words) < 340 {
+		t.Errorf("the table has %d different words, want at least 340", len(words))
+	}
+	t.Logf("%d different words in %d contexts", len(words), len(l))
+}
+
+func TestArity(t *testing.T) {
+	for args, want := range map[string][2]int{
+		"":               {0, 0},
+		"NAME":           {1, 1},
+		"IP [PORT]":      {1, 2},
+		"[BOOL]":         {0, 1},
+		"IF ...":         {1, -1},
+		"[NAME] [...]":   {0, -1},
+		"COMMAND":        {1, -1},
+		"[COMMAND] [.]":  {0, -1},
+		"REGEX":          {1, -1},
+		"A|B SECONDS...": {2, 2},
+	} {
+		least, most := keyword{args: args}.arity()
+		if got := [2]int{least, most}; got != want {
+			t.Errorf("arity of %q = %v, want %v", args, got, want)
+		}
+	}
+}
