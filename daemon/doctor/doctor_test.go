@@ -1,0 +1,194 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/netif"
+)
+
+// network is a Network of fixed values.
+type network struct {
+	links      []netif.Link
+	choices    []netif.Choice
+	forwarding bool
+	err        error
+}
+
+func (n network) Links() ([]netif.Link, error)       { return n.links, n.err }
+func (n network) Forwarding() (bool, error)          { return n.forwarding, n.err }
+func (n network) IsLocal(a netip.Addr) (bool, error) { return a.String() == "10.0.0.254", nil }
+func (n network) ChooseXDP(_, _ []netip.Addr) ([]netif.Choice, error) {
+	return n.choices, n.err
+}
+
+func eth(name string) netif.Link {
+	return netif.Link{Name: name, Ethernet: true, Up: true, Carrier: true}
+}
+
+func service(forward model.Forward, server string) model.VirtualServer {
+	return model.VirtualServer{
+		Service: model.Service{
+			Key:       model.ServiceKey{Protocol: model.TCP, Addr: netip.MustParseAddrPort("192.0.2.1:80")},
+			Scheduler: "rr",
+		},
+		Datapath: model.DatapathAuto,
+		Servers:  []model.RealServer{{Server: model.Server{Addr: netip.MustParseAddrPort(server), Forward: forward, Weight: 1}}},
+	}
+}
+
+func TestExaminationOfTheNetwork(t *testing.T) {
+	busy := eth("eth1")
+	busy.XDPMode, busy.XDPProgram = netif.XDPGeneric, 77
+	down := eth("eth2")
+	down.Carrier = false
+	lo := netif.Link{Name: "lo", Loopback: true, Up: true}
+	all := []netif.Link{lo, eth("eth0"), busy, down}
+	named := func(names ...string) *config.Config {
+		return &config.Config{Global: model.Global{XDPInterfaces: names}}
+	}
+	dr := &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.1:80")}}
+	nat := &config.Config{Services: []model.VirtualServer{service(model.NAT, "10.0.0.1:80")}}
+	chosen := []netif.Choice{{Link: eth("eth0"), Reasons: []string{"has the virtual address 192.0.2.1", "more"}}}
+	tests := []struct {
+		name string
+		net  network
+		cfg  *config.Config
+		ours map[string]api.Interface
+		want []string // level, subject and the start of what was found
+	}{
+		{"nothing configured", network{links: all}, nil, nil, []string{
+			"ok interface eth0: free for XDP", "warning interface eth1: runs another XDP program (id 77, generic)", "warning interface eth2: is down",
+		}},
+		{"no Ethernet", network{links: []netif.Link{lo}}, nil, nil, []string{"failure interfaces: no Ethernet"}},
+		{"ours is not another's", network{links: []netif.Link{busy}}, nil, map[string]api.Interface{"eth1": {Name: "eth1", Mode: "generic"}}, []string{
+			"ok interface eth1: runs Evenkeel's program (generic)",
+		}},
+		{"named", network{links: all}, named("eth0", "eth1", "lo", "eth9"), nil, []string{
+			"ok interface eth0: free for XDP, named in the configuration",
+			"failure interface eth1: runs another XDP program",
+			"failure interface lo: is not Ethernet",
+			"failure interface eth9: interface eth9 does not exist (have: lo, eth0, eth1, eth2)",
+		}},
+		{"chosen", network{links: all, choices: chosen}, dr, nil, []string{
+			"ok interface eth0: free for XDP, has the virtual address 192.0.2.1 and 1 more",
+		}},
+		{"none chosen", network{links: all}, dr, nil, []string{"failure interfaces: none leads to the virtual address 192.0.2.1"}},
+		{"useless", network{links: all, choices: []netif.Choice{{Link: lo, Problem: "interface lo is a loopback"}}}, dr, nil, []string{
+			"warning interface lo: interface lo is a loopback", "failure interfaces: none leads to",
+		}},
+		{"NAT without forwarding", network{links: all, choices: chosen}, nat, nil, []string{
+			"ok interface eth0: ", "failure ip_forward: off",
+		}},
+		{"NAT with forwarding", network{links: all, choices: chosen, forwarding: true}, nat, nil, []string{
+			"ok interface eth0: ", "ok ip_forward: on",
+		}},
+		{"service that does not run", network{links: all, choices: chosen}, &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.254:80")}}, nil, []string{
+			"warning service: [192.0.2.1]:tcp:80 needs IPVS (server 10.0.0.254:80 is this machine)", "ok interface eth0: ",
+		}},
+		{"netlink fails", network{err: errors.New("no netlink")}, dr, nil, []string{"failure interfaces: no netlink"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := examination{network: tt.net, cfg: tt.cfg, ours: tt.ours}
+			findings := e.run()
+			failed := false
+			for i, f := range findings {
+				line := string(f.Level) + " " + f.Subject + ": " + f.Found
+				if i >= len(tt.want) || !strings.HasPrefix(line, tt.want[i]) {
+					t.Errorf("finding %d is %q, want %q", i, line, tt.want)
+				}
+				if (f.Level == OK) != (f.Fix == "") {
+					t.Errorf("%q has the fix %q", line, f.Fix)
+				}
+				failed = failed || f.Level == Failure
+			}
+			if len(findings) != len(tt.want) {
+				t.Errorf("%d findings, want %d", len(findings), len(tt.want))
+			}
+			if Failed(findings) != failed {
+				t.Errorf("Failed = %v", !failed)
+			}
+		})
+	}
+}
+
+func TestFacts(t *testing.T) {
+	got := fromFacts([]loader.Fact{
+		{Kind: loader.FactKernel, OK: true, Needed: true, Found: "kernel 6.1"},
+		{Kind: loader.FactBPFFS, Needed: true, Found: "none", Fix: "mount it"},
+		{Kind: loader.FactBTF, Found: "none", Fix: "use another kernel"},
+	})
+	want := []Finding{
+		{Subject: "kernel", Level: OK, Found: "kernel 6.1"},
+		{Subject: "bpffs", Level: Failure, Found: "none", Fix: "mount it"},
+		{Subject: "btf", Level: Warning, Found: "none", Fix: "use another kernel"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestConfigurations(t *testing.T) {
+	const good = "virtual_server 192.0.2.1 80 {\n  protocol TCP\n  lb_algo rr\n  lb_kind DR\n  real_server 10.0.0.1 80 {\n  }\n}\n"
+	tests := []struct {
+		name, text string
+		want       Level
+		found      string
+	}{
+		{"good", good, OK, "1 services, 0 warnings"},
+		{"no service", "global_defs {\n}\n", Warning, "no virtual server"},
+		{"error", good + strings.Replace(good, "192.0.2.1 80", "192.0.2.2 70000", 1), Failure, "1 errors"},
+		{"unparsable", "virtual_server {", Failure, ":1:"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "a.conf")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, got := readConfig(Options{File: path})
+			if len(got) != 1 || got[0].Level != tt.want || !strings.Contains(got[0].Found, tt.found) || (got[0].Fix == "") != (tt.want == OK) {
+				t.Errorf("findings = %+v, want %s with %q", got, tt.want, tt.found)
+			}
+		})
+	}
+}
+
+func TestDaemonIsFound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ek.sock")
+	if f, s := lookForDaemon(t.Context(), path); f.Level != OK || s != nil || !strings.Contains(f.Found, "none runs") {
+		t.Errorf("no daemon: %+v, %v", f, s)
+	}
+	// One that takes connections and says nothing.
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if f, s := lookForDaemon(ctx, path); f.Level != Warning || s != nil || f.Fix == "" {
+		t.Errorf("silent daemon: %+v, %v", f, s)
+	}
+}
+
+func TestOnlyAttachedInterfacesAreOurs(t *testing.T) {
+	s := &api.Status{Datapath: api.Datapath{Interfaces: []api.Interface{{Name: "eth0", Mode: "native"}, {Name: "eth1"}}}}
+	got := interfacesOf(s)
+	if _, held := got["eth1"]; held || len(got) != 1 {
+		t.Errorf("ours = %v", got)
+	}
+}
