@@ -1,0 +1,317 @@
+//go:build bpf
+
+package lbmaps
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// Small maps, so that limits are near.
+const (
+	services = 8
+	servers  = 2000 // more than one batch
+	flows    = 65536
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load loads the object, with its shards, into real maps.
+func load(t testing.TB) (*Maps, *ebpf.Collection) {
+	t.Helper()
+	labtest.NeedRoot(t)
+	spec, err := bpf.LoadEk()
+	check(t, err)
+	spec.Maps[bpf.EkMapEkServices].MaxEntries = services
+	spec.Maps[bpf.EkMapEkServers].MaxEntries = servers
+	shard := spec.Maps[bpf.EkMapEkFlows].InnerMap
+	shard.MaxEntries = flows / FlowShards
+	c, err := ebpf.NewCollection(spec)
+	check(t, err)
+	t.Cleanup(c.Close)
+	for i := range uint32(FlowShards) {
+		m, err := ebpf.NewMap(shard)
+		check(t, err)
+		defer m.Close()
+		check(t, c.Maps[bpf.EkMapEkFlows].Put(i, m))
+	}
+	m, err := FromCollection(c)
+	check(t, err)
+	t.Cleanup(func() { check(t, m.Close()) })
+	return m, c
+}
+
+func fatal(t *rapid.T, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMapRoundTrips(t *testing.T) {
+	m, _ := load(t)
+	for name, f := range map[string]func(*rapid.T){
+		"server": func(t *rapid.T) {
+			slot, want := rapid.Uint32Range(0, servers-1).Draw(t, "slot"), server(t)
+			fatal(t, m.PutServer(slot, want))
+			got, err := m.Server(slot)
+			fatal(t, err)
+			same(t, got, want)
+		},
+		"settings": func(t *rapid.T) {
+			want := settings(t)
+			fatal(t, m.PutSettings(want))
+			got, err := m.Settings()
+			fatal(t, err)
+			same(t, got, want)
+		},
+		"cursor": func(t *rapid.T) {
+			id, want := rapid.Uint32Range(0, services-1).Draw(t, "id"), cursor(t)
+			fatal(t, m.PutCursor(id, want))
+			got, err := m.Cursor(id)
+			fatal(t, err)
+			same(t, got, want)
+		},
+		"order": func(t *rapid.T) {
+			id := rapid.Uint32Range(0, services-1).Draw(t, "id")
+			generation := rapid.Uint32().Draw(t, "generation")
+			want := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Place {
+				return Place{Slot: rapid.Uint32().Draw(t, "slot"), Weight: rapid.Int32().Draw(t, "weight")}
+			}), 0, MaxOrder).Draw(t, "places")
+			fatal(t, m.PutOrder(id, generation, want))
+			fatal(t, m.PutOrder(id, generation+1, nil)) // the other half
+			got, err := m.Order(id, generation)
+			fatal(t, err)
+			if !slices.Equal(got, want) {
+				t.Fatalf("order is %v, want %v", got, want)
+			}
+		},
+		"services": func(t *rapid.T) {
+			want := rapid.MapOfN(rapid.Custom(serviceKey), rapid.Uint32(), 0, services).Draw(t, "services")
+			for key, id := range want {
+				fatal(t, m.PutService(Service{Key: key, ID: id, Scheduler: "rr"}))
+			}
+			list, err := m.Services()
+			fatal(t, err)
+			got := map[model.ServiceKey]uint32{}
+			for _, s := range list {
+				same(t, s.Scheduler, "rr")
+				got[s.Key] = s.ID
+				fatal(t, m.DeleteService(s.Key))
+			}
+			if !maps.Equal(got, want) {
+				t.Fatalf("services are %v, want %v", got, want)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { rapid.Check(t, f) })
+	}
+}
+
+func TestServersAreWalkedInBatches(t *testing.T) {
+	m, _ := load(t)
+	for slot := uint32(0); slot < servers; slot += 2 {
+		check(t, m.PutServer(slot, Server{Service: slot, Server: model.Server{Addr: netip.MustParseAddrPort("192.0.2.1:80")}}))
+	}
+	seen := 0
+	check(t, m.Servers(func(slot uint32, s Server) bool {
+		if slot%2 != 0 || s.Service != slot {
+			t.Fatalf("slot %d holds %+v", slot, s)
+		}
+		seen++
+		return true
+	}))
+	same(t, seen, servers/2)
+	seen = 0
+	check(t, m.Servers(func(uint32, Server) bool { seen++; return seen < 7 }))
+	same(t, seen, 7)
+}
+
+// putFlow writes what the program would.
+func putFlow(t testing.TB, m *Maps, shard int, client netip.AddrPort, w flowWord, expires uint64) {
+	t.Helper()
+	key := bpf.EkFlowKey{
+		Caddr: wireIPv4(client.Addr()), Cport: wirePort(client.Port()),
+		Vaddr: wireIPv4(netip.MustParseAddr("198.51.100.1")), Vport: wirePort(80), Proto: 17,
+	}
+	var v bpf.EkFlow
+	v.Now.Word, v.Expires = wireFlowWord(w), expires
+	check(t, m.Shard(shard).Put(key, v))
+}
+
+// TestFlowsOfAFullTable fills every shard, where batches meet long buckets.
+func TestFlowsOfAFullTable(t *testing.T) {
+	m, _ := load(t)
+	real := model.Server{Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Forward: model.NAT}
+	check(t, m.PutServer(5, Server{Server: real}))
+	const perShard = 3000
+	for shard := range FlowShards {
+		for n := range perShard {
+			state := UDP
+			if n%3 == 0 {
+				state = State(bpf.EkFlowStateFLOW_DEAD)
+			}
+			client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(shard), byte(n >> 8), byte(n)}), uint16(n))
+			putFlow(t, m, shard, client, flowWord{server: 5, state: state}, uint64(10+n%2*10))
+		}
+	}
+	seen := map[netip.AddrPort]bool{}
+	check(t, m.Flows(15, func(f Flow) bool {
+		if f.Server != real.Addr || f.Forward != model.NAT || f.Expires != 5 || f.State != "UDP" {
+			t.Fatalf("flow is %+v", f)
+		}
+		seen[f.Client] = true
+		return true
+	}))
+	same(t, len(seen), FlowShards*perShard/3) // neither dead nor expired
+	calls := 0
+	check(t, m.Flows(15, func(Flow) bool { calls++; return false }))
+	same(t, calls, 1)
+}
+
+func TestReplies(t *testing.T) {
+	m, _ := load(t)
+	want := Reply{
+		Protocol: model.TCP,
+		Server:   netip.MustParseAddrPort("10.0.0.1:8080"),
+		Client:   netip.MustParseAddrPort("192.0.2.9:4711"),
+		Virtual:  netip.MustParseAddrPort("198.51.100.1:80"),
+	}
+	key := bpf.EkReplyKey{
+		Saddr: wireIPv4(want.Server.Addr()), Sport: wirePort(want.Server.Port()),
+		Caddr: wireIPv4(want.Client.Addr()), Cport: wirePort(want.Client.Port()), Proto: 6,
+	}
+	check(t, m.replies.Put(key, bpf.EkReply{Vaddr: wireIPv4(want.Virtual.Addr()), Vport: wirePort(want.Virtual.Port())}))
+	var got []Reply
+	check(t, m.Replies(func(r Reply) bool { got = append(got, r); return true }))
+	if !slices.Equal(got, []Reply{want}) {
+		t.Errorf("replies are %+v, want %+v", got, want)
+	}
+}
+
+func TestStatisticsAreSummed(t *testing.T) {
+	m, _ := load(t)
+	cpus := ebpf.MustPossibleCPU()
+	counted := make([]bpf.EkStats, cpus)
+	packets := make([]uint64, cpus)
+	for i := range counted {
+		counted[i] = bpf.EkStats{Conns: 1, InPkts: 2, OutPkts: 3, InBytes: 4, OutBytes: uint64(5 + i)}
+		packets[i] = 7
+	}
+	n := uint64(cpus)
+	want := model.Counters{Conns: n, InPkts: 2 * n, OutPkts: 3 * n, InBytes: 4 * n, OutBytes: 5*n + n*(n-1)/2}
+	check(t, m.serverStats.Put(uint32(3), counted))
+	check(t, m.serviceStats.Put(uint32(3), counted))
+	check(t, m.reasons.Put(uint32(reasons.ForwardedNAT), packets))
+	check(t, m.reasons.Put(uint32(63), packets))
+	check(t, m.serverConns.Put(uint32(3), bpf.EkServerConns{Active: 1, Total: 9}))
+	for range 2 {
+		got, err := m.ServerStats(3)
+		check(t, err)
+		same(t, got, want)
+		got, err = m.ServiceStats(3)
+		check(t, err)
+		same(t, got, want)
+		check(t, m.ResetServer(3))
+		check(t, m.ResetService(3))
+		want = model.Counters{}
+	}
+	conns, err := m.Conns(3)
+	check(t, err)
+	same(t, conns, Conns{})
+	counts, err := m.Reasons()
+	check(t, err)
+	same(t, counts[reasons.ForwardedNAT], 7*n)
+	same(t, counts[reasons.Reason(63)], 7*n)
+	same(t, len(counts), len(reasons.All())+1)
+}
+
+func TestPorts(t *testing.T) {
+	m, _ := load(t)
+	want := map[uint32]Port{1: {MAC: [6]byte{1}, Enabled: true}, 40000: {MAC: [6]byte{2}, Enabled: true}}
+	for index, p := range want {
+		check(t, m.PutPort(index, p))
+	}
+	check(t, m.PutPort(7, Port{MAC: [6]byte{3}}))
+	got, err := m.Ports()
+	check(t, err)
+	if !maps.Equal(got, want) {
+		t.Errorf("ports are %v, want %v", got, want)
+	}
+	if err := m.PutPort(1<<20, Port{}); !errors.Is(err, unix.E2BIG) {
+		t.Errorf("port beyond the map: %v, want E2BIG", err)
+	}
+}
+
+func TestErrorsNameTheirObject(t *testing.T) {
+	m, _ := load(t)
+	big := make([]Place, MaxOrder+1)
+	for name, err := range map[string]error{
+		"service [192.0.2.1]:tcp:80: wlc": m.PutService(Service{Key: model.ServiceKey{Protocol: model.TCP, Addr: netip.MustParseAddrPort("192.0.2.1:80")}, Scheduler: "wlc"}),
+		"order of service 2: 257 servers": m.PutOrder(2, 0, big),
+		"positions: ":                     m.PutPositions(make([]uint32, 1+len(bpf.EkPositions{}.Position))),
+		"to slot 2000":                    m.PutServer(servers, Server{}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("error %v does not say %q", err, name)
+		}
+	}
+	for i := range uint32(services) {
+		check(t, m.PutService(Service{Key: model.ServiceKey{Addr: netip.AddrPortFrom(netip.IPv6Loopback(), uint16(i))}, Scheduler: "rr"}))
+	}
+	err := m.PutService(Service{Scheduler: "rr"})
+	if !errors.Is(err, unix.E2BIG) {
+		t.Errorf("one service too many: %v, want E2BIG", err)
+	}
+	check(t, m.DeleteService(model.ServiceKey{Addr: netip.MustParseAddrPort("192.0.2.77:7")}))
+}
+
+func TestOpen(t *testing.T) {
+	m, c := load(t)
+	dir := labtest.BPFFS(t)
+	if _, err := Open(dir, true); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("opening nothing: %v", err)
+	}
+	for name, pinned := range m.ByName() {
+		check(t, pinned.Pin(filepath.Join(dir, name)))
+	}
+	for i := range FlowShards {
+		check(t, m.Shard(i).Pin(filepath.Join(dir, ShardName(i))))
+	}
+	want := Server{Server: model.Server{Addr: netip.MustParseAddrPort("192.0.2.1:80")}}
+	check(t, m.PutServer(1, want))
+	same(t, m.Limits(), Limits{Services: services, Servers: servers, Flows: flows, Replies: c.Maps[bpf.EkMapEkReplies].MaxEntries()})
+
+	for _, readOnly := range []bool{false, true} {
+		opened, err := Open(dir, readOnly)
+		check(t, err)
+		got, err := opened.Server(1)
+		check(t, err)
+		same(t, got, want)
+		check(t, opened.Servers(func(uint32, Server) bool { return true }))
+		check(t, opened.Flows(0, func(Flow) bool { return true }))
+		err = opened.PutServer(2, want)
+		if denied := errors.Is(err, unix.EPERM); denied != readOnly {
+			t.Errorf("write with read only %t: %v", readOnly, err)
+		}
+		check(t, opened.Close())
+	}
+}

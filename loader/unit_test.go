@@ -1,0 +1,123 @@
+package loader
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/evenkeel/evenkeel/lbmaps"
+)
+
+func TestPinNames(t *testing.T) {
+	for ifname, want := range map[string]string{
+		"eth0": "eth0", "eth0.100": "eth0%2e100", "50%": "50%25", "%2e": "%252e", "a.b%25": "a%2eb%2525",
+	} {
+		if got := pinName(ifname); got != want {
+			t.Errorf("pin of %s is %s, want %s", ifname, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		ifname := rapid.StringMatching(`[a-z0-9.%]{1,15}`).Draw(t, "name")
+		pin := pinName(ifname)
+		if strings.Contains(pin, ".") || ifName(pin) != ifname {
+			t.Fatalf("pin of %q is %q, which is of %q", ifname, pin, ifName(pin))
+		}
+	})
+}
+
+func TestFlockHolder(t *testing.T) {
+	const id = "00:27:61850"
+	for line, want := range map[string]int{
+		"1: FLOCK  ADVISORY  WRITE 719 00:27:61850 0 EOF":  719,
+		"12: FLOCK  ADVISORY  WRITE -1 00:27:61850 0 EOF":  0, // in another pid namespace
+		"2: FLOCK  ADVISORY  WRITE 719 00:27:6185 0 EOF":   -1,
+		"3: POSIX  ADVISORY  WRITE 719 00:27:61850 0 EOF":  -1,
+		"4: -> FLOCK  ADVISORY  WRITE 7 00:27:61850 0 EOF": -1, // waits for it
+		"5: FLOCK  ADVISORY  WRITE many 00:27:61850 0 EOF": -1,
+		"6: OFDLCK ADVISORY  WRITE -1 00:05:1 0 0":         -1,
+		"": -1,
+	} {
+		pid, ok := flockHolder(line, id)
+		if ok != (want >= 0) || ok && pid != want {
+			t.Errorf("%q: holder %d, %t, want %d", line, pid, ok, want)
+		}
+	}
+}
+
+func TestJudgeKernel(t *testing.T) {
+	for release, ok := range map[string]bool{
+		"5.14.21": false, "5.15.0-1": true, "4.19.0": false, "6.1.0-56-amd64": true, "10.0": true, "weird": true,
+	} {
+		f := judgeKernel(release)
+		if f.OK != ok || (f.Fix == "") != ok || !strings.Contains(f.Found, release) {
+			t.Errorf("kernel %s: %+v, want ok %t with a fix if not", release, f, ok)
+		}
+	}
+}
+
+func TestJudgePrivileges(t *testing.T) {
+	status := func(effective string) string {
+		return "Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t" + effective + "\nCapBnd:\t000001ffffffffff\n"
+	}
+	for effective, missing := range map[string]string{
+		"000001ffffffffff": "",
+		"000000c000001000": "", // exactly CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
+		"0000000000000000": "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON",
+		"000000c000000000": "CAP_NET_ADMIN",
+		"0000004000001000": "CAP_BPF",
+		"0000008000001000": "CAP_PERFMON",
+		"nonsense":         "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON",
+	} {
+		f := judgePrivileges(status(effective))
+		if f.OK != (missing == "") || missing != "" && f.Found != "missing "+missing || (f.Fix == "") != f.OK {
+			t.Errorf("capabilities %s: %+v, want missing %q", effective, f, missing)
+		}
+	}
+}
+
+func TestProbeNamesTheFix(t *testing.T) {
+	for _, f := range Probe(t.TempDir() + "/ek") {
+		if f.Found == "" || (f.Fix == "") != f.OK {
+			t.Errorf("fact %+v: want what was found, and a fix exactly when it is not ok", f)
+		}
+		if strings.ContainsRune(f.Found+f.Fix, '\n') {
+			t.Errorf("fact %+v has more than a line", f)
+		}
+		if f.Kind == FactBPFFS && (f.OK || !strings.Contains(f.Fix, "mount -t bpf bpf ")) {
+			t.Errorf("a plain directory is judged %+v", f)
+		}
+	}
+	if f := probeBTF("/none"); f.OK || f.Needed || f.Fix == "" {
+		t.Errorf("missing BTF is judged %+v", f)
+	}
+	err := firstProblem([]Fact{{Kind: FactBTF, Found: "a"}, {Kind: FactKernel, Needed: true, OK: true}, {Kind: FactBPFFS, Needed: true, Found: "found", Fix: "fix"}})
+	if unfit, ok := errors.AsType[*UnfitError](err); !ok || unfit.Fact.Kind != FactBPFFS || !strings.Contains(err.Error(), "found; fix") {
+		t.Errorf("first problem is %v", err)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	o := Options{Flows: 1001, Timeouts: lbmaps.Timeouts{lbmaps.UDP: time.Second}}.withDefaults()
+	if o.Dir != DefaultDir || o.Flows != 1008 || o.Services != DefaultServices || o.Servers != DefaultServers || o.Log == nil {
+		t.Errorf("defaults are %+v", o)
+	}
+	if o.Timeouts[lbmaps.UDP] != time.Second || o.Timeouts[lbmaps.Established] != 900*time.Second {
+		t.Errorf("time-outs are %v", o.Timeouts)
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	for want, err := range map[string]error{
+		`interface eth0 already runs XDP program 12 "xdp_dispatcher"; detach it with `: &BusyError{Interface: "eth0", ProgramID: 12, Program: "xdp_dispatcher", Fix: "x"},
+		"interface eth0 already runs another XDP program; ":                            &BusyError{Interface: "eth0"},
+		"lock /d: another daemon holds the datapath (pid 7)":                           &RunningError{Dir: "/d", PID: 7},
+		"evenkeel stop": &IncompatibleError{Dir: "/d", Differences: []string{"a", "b"}},
+	} {
+		if got := err.Error(); !strings.Contains(got, want) || strings.ContainsRune(got, '\n') {
+			t.Errorf("error is %q, want one line with %q", got, want)
+		}
+	}
+}
