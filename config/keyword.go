@@ -30,6 +30,8 @@ type keyword struct {
 	// vital is set for a keyword whose block must not run if its line cannot be
 	// used, since the default would be something else than the user wrote.
 	vital bool
+	// many is set for a keyword that may stand in its block more than once.
+	many bool
 	// own is set for Evenkeel's words, which belong on @evenkeel lines.
 	own bool
 }

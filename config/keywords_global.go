@@ -35,7 +35,7 @@ func topLevelKeywords() []keyword {
 func ownGlobalKeywords() []keyword {
 	return []keyword{
 		{name: "datapath", args: "auto|xdp|ipvs", priority: p1, status: Runs, own: true},
-		{name: "xdp_interface", args: "IF ...", priority: p1, status: Runs, own: true},
+		{name: "xdp_interface", args: "IF ...", priority: p1, status: Runs, many: true, own: true},
 		{name: "xdp_mode", args: "auto|native|generic", priority: p1, status: Runs, own: true},
 	}
 }
@@ -45,7 +45,7 @@ func ownGlobalKeywords() []keyword {
 func globalKeywords() []keyword {
 	return []keyword{
 		{name: "router_id", args: "NAME", priority: p0, status: Runs},
-		{name: "lvs_timeouts", args: "tcp|tcpfin|udp SECONDS ...", priority: p1, status: Runs},
+		{name: "lvs_timeouts", args: "tcp|tcpfin|udp SECONDS ...", priority: p1, status: Runs, many: true},
 		{name: "checker_log_all_failures", args: "[BOOL]", priority: p2, status: Runs},
 
 		{name: "notification_email", priority: p0, status: NotYet, block: "notification_email"},
@@ -198,7 +198,7 @@ func globalSystemKeywords() []keyword {
 		{name: "reload_time_file", args: "PATH", priority: p3, status: Ignored},
 		{name: "reload_repeat", priority: p3, status: Ignored},
 		{name: "reload_file", args: "[PATH]", priority: p3, status: Ignored},
-		{name: "include_check", args: "[read|match|wildcard_match|brace_match] [...]", priority: p2, status: Runs},
+		{name: "include_check", args: "[read|match|wildcard_match|brace_match] [...]", priority: p2, status: Runs, many: true},
 		{name: "config_save_dir", args: "PATH", priority: p3, status: Ignored},
 		{name: "tmp_config_directory", args: "PATH", priority: p3, status: Ignored},
 		{name: "data_use_instance", args: "[BOOL]", priority: p2, status: NotYet},

@@ -143,7 +143,8 @@ func reference(s string) (inside string, n int) {
 			return "", 0
 		}
 		end := strings.IndexByte(s[2:], '}')
-		if end < 0 || end != k && !(s[2] == '_' && blank(s[2+k])) {
+		hasParameters := s[2] == '_' && end > k && blank(s[2+k])
+		if end < 0 || end != k && !hasParameters {
 			return "", 0
 		}
 		return s[2 : 2+end], end + 3

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -157,7 +158,7 @@ func TestSplitRaw(t *testing.T) {
 		for _, w := range list {
 			got = append(got, w.s)
 		}
-		if s := strings.Join(got, "|"); s != tc.want || err != tc.err {
+		if s := strings.Join(got, "|"); s != tc.want || !errors.Is(err, tc.err) {
 			t.Errorf("splitRaw(%q) = %q, %v, want %q, %v", tc.in, s, err, tc.want, tc.err)
 		}
 	}

@@ -74,6 +74,7 @@ func (l *linter) oftenAt(sev Severity, at place, keyword, what, message, hint st
 // block checks the statements of a block. outer is NotYet or Ignored inside
 // a block that does not run, and mutes what only matters when it does.
 func (l *linter) block(b *block, c *context, outer Status) {
+	seen := make(map[string]place)
 	for _, s := range b.statements {
 		switch {
 		case len(s.words) == 0:
@@ -83,8 +84,30 @@ func (l *linter) block(b *block, c *context, outer Status) {
 			l.entry(s, c)
 		default:
 			l.statement(s, c, outer)
+			l.again(s, c, seen)
 		}
 	}
+}
+
+// again warns about a setting that stands in its block twice. seen holds the
+// settings of the block so far.
+func (l *linter) again(s *statement, c *context, seen map[string]place) {
+	k, ok := c.keywords[s.keyword()]
+	if !ok || s.skip || k.status != Runs || k.block != "" || k.many || c.name == "" {
+		return
+	}
+	name := k.name
+	switch name {
+	case "lvs_sched":
+		name = "lb_algo"
+	case "lvs_method":
+		name = "lb_kind"
+	}
+	if at, ok := seen[name]; ok {
+		l.often(Warning, s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
+			fmt.Sprintf("remove this one or the one at line %d", at.line))
+	}
+	seen[name] = s.at()
 }
 
 func (l *linter) statement(s *statement, c *context, outer Status) {
@@ -135,7 +158,7 @@ func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
 func (l *linter) oldWord(s *statement, k keyword, c *context) {
 	sev, message := Note, k.name+" is an old word"
 	if k.status == Ignored {
-		message = fmt.Sprintf("%s has no effect in %s", k.name, c.title())
+		message = fmt.Sprintf("%s has no effect %s", k.name, where(c.name))
 	}
 	if k.name == "nb_get_retry" {
 		sev = Warning // the user asked for retries and does not get them
@@ -148,12 +171,12 @@ func isCheck(name string) bool {
 	return strings.HasSuffix(name, "_CHECK") || name == "HTTP_GET" || name == "SSL_GET"
 }
 
-// title names a context for people.
-func (c *context) title() string {
-	if c.name == "" {
-		return "the top level"
+// where names a context for people.
+func where(context string) string {
+	if context == "" {
+		return "outside any block"
 	}
-	return c.name
+	return "in " + context
 }
 
 // fault is the severity of a mistake in a keyword of this status.
@@ -254,7 +277,7 @@ func (l *linter) unknown(s *statement, c *context) {
 	if s.block != nil {
 		what = "block"
 	}
-	l.often(Warning, s, name+" is not known", fmt.Sprintf("%q is not known in %s; the %s is ignored", name, c.title(), what), l.unknownHint(name, near, c))
+	l.often(Warning, s, name+" is not known", fmt.Sprintf("%q is not known %s; the %s is ignored", name, where(c.name), what), l.unknownHint(name, near, c))
 }
 
 func (l *linter) unknownHint(name, near string, c *context) string {
@@ -270,14 +293,12 @@ func (l *linter) unknownHint(name, near string, c *context) string {
 	}
 	slices.Sort(places)
 	for i, p := range places {
-		if places[i] = p; p == "" {
-			places[i] = "the top level"
-		}
+		places[i] = where(p)
 	}
 	if len(places) > 3 {
-		places = append(places[:3], "other blocks")
+		places = append(places[:3], "in other blocks")
 	}
-	return "it belongs in " + strings.Join(places, " or ")
+	return "it belongs " + strings.Join(places, " or ")
 }
 
 // use counts the keyword of a statement.

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func checkLoad(t failer, main, included string) {
 	opts.Limits = smallLimits()
 	c, err := load(files(contents), "main.conf", opts)
 	if err != nil {
-		u, ok := err.(*UnparsableError)
+		u, ok := errors.AsType[*UnparsableError](err)
 		if !ok {
 			t.Errorf("error = %T, want an UnparsableError", err)
 			return

@@ -112,7 +112,7 @@ type brokenWriter struct{}
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
 func TestWriteTextReturnsTheError(t *testing.T) {
-	if err := mustLoad(t, "global_defs { }").Report().WriteText(brokenWriter{}); err != io.ErrShortWrite {
+	if err := mustLoad(t, "global_defs { }").Report().WriteText(brokenWriter{}); !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("error = %v, want %v", err, io.ErrShortWrite)
 	}
 }
