@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,17 +86,15 @@ func serve(t *testing.T, o api.Options) (path string, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- api.NewServer(o).Run(ctx, l) }()
-	var result error
-	stopped := false
-	stop = func() error {
-		if !stopped {
-			stopped = true
-			cancel()
-			result = <-done
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("end of the server: %v", err)
 		}
-		return result
-	}
-	t.Cleanup(func() { stop() })
+	})
 	return path, stop
 }
 
@@ -211,7 +210,8 @@ func TestStopWaitsForTheSocketToGo(t *testing.T) {
 	keep := make(chan bool, 1)
 	go func() {
 		keep <- <-src.stops
-		stop()
+		// The cleanup looks at the error.
+		_ = stop()
 	}()
 	got, err := api.NewClient(path).Stop(t.Context(), true)
 	if err != nil || got.Removed || !<-keep {

@@ -111,7 +111,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("close api: %w", err), s.http.Close())
 	}
-	<-stopped
+	if end := <-stopped; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve api: %w", end))
+	}
 	return errors.Join(err, l.Close())
 }
 

@@ -119,7 +119,7 @@ func (c *core) failed(err error) {
 }
 
 func logEvent(log *slog.Logger, e director.Event) {
-	attrs := []slog.Attr{slog.String("service", e.Service.String())}
+	attrs := []slog.Attr{slog.String("event", e.Kind.String()), slog.String("service", e.Service.String())}
 	if e.Server.IsValid() {
 		attrs = append(attrs, slog.String("server", e.Server.String()))
 	}
@@ -130,7 +130,7 @@ func logEvent(log *slog.Logger, e director.Event) {
 		level = slog.LevelWarn
 	default:
 	}
-	log.LogAttrs(context.Background(), level, e.Kind.String(), attrs...)
+	log.LogAttrs(context.Background(), level, "state changed", attrs...)
 }
 
 // logDiagnostics logs what the configuration's reader complained about.

@@ -155,9 +155,7 @@ func TestVerdictsBecomeOperations(t *testing.T) {
 		if diff := cmp.Diff([]string{"add server " + key1 + " " + rs1 + " DR weight 1"}, ops(r.take())); diff != "" {
 			t.Errorf("up (-want +got):\n%s", diff)
 		}
-		if err := r.stop(); err != nil {
-			t.Error(err)
-		}
+		r.stop(t)
 	})
 }
 
@@ -179,7 +177,7 @@ func TestDatapathThatRunsIsTakenOver(t *testing.T) {
 		if diff := cmp.Diff([]string{"add server " + key1 + " " + rs2 + " DR weight 1"}, ops(r.take())); diff != "" {
 			t.Errorf("after the first checks (-want +got):\n%s", diff)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }
 
@@ -216,7 +214,7 @@ func TestServiceThatXDPCannotRunIsLeftOutWithItsReason(t *testing.T) {
 		if diff := cmp.Diff(wantReasons, got); diff != "" {
 			t.Errorf("reasons (-want +got):\n%s", diff)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }
 
@@ -243,7 +241,7 @@ func TestDatapathThatRefusesIsRepaired(t *testing.T) {
 		if s := r.status(t); s.Datapath.LastError != "" {
 			t.Errorf("the status still shows %q", s.Datapath.LastError)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }
 
@@ -273,9 +271,7 @@ func TestStopCutsReadersShort(t *testing.T) {
 		go func() { read <- r.source().Flows(t.Context(), func(api.Flow) bool { return true }) }()
 		<-r.machine.flowsStarted
 		r.take()
-		if err := r.stop(); err != nil {
-			t.Error(err)
-		}
+		r.stop(t)
 		if err := <-read; !errors.Is(err, errStopping) {
 			t.Errorf("flows = %v, want %v", err, errStopping)
 		}
@@ -298,6 +294,6 @@ func TestWatchdogIsFed(t *testing.T) {
 		if diff := cmp.Diff(want, r.take()); diff != "" {
 			t.Errorf("journal (-want +got):\n%s", diff)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }

@@ -252,10 +252,13 @@ func (r *rig) run(t *testing.T) {
 	synctest.Wait()
 }
 
-// stop ends the daemon and returns what Run did.
-func (r *rig) stop() error {
+// stop ends the daemon, which must end without an error.
+func (r *rig) stop(t *testing.T) {
+	t.Helper()
 	r.end()
-	return <-r.ran
+	if err := <-r.ran; err != nil {
+		t.Errorf("Run = %v", err)
+	}
 }
 
 func (r *rig) source() *source { return (*source)(r.daemon) }

@@ -36,7 +36,7 @@ func TestReloadAppliesTheDifference(t *testing.T) {
 		if diff := cmp.Diff([]string{"delete server " + key1 + " " + rs2}, ops(r.take())); diff != "" {
 			t.Errorf("check of the new server (-want +got):\n%s", diff)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }
 
@@ -90,9 +90,7 @@ func TestRefusedReloadChangesNothing(t *testing.T) {
 				if s := r.status(t); s.LastRefusal == nil || !s.LastReload.OK {
 					t.Errorf("status = %+v", s)
 				}
-				if err := r.stop(); err != nil {
-					t.Error(err)
-				}
+				r.stop(t)
 			})
 		})
 	}
@@ -124,7 +122,7 @@ func TestReloadConfiguresTheDatapath(t *testing.T) {
 		if r.machine.settings.TimeoutTCP != time.Minute {
 			t.Errorf("settings = %+v", r.machine.settings)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }
 
@@ -141,6 +139,6 @@ func TestReportOnRefusedFileIsShown(t *testing.T) {
 		if err != nil || got.Refused == nil || got.Running.Cause != "start" {
 			t.Errorf("config = %+v, %v", got, err)
 		}
-		r.stop()
+		r.stop(t)
 	})
 }

@@ -87,6 +87,7 @@ func codeOfStart(kind daemon.Kind) int {
 		return exitInterface
 	case daemon.BadSocket:
 		return exitSocket
+	case daemon.Failed:
 	}
 	return exitFailed
 }

@@ -57,7 +57,7 @@ func (s *site) serve(i int) *lab.Server {
 	s.t.Helper()
 	node := s.top.Servers[i]
 	srv, err := node.ServeHTTP(":80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, node.Name())
+		fmt.Fprint(w, node.Name())
 	}))
 	if err != nil {
 		s.t.Fatal(err)
@@ -146,7 +146,7 @@ func (s *site) start() *running {
 		close(r.done)
 	}()
 	s.t.Cleanup(func() {
-		r.cmd.Process.Kill()
+		_ = r.cmd.Process.Kill() // it may have ended
 		<-r.done
 		if s.t.Failed() {
 			s.t.Logf("log of the daemon:\n%s", r.log)
