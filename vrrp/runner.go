@@ -169,6 +169,11 @@ func (r *Runner) begin() {
 	now := time.Now()
 	starts := make([]Start, len(r.opt.Members))
 	for m, member := range r.opt.Members {
+		if member.Resume != nil {
+			r.group.resume(m, member.Resume.Instance)
+		}
+	}
+	for m, member := range r.opt.Members {
 		starts[m] = member.Start
 		if member.Resume != nil {
 			r.resume(now, m)
@@ -184,10 +189,9 @@ func (r *Runner) begin() {
 
 // resume goes on with a held instance under its new configuration.
 func (r *Runner) resume(now time.Time, m int) {
-	held, cfg := r.opt.Members[m].Resume, r.opt.Members[m].Config
-	r.group.resume(m, held.Instance)
-	if held.Codec.Reconfigure(cfg) == nil { // NewRunner has validated cfg
-		r.codecs[m] = held.Codec
+	codec, cfg := r.opt.Members[m].Resume.Codec, r.opt.Members[m].Config
+	if codec.Reconfigure(cfg) == nil { // NewRunner has validated cfg
+		r.codecs[m] = codec
 	}
 	r.step(now, m, Reconfigured{cfg})
 }
