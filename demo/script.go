@@ -1,0 +1,99 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/api"
+)
+
+// script plays the story and reports on it.
+func (d *demo) script(ctx context.Context) error {
+	s, err := d.open(ctx)
+	if err != nil {
+		_, shutErr := d.shut(s)
+		return errors.Join(err, shutErr)
+	}
+	f, status, err := d.play(ctx, s)
+	left, shutErr := d.shut(s)
+	f.removed, f.left = true, left
+	if shutErr != nil {
+		f.left = append(f.left, shutErr.Error())
+	}
+	r := f.report(status, err)
+	r.Started, r.Seconds = d.started, time.Since(d.started).Seconds()
+	if err := d.publish(r); err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if !r.Held {
+		return ErrNotHeld
+	}
+	return nil
+}
+
+// play plays the story on the running stage.
+func (d *demo) play(ctx context.Context, s *live) (facts, api.Status, error) {
+	ctx, cancel := s.daemon.watch(ctx)
+	defer cancel()
+	t, err := loadTerms(d.plan.config())
+	if err != nil {
+		return emptyFacts(d.plan), api.Status{}, err
+	}
+	status, err := s.Status(ctx)
+	if err != nil {
+		return emptyFacts(d.plan), status, because(ctx, err)
+	}
+	d.say("  Both services are in the table. XDP: " + modes(status.Datapath.Interfaces) + ".\n")
+	story := newStory(d.plan, s, t, func(line string) {
+		d.say(line)
+		if d.broken != nil {
+			cancel()
+		}
+	})
+	if err := because(ctx, story.play(ctx)); err != nil {
+		if d.broken != nil {
+			err = d.broken
+		}
+		return story.facts, status, err
+	}
+	last, err := s.Status(ctx)
+	if err != nil {
+		return story.facts, status, because(ctx, err)
+	}
+	return story.facts, last, nil
+}
+
+// modes says where the program runs: eth0 native, eth1 native.
+func modes(interfaces []api.Interface) string {
+	words := make([]string, len(interfaces))
+	for i, link := range interfaces {
+		words[i] = link.Name + " " + link.Mode
+		if link.Mode == "" {
+			words[i] = link.Name + " not attached"
+		}
+		if link.Reason != "" {
+			words[i] += " (" + link.Reason + ")"
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// publish writes the report.
+func (d *demo) publish(r Report) error {
+	if !d.opts.JSON {
+		return r.WriteText(d.out)
+	}
+	enc := json.NewEncoder(d.opts.Stdout)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
