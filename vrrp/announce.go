@@ -38,6 +38,15 @@ func (s *step) announceAgainst(rival netip.Addr) {
 	s.announceLater(CauseLowerPriorityAgain, s.cfg.Announce.LowerPrioDelay)
 }
 
+// announceNothing keeps silent for d, while the mastership is in doubt. What
+// comes after it makes up for the announcements that were due.
+func (s *step) announceNothing(d time.Duration) {
+	s.cancel(timerAgain, timerHeal)
+	if !s.deadline[timerRefresh].IsZero() {
+		s.after(timerRefresh, d+s.cfg.Announce.Refresh)
+	}
+}
+
 func (s *step) tickAnnounce() {
 	if _, ok := s.due(timerHeal); ok {
 		s.rival = netip.Addr{}

@@ -62,6 +62,7 @@ func (s *step) advertDue(at time.Time) {
 	if silent > s.takeover() && !s.listening {
 		s.noteLate(silent)
 		s.after(timerAdvert, s.cfg.Interval)
+		s.announceNothing(s.cfg.Interval)
 		return
 	}
 	s.send(s.priority)
