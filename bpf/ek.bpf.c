@@ -44,7 +44,7 @@ static __always_inline int schedule(struct packet *p, const struct service *svc,
 				    struct flow_key *key, struct flow *old, union flow_word seen,
 				    __u64 now)
 {
-	__s64 chosen = service_select(svc);
+	__s64 chosen = service_select(svc, p);
 	__u32 index = (__u32)chosen;
 	union flow_word w;
 	struct server *srv;
@@ -184,4 +184,11 @@ SEC("syscall")
 int ek_publish(struct publish *ctx)
 {
 	return publish_order(ctx);
+}
+
+/* ek_edit follows a change of a server's thresholds. */
+SEC("syscall")
+int ek_edit(struct edit *ctx)
+{
+	return edit_server(ctx);
 }

@@ -18,6 +18,13 @@ type EkCursor struct {
 	Word uint64
 }
 
+type EkEdit struct {
+	_        structs.HostLayout
+	Server   uint32
+	OldUpper uint32
+	OldLower uint32
+}
+
 type EkFlow struct {
 	_   structs.HostLayout
 	Now struct {
@@ -87,10 +94,12 @@ type EkIcmpBudget struct {
 }
 
 type EkOrder struct {
-	_     structs.HostLayout
-	Count uint32
-	Pad   uint32
-	Entry [256]struct {
+	_           structs.HostLayout
+	Count       uint32
+	TableCount  uint32
+	TableLowest uint32
+	Pad         uint32
+	Entry       [256]struct {
 		_      structs.HostLayout
 		Server uint32
 		Weight int32
@@ -107,7 +116,7 @@ type EkPort struct {
 
 type EkPositions struct {
 	_        structs.HostLayout
-	Position [512]uint32
+	Position [16384]uint32
 }
 
 type EkPublish struct {
@@ -136,7 +145,17 @@ type EkReplyKey struct {
 type EkScheduler uint8
 
 const (
-	EkSchedulerSCHED_RR EkScheduler = 1
+	EkSchedulerSCHED_RR  EkScheduler = 1
+	EkSchedulerSCHED_WRR EkScheduler = 2
+	EkSchedulerSCHED_LC  EkScheduler = 3
+	EkSchedulerSCHED_WLC EkScheduler = 4
+	EkSchedulerSCHED_SED EkScheduler = 5
+	EkSchedulerSCHED_NQ  EkScheduler = 6
+	EkSchedulerSCHED_OVF EkScheduler = 7
+	EkSchedulerSCHED_FO  EkScheduler = 8
+	EkSchedulerSCHED_SH  EkScheduler = 9
+	EkSchedulerSCHED_DH  EkScheduler = 10
+	EkSchedulerSCHED_MH  EkScheduler = 11
 )
 
 type EkServer struct {
@@ -159,16 +178,19 @@ type EkServer struct {
 }
 
 type EkServerConns struct {
-	_      structs.HostLayout
-	Active uint32
-	Total  uint32
+	_          structs.HostLayout
+	Active     uint32
+	Total      uint32
+	Overloaded uint32
+	Pad        uint32
 }
 
 type EkService struct {
 	_         structs.HostLayout
 	Id        uint32
 	Scheduler EkScheduler
-	Pad       [3]uint8
+	Flags     uint8
+	Pad       [2]uint8
 }
 
 type EkServiceKey struct {
@@ -221,9 +243,14 @@ const (
 	EkMapEkServiceStat = "ek_service_stat"
 	EkMapEkServices    = "ek_services"
 	EkMapEkSettings    = "ek_settings"
+	EkMapEkTables      = "ek_tables"
+	EkProgEkEdit       = "ek_edit"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
 	EkProgEkXdp        = "ek_xdp"
+	EkVarOldOverhead   = "old_overhead"
+	EkVarOldThresholds = "old_thresholds"
+	EkVarShBits        = "sh_bits"
 	EkVarTestClock     = "test_clock"
 	EkVarTestNow       = "test_now"
 )
@@ -270,6 +297,7 @@ type EkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkProgramSpecs struct {
+	EkEdit    *ebpf.ProgramSpec `ebpf:"ek_edit"`
 	EkPublish *ebpf.ProgramSpec `ebpf:"ek_publish"`
 	EkSweep   *ebpf.ProgramSpec `ebpf:"ek_sweep"`
 	EkXdp     *ebpf.ProgramSpec `ebpf:"ek_xdp"`
@@ -293,14 +321,18 @@ type EkMapSpecs struct {
 	EkServiceStat *ebpf.MapSpec `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.MapSpec `ebpf:"ek_services"`
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
+	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 }
 
 // EkVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkVariableSpecs struct {
-	TestClock *ebpf.VariableSpec `ebpf:"test_clock"`
-	TestNow   *ebpf.VariableSpec `ebpf:"test_now"`
+	OldOverhead   *ebpf.VariableSpec `ebpf:"old_overhead"`
+	OldThresholds *ebpf.VariableSpec `ebpf:"old_thresholds"`
+	ShBits        *ebpf.VariableSpec `ebpf:"sh_bits"`
+	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
+	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
 }
 
 // EkObjects contains all objects after they have been loaded into the kernel.
@@ -337,6 +369,7 @@ type EkMaps struct {
 	EkServiceStat *ebpf.Map `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.Map `ebpf:"ek_services"`
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
+	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 }
 
 func (m *EkMaps) Close() error {
@@ -355,6 +388,7 @@ func (m *EkMaps) Close() error {
 		m.EkServiceStat,
 		m.EkServices,
 		m.EkSettings,
+		m.EkTables,
 	)
 }
 
@@ -362,14 +396,18 @@ func (m *EkMaps) Close() error {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkVariables struct {
-	TestClock *ebpf.Variable `ebpf:"test_clock"`
-	TestNow   *ebpf.Variable `ebpf:"test_now"`
+	OldOverhead   *ebpf.Variable `ebpf:"old_overhead"`
+	OldThresholds *ebpf.Variable `ebpf:"old_thresholds"`
+	ShBits        *ebpf.Variable `ebpf:"sh_bits"`
+	TestClock     *ebpf.Variable `ebpf:"test_clock"`
+	TestNow       *ebpf.Variable `ebpf:"test_now"`
 }
 
 // EkPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkPrograms struct {
+	EkEdit    *ebpf.Program `ebpf:"ek_edit"`
 	EkPublish *ebpf.Program `ebpf:"ek_publish"`
 	EkSweep   *ebpf.Program `ebpf:"ek_sweep"`
 	EkXdp     *ebpf.Program `ebpf:"ek_xdp"`
@@ -377,6 +415,7 @@ type EkPrograms struct {
 
 func (p *EkPrograms) Close() error {
 	return _EkClose(
+		p.EkEdit,
 		p.EkPublish,
 		p.EkSweep,
 		p.EkXdp,

@@ -14,12 +14,13 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // newService is a rig with one service, TCP and UDP, and one server.
 func newService(tb testing.TB, forward EkForward, change ...func(*EkServer)) *rig {
 	tb.Helper()
-	r := newRig(tb, 1024)
+	r := newRig(tb, 1024, sched.Profile{})
 	r.service(0, 6, vip)
 	r.service(1, 17, vip)
 	addr := real1

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // from is the same packet from another port of the client.
@@ -145,7 +146,7 @@ func TestReplyTupleOfTwoServices(t *testing.T) {
 // A full table refuses new flows, keeps what it has, and says so.
 func TestFullTableRefusesVisibly(t *testing.T) {
 	for _, forward := range []EkForward{EkForwardFORWARD_DR, EkForwardFORWARD_NAT} {
-		r := newRig(t, 64)
+		r := newRig(t, 64, sched.Profile{})
 		r.service(0, 17, vip)
 		r.server(0, 0, real1, forward)
 		r.order(0, nil, entry{0, 1})

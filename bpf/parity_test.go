@@ -21,22 +21,61 @@ import (
 // slotMAC is the next hop of a slot, by which the tests see the choice.
 func slotMAC(slot uint32) [6]byte { return [6]byte{2, 0, 0, 1, byte(slot >> 8), byte(slot)} }
 
-// player carries operations out on the maps as sched describes them.
+// player carries operations out on the maps as sched describes them, and keeps
+// the flows that IPVS would have beside it.
 type player struct {
 	*rig
 	state   *sched.State
+	profile sched.Profile
 	service model.Service
+	forward model.Forward
+	loads   map[uint32]sched.Load
+	flows   map[uint16]*parityFlow // by client port
+	servers map[uint32]model.Server
 }
 
-func newPlayer(tb testing.TB) *player {
-	p := &player{
-		rig:     newRig(tb, 1<<16),
-		state:   sched.New(sched.Profile{}),
-		service: model.Service{Key: model.ServiceKey{Protocol: model.TCP, Addr: vip}, Scheduler: "rr"},
+type parityFlow struct {
+	slot    uint32
+	state   string
+	expires time.Duration
+}
+
+var schedulers = map[string]EkScheduler{
+	"rr": EkSchedulerSCHED_RR, "wrr": EkSchedulerSCHED_WRR, "lc": EkSchedulerSCHED_LC, "wlc": EkSchedulerSCHED_WLC,
+	"sed": EkSchedulerSCHED_SED, "nq": EkSchedulerSCHED_NQ, "ovf": EkSchedulerSCHED_OVF, "fo": EkSchedulerSCHED_FO,
+	"sh": EkSchedulerSCHED_SH, "dh": EkSchedulerSCHED_DH, "mh": EkSchedulerSCHED_MH,
+}
+
+func newPlayer(tb testing.TB, svc model.Service, forward model.Forward, p sched.Profile) *player {
+	player := &player{
+		rig:     newRig(tb, 1<<13, p),
+		state:   sched.New(p),
+		profile: p,
+		service: svc,
+		forward: forward,
+		loads:   map[uint32]sched.Load{},
+		flows:   map[uint16]*parityFlow{},
+		servers: map[uint32]model.Server{},
 	}
-	p.apply(sched.Op{Kind: sched.AddService, Service: p.service})
-	p.rig.service(0, 6, vip)
+	player.apply(sched.Op{Kind: sched.AddService, Service: svc})
+	player.rig.scheduled(0, uint8(svc.Key.Protocol), vip, schedulers[svc.Scheduler], uint8(svc.SchedFlags))
+	return player
+}
+
+// roundRobin is a player with an rr service and servers of weight 1.
+func roundRobin(tb testing.TB, forward model.Forward, servers int) *player {
+	p := newPlayer(tb, model.Service{
+		Key: model.ServiceKey{Protocol: model.TCP, Addr: vip}, Scheduler: "rr",
+	}, forward, sched.Profile{})
+	for i := range servers {
+		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: p.serverAt(i, 1)})
+	}
 	return p
+}
+
+func (p *player) serverAt(i int, weight int32) model.Server {
+	addr := netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + i)})
+	return model.Server{Addr: netip.AddrPortFrom(addr, vip.Port()), Forward: p.forward, Weight: weight}
 }
 
 func (p *player) apply(op sched.Op) {
@@ -50,66 +89,199 @@ func (p *player) apply(op sched.Op) {
 	}
 	d := change.Dest
 	p.server(d.Slot, 0, d.Server.Addr, EkForward(d.Server.Forward), func(s *EkServer) {
-		s.Dmac = slotMAC(d.Slot)
+		s.Dmac, s.Weight, s.Upper, s.Lower = slotMAC(d.Slot), d.Server.Weight, d.Server.Upper, d.Server.Lower
 		if d.Deleted {
 			s.Flags |= serverDeleted
 		}
 	})
+	p.editThresholds(d)
 	var list []entry
 	for _, d := range change.Order {
 		list = append(list, entry{d.Slot, d.Server.Weight})
 	}
-	p.order(0, change.Position, list...)
+	p.publish(0, change.Position, change.Table, change.Lowest, list...)
+}
+
+// editThresholds follows a server whose thresholds may have changed.
+func (p *player) editThresholds(d sched.Dest) {
+	p.tb.Helper()
+	if d.Deleted {
+		return
+	}
+	old := p.servers[d.Slot]
+	p.servers[d.Slot] = d.Server
+	p.loads[d.Slot] = p.profile.Edited(p.loads[d.Slot], old.Upper, old.Lower, d.Server.Upper, d.Server.Lower)
+	arg := EkEdit{Server: d.Slot, OldUpper: old.Upper, OldLower: old.Lower}
+	if ret, err := p.o.EkEdit.Run(&ebpf.RunOptions{Context: &arg}); err != nil || ret != 0 {
+		p.tb.Fatalf("edit: %d, %v", int32(ret), err)
+	}
 }
 
 // randomOp changes the servers of the service at random.
-func (p *player) randomOp(random *rand.Rand) {
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + random.IntN(12))}), 80)
-	op := sched.Op{Kind: sched.AddServer, Service: p.service, Server: model.Server{
-		Addr: addr, Forward: model.DR, Weight: int32(random.IntN(3)),
-	}}
-	if _, ok := p.state.Find(p.service.Key, addr); ok {
+func (p *player) randomOp(random *rand.Rand, weights []int32) {
+	server := p.serverAt(random.IntN(10), weights[random.IntN(len(weights))])
+	if random.IntN(3) == 0 {
+		server.Upper = uint32(random.IntN(12))
+		if server.Upper > 0 && random.IntN(2) == 0 {
+			server.Lower = uint32(random.IntN(int(server.Upper) + 1))
+		}
+	}
+	op := sched.Op{Kind: sched.AddServer, Service: p.service, Server: server}
+	if _, ok := p.state.Find(p.service.Key, server.Addr); ok {
 		op.Kind = sched.EditServer
-		if random.IntN(2) == 0 {
+		if random.IntN(3) == 0 {
 			op.Kind = sched.DelServer
 		}
 	}
 	p.apply(op)
 }
 
-// The program and the model choose the same server for every new flow of a
-// random history of servers added, edited, deleted and revived.
-func TestRoundRobinParity(t *testing.T) {
+// opening is a packet that opens a flow of the service.
+func (p *player) opening(port uint16) frame {
+	if p.service.Key.Protocol == model.UDP {
+		return datagram("x").fromPort(port)
+	}
+	return syn().fromPort(port)
+}
+
+// open sends a new flow and compares where it went.
+func (p *player) open(port uint16) {
+	p.tb.Helper()
+	f := p.opening(port)
+	verdict, out := p.run(f.bytes(p.tb))
+	why := p.reason()
+	client := sched.Client{Addr: client.Addr(), Port: port}
+	want, ok := p.state.Choose(p.service.Key, client, func(d sched.Dest) sched.Load { return p.loads[d.Slot] })
+	if !ok {
+		if why != reasons.PortUnreachable && why != reasons.NoServer {
+			p.tb.Fatalf("verdict %d because of %s, want no server", verdict, why)
+		}
+		return
+	}
+	if why.Verdict() != reasons.Forward {
+		p.tb.Fatalf("verdict %d because of %s, want %s", verdict, why, want.Server.Addr)
+	}
+	wire := f
+	wire.from, wire.to, wire.ttl = ownMAC, slotMAC(want.Slot), 63
+	if p.forward == model.NAT {
+		wire.dst = want.Server.Addr
+	}
+	if expect := wire.bytes(p.tb); string(expect) != string(out) {
+		p.tb.Fatalf("sent % x, want % x (%s)", out, expect, want.Server.Addr)
+	}
+	state, life := "SR", 60
+	if p.service.Key.Protocol == model.UDP {
+		state, life = "UDP", 300
+	}
+	p.flows[port] = &parityFlow{want.Slot, state, p.now + time.Duration(life)*time.Second}
+	load := p.profile.Bound(p.loads[want.Slot], want.Server.Upper, want.Server.Lower)
+	if active[state] {
+		load.Active++
+	}
+	p.loads[want.Slot] = load
+}
+
+// segment sends a client's segment of a live flow.
+func (p *player) segment(port uint16, flags string) {
+	p.tb.Helper()
+	flow := p.flows[port]
+	p.run(syn().fromPort(port).flag(flags).bytes(p.tb))
+	why := p.reason()
+	if why == reasons.ServerDeleted {
+		return
+	}
+	if why.Verdict() != reasons.Forward {
+		p.tb.Fatalf("segment %s of a flow in %s: %s", flags, flow.state, why)
+	}
+	table := "input"
+	if p.forward == model.DR {
+		table = "input only"
+	}
+	before := active[flow.state]
+	flow.state = stateAt(tcpTables[table][flags], int(stateNumber(flow.state)))
+	flow.expires = p.now + time.Duration(timeouts[stateNumber(flow.state)])*time.Second
+	load := p.loads[flow.slot]
+	if after := active[flow.state]; after && !before {
+		load.Active++
+	} else if before && !after {
+		load.Active--
+	}
+	p.loads[flow.slot] = load
+}
+
+// wait lets time pass and counts out what expires.
+func (p *player) wait(d time.Duration) {
+	p.tb.Helper()
+	p.advance(d)
+	p.sweep()
+	for port, flow := range p.flows {
+		if flow.expires > p.now {
+			continue
+		}
+		server := p.servers[flow.slot]
+		load := p.loads[flow.slot]
+		if active[flow.state] {
+			load.Active--
+		}
+		p.loads[flow.slot] = p.profile.Unbound(load, server.Upper, server.Lower)
+		delete(p.flows, port)
+	}
+}
+
+// compare holds every server's counters against the model's.
+func (p *player) compare() {
+	p.tb.Helper()
+	for slot, want := range p.loads {
+		got := p.conns(slot)
+		if got.Active != want.Active || got.Total != want.Total || (got.Overloaded != 0) != want.Overloaded {
+			p.tb.Fatalf("server %d: %+v, want %+v (%+v)", slot, got, want, p.servers[slot])
+		}
+	}
+}
+
+// The program and the model choose the same server, write the same bytes and
+// count the same, for random histories of servers, weights, thresholds, flows
+// and time, with every scheduler.
+func TestParity(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	p := newPlayer(t)
-	port := uint16(1024)
-	for step := range 20000 {
-		if random.IntN(4) == 0 {
-			p.randomOp(random)
-			continue
-		}
-		port++
-		if port < 1024 {
-			port = 1024
-			p.advance(time.Hour)
-			p.sweep()
-		}
-		verdict, out := p.run(syn().fromPort(port).bytes(t))
-		want, ok := p.state.Choose(p.service.Key, sched.Client{}, nil)
-		if !ok {
-			if why := p.reason(); why != reasons.PortUnreachable && why != reasons.NoServer {
-				t.Fatalf("step %d: verdict %d because of %s, want no server", step, verdict, why)
+	for name := range schedulers {
+		for _, proto := range []model.Protocol{model.TCP, model.UDP} {
+			for _, flags := range []uint32{0, sched.FlagPort, sched.FlagFallback | sched.FlagPort} {
+				if flags != 0 && name != "sh" && name != "mh" {
+					continue
+				}
+				for old, profile := range []sched.Profile{{}, {OldOverhead: true, OldThresholds: true}} {
+					t.Run(fmt.Sprintf("%s/%s/flags=%#x/old=%d", name, proto, flags, old), func(t *testing.T) {
+						random := rand.New(rand.NewPCG(seed, uint64(flags)))
+						playParity(t, random, name, proto, flags, profile)
+					})
+				}
 			}
-			continue
 		}
-		if why := p.reason(); why != reasons.ForwardedDR {
-			t.Fatalf("step %d: verdict %d because of %s, want %s", step, verdict, why, want.Server.Addr)
+	}
+}
+
+func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protocol, flags uint32, profile sched.Profile) {
+	weights := [][]int32{{0, 1, 2, 3}, {10, 20, 40}, {1, 100, 0}}[random.IntN(3)]
+	forward := []model.Forward{model.DR, model.NAT}[random.IntN(2)]
+	p := newPlayer(t, model.Service{
+		Key: model.ServiceKey{Protocol: proto, Addr: vip}, Scheduler: name, SchedFlags: flags,
+	}, forward, profile)
+	for range 600 {
+		port := uint16(1024 + random.IntN(300))
+		flow, live := p.flows[port]
+		switch {
+		case random.IntN(8) == 0:
+			p.randomOp(random, weights)
+		case random.IntN(25) == 0:
+			p.wait(time.Duration(1+random.IntN(100)) * time.Second)
+		case !live:
+			p.open(port)
+		case proto == model.TCP && flow.state != "CL" && flow.state != "TW":
+			p.segment(port, []string{"A", "F", "A"}[random.IntN(3)])
 		}
-		if got, mac := [6]byte(out[:6]), slotMAC(want.Slot); got != mac {
-			t.Fatalf("step %d: sent to % x, want % x (%s)", step, got, mac, want.Server.Addr)
-		}
+		p.compare()
 	}
 }
 
@@ -123,11 +295,7 @@ func TestCountersUnderConcurrency(t *testing.T) {
 
 func hammer(t *testing.T, forward model.Forward) {
 	const workers, packets, slots = 4, 15000, 8
-	p := newPlayer(t)
-	for i := range slots {
-		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + i)}), 80)
-		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: model.Server{Addr: addr, Forward: forward, Weight: 1}})
-	}
+	p := roundRobin(t, forward, slots)
 	var work, control sync.WaitGroup
 	done := make(chan struct{})
 	for worker := range workers {
@@ -157,10 +325,8 @@ func hammer(t *testing.T, forward model.Forward) {
 				return
 			default:
 			}
-			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + random.IntN(slots))}), 80)
-			p.apply(sched.Op{Kind: sched.EditServer, Service: p.service, Server: model.Server{
-				Addr: addr, Forward: forward, Weight: int32(random.IntN(2)),
-			}})
+			server := p.serverAt(random.IntN(slots), int32(random.IntN(2)))
+			p.apply(sched.Op{Kind: sched.EditServer, Service: p.service, Server: server})
 			p.advance(7 * time.Second)
 			p.sweep()
 		}
@@ -211,12 +377,8 @@ func counts(c EkServerConns) string { return fmt.Sprintf("%d active of %d", c.Ac
 // With several CPUs at once the sequence is still rr's: after any number of
 // new flows the servers differ by one at most.
 func TestRoundRobinIsExactOnManyCPUs(t *testing.T) {
-	const workers, flows = 4, 3000
-	p := newPlayer(t)
-	for i := range 3 {
-		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + i)}), 80)
-		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: model.Server{Addr: addr, Forward: model.DR, Weight: 1}})
-	}
+	const workers, flows = 4, 1500
+	p := roundRobin(t, model.DR, 3)
 	var work sync.WaitGroup
 	for worker := range workers {
 		work.Go(func() {

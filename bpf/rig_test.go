@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // Verdicts of an XDP program (linux/bpf.h).
@@ -41,23 +42,30 @@ type rig struct {
 	tb   testing.TB
 	o    EkObjects
 	now  time.Duration
-	seen map[reasons.Reason]uint64
+	seen [64]uint64 // packets by reason
+
+	tables *ebpf.MapSpec // of a scheduler's table
 }
 
-// newRig loads the program with a flow table of the given size.
-func newRig(tb testing.TB, flows uint32) *rig {
+// newRig loads the program with a flow table of the given size, to follow a
+// generation of IPVS.
+func newRig(tb testing.TB, flows uint32, p sched.Profile) *rig {
 	tb.Helper()
 	spec, err := LoadEk()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := spec.Variables["test_clock"].Set(true); err != nil {
-		tb.Fatal(err)
+	for name, value := range map[string]bool{
+		"test_clock": true, "old_overhead": p.OldOverhead, "old_thresholds": p.OldThresholds,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	spec.Maps["ek_replies"].MaxEntries = flows
 	shard := spec.Maps["ek_flows"].InnerMap
 	shard.MaxEntries = max(flows/16, 1)
-	r := &rig{tb: tb, seen: map[reasons.Reason]uint64{}}
+	r := &rig{tb: tb, tables: spec.Maps["ek_tables"].InnerMap}
 	if err := spec.LoadAndAssign(&r.o, nil); err != nil {
 		var refused *ebpf.VerifierError
 		if errors.As(err, &refused) {
@@ -112,11 +120,17 @@ func wire32(a netip.Addr) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
-// service makes id answer to a virtual address.
+// service makes id answer to a virtual address, by rr.
 func (r *rig) service(id uint32, proto uint8, vip netip.AddrPort) {
 	r.tb.Helper()
+	r.scheduled(id, proto, vip, EkSchedulerSCHED_RR, 0)
+}
+
+// scheduled makes id answer to a virtual address by a scheduler with flags.
+func (r *rig) scheduled(id uint32, proto uint8, vip netip.AddrPort, by EkScheduler, flags uint8) {
+	r.tb.Helper()
 	key := EkServiceKey{Addr: mapped(vip.Addr()), Port: wire16(vip.Port()), Proto: proto}
-	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: EkSchedulerSCHED_RR})
+	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: by, Flags: flags})
 }
 
 // server fills a slot with a resolved server of a service.
@@ -142,6 +156,12 @@ const (
 // at p to position[p] (nil: where it stands).
 func (r *rig) order(service uint32, position []uint32, slots ...entry) {
 	r.tb.Helper()
+	r.publish(service, position, nil, 0, slots...)
+}
+
+// publish is order with the scheduler's table.
+func (r *rig) publish(service uint32, position, table []uint32, lowest uint32, slots ...entry) {
+	r.tb.Helper()
 	var cursor EkCursor
 	if err := r.o.EkCursors.Lookup(service, &cursor); err != nil {
 		r.tb.Fatal(err)
@@ -159,7 +179,9 @@ func (r *rig) order(service uint32, position []uint32, slots ...entry) {
 			}
 		}
 	}
+	o.TableCount, o.TableLowest = uint32(len(table)), lowest
 	r.put(r.o.EkOrders, service*2+next&1, o)
+	r.table(service*2+next&1, table)
 	var moved EkPositions
 	for p := range moved.Position {
 		moved.Position[p] = uint32(p)
@@ -173,6 +195,30 @@ func (r *rig) order(service uint32, position []uint32, slots ...entry) {
 	if arg.Generation != next {
 		r.tb.Fatalf("published generation %d, want %d", arg.Generation, next)
 	}
+}
+
+// table puts a scheduler's table of its own size into ek_tables.
+func (r *rig) table(index uint32, slots []uint32) {
+	r.tb.Helper()
+	if len(slots) == 0 {
+		return
+	}
+	spec := r.tables.Copy()
+	spec.MaxEntries = uint32(len(slots))
+	spec.Contents = nil
+	inner, err := ebpf.NewMap(spec)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	defer inner.Close()
+	places := make([]uint32, len(slots))
+	for i := range places {
+		places[i] = uint32(i)
+	}
+	if _, err := inner.BatchUpdate(places, slots, nil); err != nil {
+		r.tb.Fatal(err)
+	}
+	r.put(r.o.EkTables, index, inner)
 }
 
 type entry struct {
@@ -205,10 +251,9 @@ func (r *rig) run(frame []byte) (verdict uint32, out []byte) {
 func (r *rig) reason() reasons.Reason {
 	r.tb.Helper()
 	var found []reasons.Reason
-	for _, reason := range reasons.All() {
-		total := r.sum(uint32(reason))
+	for reason, total := range r.reasons() {
 		for range total - r.seen[reason] {
-			found = append(found, reason)
+			found = append(found, reasons.Reason(reason))
 		}
 		r.seen[reason] = total
 	}
@@ -218,16 +263,22 @@ func (r *rig) reason() reasons.Reason {
 	return found[0]
 }
 
-func (r *rig) sum(reason uint32) (total uint64) {
+// reasons returns the packets of each reason, over all CPUs.
+func (r *rig) reasons() (totals [64]uint64) {
 	r.tb.Helper()
-	var perCPU []uint64
-	if err := r.o.EkReasons.Lookup(reason, &perCPU); err != nil {
+	cpus := ebpf.MustPossibleCPU()
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]uint32, len(totals)), make([]uint64, len(totals)*cpus)
+	n, err := r.o.EkReasons.BatchLookup(&cursor, keys, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		r.tb.Fatal(err)
 	}
-	for _, n := range perCPU {
-		total += n
+	for i, key := range keys[:n] {
+		for _, v := range values[i*cpus : (i+1)*cpus] {
+			totals[key] += v
+		}
 	}
-	return total
+	return totals
 }
 
 // send runs a frame and checks what became of it.

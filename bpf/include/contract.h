@@ -14,6 +14,14 @@
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
 
+/* A scheduler's table has at most this many entries: wrr's sum of weights over
+ * their common divisor, and the default sizes of sh (256) and mh (4093).
+ */
+#define MAX_TABLE 4096
+
+/* A power of two above the positions of wrr's cursor, two for each entry. */
+#define MAX_POSITIONS 16384
+
 /* Flows lie in this many maps, so that one step of the sweep stays short. */
 #define FLOW_SHARDS 16
 
@@ -27,21 +35,40 @@ struct service_key {
 	__u8 pad;
 };
 
+/* IPVS's schedulers by name. */
 enum __attribute__((packed)) scheduler {
 	SCHED_RR = 1,
+	SCHED_WRR = 2,
+	SCHED_LC = 3,
+	SCHED_WLC = 4,
+	SCHED_SED = 5,
+	SCHED_NQ = 6,
+	SCHED_OVF = 7,
+	SCHED_FO = 8,
+	SCHED_SH = 9,
+	SCHED_DH = 10,
+	SCHED_MH = 11,
 };
 
-/* service is the head of a virtual service. id indexes ek_cursors, ek_orders
- * (id * 2 + the cursor's generation % 2) and ek_service_stats.
+/* The flags of sh and mh, by IPVS's numbers. */
+#define SCHED_FALLBACK 0x08 /* try other buckets where the server is unusable */
+#define SCHED_PORT 0x10	    /* hash the client's port as well */
+
+/* service is the head of a virtual service. id indexes ek_cursors,
+ * ek_service_stat, and with the cursor's generation (id * 2 + generation % 2)
+ * ek_orders and ek_tables.
  */
 struct service {
 	__u32 id;
 	enum scheduler scheduler;
-	__u8 pad[3];
+	__u8 flags; /* SCHED_* */
+	__u8 pad[2];
 };
 
-/* cursor is where a service's scheduler stands. position is the index after
- * the server chosen last, 0 before the first. generation counts the published
+/* cursor is where a service's scheduler stands. For rr, position is the index
+ * after the server chosen last, 0 before the first; for wrr it is 2i with entry
+ * i of the table next at the head of the list, 2i + 1 with entry i chosen last;
+ * the others leave it 0. generation counts the published
  * orders; its lowest bit says which of the two is valid. Both change by one
  * compare-and-swap on word, so a decision never spans two orders.
  */
@@ -65,6 +92,8 @@ struct order_entry {
 /* order lists the servers of a service as IPVS links them: newest first. */
 struct order {
 	__u32 count;
+	__u32 table_count;  /* entries of the scheduler's table, 0 without one */
+	__u32 table_lowest; /* wrr: where the round of the lowest weight begins */
 	__u32 pad;
 	struct order_entry entry[MAX_ORDER];
 };
@@ -105,6 +134,8 @@ struct server {
 struct server_conns {
 	__u32 active;
 	__u32 total;
+	__u32 overloaded; /* 1 while over its upper threshold */
+	__u32 pad;
 };
 
 /* stats is per CPU. Bytes are IP total lengths. */
@@ -223,11 +254,20 @@ struct sweep {
 	__u32 removed; /* entries given back */
 };
 
-/* positions says, for each place p of a cursor in the order that is valid,
+/* positions says, for each position of a cursor in the order that is valid,
  * where the cursor stands in the order to publish.
  */
 struct positions {
-	__u32 position[2 * MAX_ORDER]; /* one more than MAX_ORDER, to a power of two */
+	__u32 position[MAX_POSITIONS];
+};
+
+/* edit is the argument of ek_edit, run after user space has written a server
+ * whose thresholds it changed.
+ */
+struct edit {
+	__u32 server;
+	__u32 old_upper;
+	__u32 old_lower;
 };
 
 /* publish is the argument and the result of ek_publish. */

@@ -13,7 +13,7 @@
 #define EK_FLOW_H
 
 #include "clock.h"
-#include "parse.h"
+#include "select.h"
 #include "tcp_state.h"
 
 /* How often a transition starts again because another CPU changed the flow. */
@@ -52,20 +52,46 @@ static __always_inline void reply_key_of(const struct server *srv, const struct 
 	out->pad[0] = out->pad[1] = out->pad[2] = 0;
 }
 
-/* conns_add moves a server's counters; the values may be negative. */
-static __always_inline void conns_add(__u32 server, int total, int active)
+/* conns_active moves a server's active flows by 1 or -1. */
+static __always_inline void conns_active(__u32 server, int change)
 {
 	struct server_conns *conns;
 
-	if (!total && !active)
+	if (!change)
 		return;
-	conns = bpf_map_lookup_elem(&ek_server_conns, &server);
+	conns = conns_find(server);
+	if (conns)
+		__sync_fetch_and_add(&conns->active, change);
+}
+
+/* conns_bind counts a flow in, and marks a server that is full by it. */
+static __always_inline void conns_bind(__u32 server, const struct server *srv, int active)
+{
+	struct server_conns *conns = conns_find(server);
+	__u32 total;
+
 	if (!conns)
 		return;
-	if (total)
-		__sync_fetch_and_add(&conns->total, total);
+	total = __sync_fetch_and_add(&conns->total, 1) + 1;
 	if (active)
-		__sync_fetch_and_add(&conns->active, active);
+		__sync_fetch_and_add(&conns->active, 1);
+	if (threshold_bound(srv, total))
+		WRITE_ONCE(conns->overloaded, 1);
+}
+
+/* conns_unbind counts a flow out, and frees a server that has room by it. */
+static __always_inline void conns_unbind(__u32 server, const struct server *srv, int active)
+{
+	struct server_conns *conns = conns_find(server);
+	__u32 total;
+
+	if (!conns)
+		return;
+	if (active)
+		__sync_fetch_and_add(&conns->active, -1);
+	total = __sync_fetch_and_add(&conns->total, -1) - 1;
+	if (READ_ONCE(conns->overloaded) && threshold_unbound(srv, total))
+		WRITE_ONCE(conns->overloaded, 0);
 }
 
 static __always_inline int flow_is_active(union flow_word w)
@@ -90,11 +116,11 @@ static __always_inline void flow_unbind(union flow_word w, const struct flow_key
 	struct server *srv;
 	struct reply *reply;
 
-	conns_add(index, -1, -flow_is_active(w));
-	if (!(w.flags & FLOW_NAT))
-		return;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
+		return;
+	conns_unbind(index, srv, flow_is_active(w));
+	if (!(w.flags & FLOW_NAT))
 		return;
 	reply_key_of(srv, key, &rkey);
 	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
@@ -172,7 +198,7 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 			found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word,
 								 next.word);
 		if (found.word == seen.word) {
-			conns_add(seen.server, 0, flow_is_active(next) - flow_is_active(seen));
+			conns_active(seen.server, flow_is_active(next) - flow_is_active(seen));
 			flow_touch(flow, next.state, now);
 			*w = next;
 			return true;
@@ -210,7 +236,8 @@ static __always_inline void link_turn(struct link *link, const struct packet *p)
  * is counted out.
  */
 static __always_inline bool flow_replace(struct flow *flow, const struct flow_key *key,
-					 union flow_word old, union flow_word *w, __u64 now,
+					 union flow_word old, union flow_word *w,
+					 const struct server *srv, __u64 now,
 					 const struct packet *p)
 {
 	w->generation = old.generation + 1;
@@ -219,7 +246,7 @@ static __always_inline bool flow_replace(struct flow *flow, const struct flow_ke
 	WRITE_ONCE(flow->expires, now + flow_timeout(w->state));
 	WRITE_ONCE(flow->reply_checked, 0);
 	link_turn(&flow->request, p);
-	conns_add(w->server, 1, flow_is_active(*w));
+	conns_bind(w->server, srv, flow_is_active(*w));
 	if (old.state < FLOW_STATES)
 		flow_unbind(old, key);
 	return true;
@@ -227,7 +254,8 @@ static __always_inline bool flow_replace(struct flow *flow, const struct flow_ke
 
 /* flow_insert adds a new entry; 0, or the reason why there is none. */
 static __always_inline __u32 flow_insert(void *shard, const struct flow_key *key,
-					 union flow_word w, __u64 now, const struct packet *p)
+					 union flow_word w, const struct server *srv, __u64 now,
+					 const struct packet *p)
 {
 	struct flow flow = {};
 	long err;
@@ -238,7 +266,7 @@ static __always_inline __u32 flow_insert(void *shard, const struct flow_key *key
 	err = bpf_map_update_elem(shard, key, &flow, BPF_NOEXIST);
 	if (err)
 		return err == -17 /* EEXIST */ ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
-	conns_add(w.server, 1, flow_is_active(w));
+	conns_bind(w.server, srv, flow_is_active(w));
 	return 0;
 }
 
@@ -254,9 +282,9 @@ static __always_inline __u32 flow_open(void *shard, const struct flow_key *key, 
 	__u32 reason = 0;
 
 	if (old)
-		reason = flow_replace(old, key, seen, w, now, p) ? 0 : REASON_FLOW_BUSY;
+		reason = flow_replace(old, key, seen, w, srv, now, p) ? 0 : REASON_FLOW_BUSY;
 	else
-		reason = flow_insert(shard, key, *w, now, p);
+		reason = flow_insert(shard, key, *w, srv, now, p);
 	if (reason || !(w->flags & FLOW_NAT))
 		return reason;
 	reply_key_of(srv, key, &rkey);

@@ -57,7 +57,7 @@ enum {
 
 enum {
 	BPF_NOEXIST = 1,
-	BPF_F_NO_PREALLOC = 1,
+	BPF_F_INNER_MAP = 1 << 12, /* inner maps may differ in size */
 };
 
 enum {

@@ -49,6 +49,24 @@ struct {
 	__type(value, struct order);
 } ek_orders SEC(".maps");
 
+/* The tables of wrr, sh, dh and mh: servers by place. An entry of the outer map
+ * is a table of its own size, replaced as a whole.
+ */
+struct sched_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_TABLE);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2 * MAX_SERVICES);
+	__type(key, __u32);
+	__array(values, struct sched_table);
+} ek_tables SEC(".maps");
+
 /* The second argument of ek_publish, too large for its context. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

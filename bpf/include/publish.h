@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Making a new order of servers valid. */
+/* What user space has the program do to its own state. */
 #ifndef EK_PUBLISH_H
 #define EK_PUBLISH_H
 
-#include "maps.h"
+#include "select.h"
 
 #define PUBLISH_TRIES 1024
 
@@ -26,7 +26,7 @@ static __always_inline int publish_order(struct publish *ctx)
 		return -1;
 	for (i = 0; i < PUBLISH_TRIES; i++) {
 		seen.word = READ_ONCE(cursor->word);
-		place = seen.position & (2 * MAX_ORDER - 1);
+		place = seen.position & (MAX_POSITIONS - 1);
 		__asm__ volatile("" : "+r"(place)); /* 6.1 follows no other bound here */
 		next.position = moved->position[place];
 		next.generation = seen.generation + 1;
@@ -36,6 +36,21 @@ static __always_inline int publish_order(struct publish *ctx)
 		}
 	}
 	return -1;
+}
+
+/* edit_server brings the overload mark in line with new thresholds. */
+static __always_inline int edit_server(struct edit *ctx)
+{
+	__u32 server = ctx->server;
+	struct server *srv = bpf_map_lookup_elem(&ek_servers, &server);
+	struct server_conns *conns = conns_find(server);
+
+	if (!srv || !conns)
+		return -1;
+	WRITE_ONCE(conns->overloaded,
+		   threshold_edited(srv, READ_ONCE(conns->total), READ_ONCE(conns->overloaded),
+				    ctx->old_upper, ctx->old_lower));
+	return 0;
 }
 
 #endif

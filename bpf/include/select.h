@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The schedulers: which server takes a new flow, as IPVS decides it. A decision
+ * reads the cursor, the order or table that its generation names, and the
+ * servers' flows. It is valid if the cursor still has that generation at the
+ * end, since user space publishes before it writes the same half again.
+ *
+ * Functions with loops are not inlined, so that the verifier follows each once
+ * and not for every way to it.
+ */
+#ifndef EK_SELECT_H
+#define EK_SELECT_H
+
+#include "parse.h"
+#include "profile.h"
+
+/* How often a decision starts again because another CPU moved the cursor. */
+#define SELECT_TRIES 64
+
+/* What select_* return instead of a server. */
+#define SELECT_NONE (-1)
+#define SELECT_BUSY (-2)
+
+/* No place in an order or table; otherwise the place is in the high half and
+ * the server in the low half.
+ */
+#define NOWHERE (~0ULL)
+
+static __always_inline struct order *order_find(__u32 service, __u32 generation)
+{
+	__u32 index = service * 2 + (generation & 1);
+
+	return bpf_map_lookup_elem(&ek_orders, &index);
+}
+
+static __always_inline struct server_conns *conns_find(__u32 server)
+{
+	return bpf_map_lookup_elem(&ek_server_conns, &server);
+}
+
+static __always_inline bool overloaded(__u32 server)
+{
+	struct server_conns *conns = conns_find(server);
+
+	return !conns || READ_ONCE(conns->overloaded);
+}
+
+/* order_next returns the first entry that may take a flow at or after position,
+ * once round. User space has written down where each walk over servers without
+ * weight ends; only servers over their threshold are met here.
+ */
+__noinline __u64 order_next(__u32 service, __u32 generation, __u32 position)
+{
+	struct order *order = order_find(service, generation);
+	__u32 next, i;
+
+	if (!order || !order->count)
+		return NOWHERE;
+	for (i = 0; i < MAX_ORDER; i++) {
+		if (position >= order->count)
+			position = 0;
+		next = order->entry[position & (MAX_ORDER - 1)].next;
+		if (next >= MAX_ORDER)
+			return NOWHERE;
+		if (!overloaded(order->entry[next & (MAX_ORDER - 1)].server))
+			return (__u64)next << 32 | order->entry[next & (MAX_ORDER - 1)].server;
+		if (i >= order->count)
+			return NOWHERE;
+		position = next + 1;
+	}
+	return NOWHERE;
+}
+
+/* table_at returns the server at a place of the table, counted round it. */
+__noinline __u64 table_at(__u32 service, __u32 generation, __u32 place)
+{
+	struct order *order = order_find(service, generation);
+	__u32 index = service * 2 + (generation & 1);
+	__u32 *server;
+	void *table;
+
+	if (!order || !order->table_count)
+		return NOWHERE;
+	table = bpf_map_lookup_elem(&ek_tables, &index);
+	if (!table)
+		return NOWHERE;
+	place %= order->table_count;
+	server = bpf_map_lookup_elem(table, &place);
+	return server ? (__u64)place << 32 | *server : NOWHERE;
+}
+
+/* table_run returns the first of TABLE_RUN entries from place on whose server is
+ * under its threshold. The walk over the table is cut into such runs to stay
+ * within what the verifier follows.
+ */
+#define TABLE_RUN 128
+
+__noinline __u64 table_run(__u32 service, __u32 generation, __u32 place)
+{
+	__u64 found;
+	__u32 i;
+
+	for (i = 0; i < TABLE_RUN; i++) {
+		found = table_at(service, generation, place + i);
+		if (found == NOWHERE || !overloaded((__u32)found))
+			return found;
+	}
+	return NOWHERE;
+}
+
+/* table_next returns the first entry of wrr's table from place on whose server
+ * is under its threshold, once round.
+ */
+__noinline __u64 table_next(__u32 service, __u32 generation, __u32 place)
+{
+	struct order *order = order_find(service, generation);
+	__u64 found = NOWHERE;
+	__u32 i;
+
+	if (!order)
+		return NOWHERE;
+	for (i = 0; i < MAX_TABLE / TABLE_RUN; i++) {
+		if (i * TABLE_RUN >= order->table_count)
+			break;
+		found = table_run(service, generation, place + i * TABLE_RUN);
+		if (found != NOWHERE)
+			break;
+	}
+	return found;
+}
+
+/* table_usable returns the server of a bucket if it may take a flow: it has a
+ * weight, was not removed, and is under its threshold.
+ */
+__noinline __s64 table_usable(__u32 service, __u32 generation, __u32 bucket)
+{
+	__u64 found = table_at(service, generation, bucket);
+	__u32 index = (__u32)found;
+	struct server *srv;
+
+	if (found == NOWHERE)
+		return SELECT_NONE;
+	srv = bpf_map_lookup_elem(&ek_servers, &index);
+	if (!srv || srv->weight <= 0 || srv->flags & SERVER_DELETED || overloaded(index))
+		return SELECT_NONE;
+	return index;
+}
+
+/* select_rr takes the next server after the one chosen last; without one the
+ * cursor stays.
+ */
+__noinline __s64 select_rr(__u32 service)
+{
+	union cursor *cursor = bpf_map_lookup_elem(&ek_cursors, &service);
+	union cursor seen, next;
+	__u64 found;
+	int i;
+
+	if (!cursor)
+		return SELECT_NONE;
+	for (i = 0; i < SELECT_TRIES; i++) {
+		seen.word = READ_ONCE(cursor->word);
+		found = order_next(service, seen.generation, seen.position);
+		if (found == NOWHERE) {
+			if (READ_ONCE(cursor->word) == seen.word)
+				return SELECT_NONE;
+			continue;
+		}
+		next.generation = seen.generation;
+		next.position = (__u32)(found >> 32) + 1;
+		if (__sync_val_compare_and_swap(&cursor->word, seen.word, next.word) == seen.word)
+			return (__u32)found;
+	}
+	return SELECT_BUSY;
+}
+
+/* wrr_failed is where the cursor goes when every server is overloaded: to the
+ * head of the list in the highest round, or nowhere if the entry chosen last
+ * is in the lowest.
+ */
+static __always_inline __u32 wrr_failed(__u32 service, union cursor seen)
+{
+	struct order *order = order_find(service, seen.generation);
+
+	if (!order || !(seen.position & 1) || seen.position / 2 < order->table_lowest)
+		return 0;
+	return seen.position;
+}
+
+/* select_wrr takes the next entry of the table. */
+__noinline __s64 select_wrr(__u32 service)
+{
+	union cursor *cursor = bpf_map_lookup_elem(&ek_cursors, &service);
+	union cursor seen, next;
+	__u64 found;
+	int i;
+
+	if (!cursor)
+		return SELECT_NONE;
+	for (i = 0; i < SELECT_TRIES; i++) {
+		seen.word = READ_ONCE(cursor->word);
+		found = table_next(service, seen.generation,
+				   seen.position / 2 + (seen.position & 1));
+		next.generation = seen.generation;
+		if (found == NOWHERE)
+			next.position = wrr_failed(service, seen);
+		else
+			next.position = (__u32)(found >> 32) * 2 + 1;
+		if (__sync_val_compare_and_swap(&cursor->word, seen.word, next.word) == seen.word)
+			return found == NOWHERE ? SELECT_NONE : (__s64)(__u32)found;
+	}
+	return SELECT_BUSY;
+}
+
+/* overhead is the cost that lc and wlc compare. */
+static __always_inline __u64 overhead(__u32 active, __u32 total)
+{
+	return ((__u64)active << 8) + total - (old_overhead ? active : 0);
+}
+
+/* best is the candidate of a walk over the order. */
+struct best {
+	__s64 server; /* SELECT_NONE before the first */
+	__u64 cost;
+	__s64 weight;
+};
+
+/* beats says whether a server replaces the candidate. Ties go to the candidate,
+ * which stands nearer the head of the list.
+ */
+static __always_inline bool beats(__u32 kind, const struct best *best, __u64 cost, __s64 weight)
+{
+	if (best->server < 0)
+		return true;
+	if (kind == SCHED_LC)
+		return cost < best->cost;
+	if (kind == SCHED_OVF || kind == SCHED_FO)
+		return weight > best->weight;
+	return (__s64)best->cost * weight > (__s64)cost * best->weight;
+}
+
+/* best_try considers one server; it returns 1 when the walk is over. It stands
+ * alone because its branches, inlined, would double the verifier's paths with
+ * each server of the walk.
+ */
+__noinline int best_try(struct best *best, __u32 server, __s32 weight, __u32 kind)
+{
+	struct server_conns *conns = conns_find(server);
+	__u32 active;
+	__u64 cost;
+
+	if (!best || !conns || weight <= 0 || READ_ONCE(conns->overloaded))
+		return 0;
+	active = READ_ONCE(conns->active);
+	if (kind == SCHED_OVF && active > (__u32)weight)
+		return 0;
+	if (kind == SCHED_NQ && !active) {
+		best->server = server;
+		return 1;
+	}
+	if (kind == SCHED_LC || kind == SCHED_WLC)
+		cost = overhead(active, READ_ONCE(conns->total));
+	else
+		cost = (__u64)active + 1;
+	if (beats(kind, best, cost, weight)) {
+		best->server = server;
+		best->cost = cost;
+		best->weight = weight;
+	}
+	return 0;
+}
+
+/* select_best walks the order for the schedulers that compare. */
+__noinline __s64 select_best(__u32 service, __u32 generation, __u32 kind)
+{
+	struct order *order = order_find(service, generation);
+	struct best best = { .server = SELECT_NONE };
+	__u32 i;
+
+	if (!order)
+		return SELECT_NONE;
+	for (i = 0; i < MAX_ORDER; i++) {
+		if (i >= order->count)
+			break;
+		if (best_try(&best, order->entry[i].server, order->entry[i].weight, kind))
+			break;
+	}
+	return best.server;
+}
+
+/* bucket_of is the multiplicative hash of sh and dh. */
+static __always_inline __u32 bucket_of(__u32 addr, __u32 port, __u32 bits)
+{
+	return (addr + port) * 0x61c88647U >> (32 - bits);
+}
+
+/* select_sh probes, with the fallback flag, one full turn from twice the bucket
+ * on when the bucket's own server is unusable.
+ */
+__noinline __s64 select_sh(__u32 service, __u32 generation, __u32 flags, __u32 addr, __u32 port)
+{
+	__u32 bucket = bucket_of(addr, flags & SCHED_PORT ? port : 0, sh_bits & 31), i;
+	__s64 server = table_usable(service, generation, bucket);
+
+	if (server >= 0 || !(flags & SCHED_FALLBACK))
+		return server;
+	for (i = 0; i < MAX_TABLE; i++) {
+		if (i >> (sh_bits & 31))
+			break;
+		server = table_usable(service, generation, bucket * 2 + i);
+		if (server >= 0)
+			return server;
+	}
+	return SELECT_NONE;
+}
+
+/* mh_hash is SipHash-1-3 of one 32-bit word, cut to 32 bits, with both words
+ * of the key the same: the kernel's hsiphash on 64-bit machines.
+ */
+__noinline __u32 mh_hash(__u32 word)
+{
+	const __u64 key = 2654435761ULL;
+	__u64 v0 = key ^ 0x736f6d6570736575ULL, v1 = key ^ 0x646f72616e646f6dULL;
+	__u64 v2 = key ^ 0x6c7967656e657261ULL, v3 = key ^ 0x7465646279746573ULL;
+	__u64 last = 4ULL << 56 | word;
+	int i;
+
+#define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
+#pragma unroll
+	for (i = 0; i < 4; i++) {
+		if (i == 0)
+			v3 ^= last;
+		if (i == 1) {
+			v0 ^= last;
+			v2 ^= 0xff;
+		}
+		v0 += v1;
+		v1 = ROTATE(v1, 13) ^ v0;
+		v0 = ROTATE(v0, 32);
+		v2 += v3;
+		v3 = ROTATE(v3, 16) ^ v2;
+		v0 += v3;
+		v3 = ROTATE(v3, 21) ^ v0;
+		v2 += v1;
+		v1 = ROTATE(v1, 17) ^ v2;
+		v2 = ROTATE(v2, 32);
+	}
+#undef ROTATE
+	return (__u32)(v0 ^ v1 ^ v2 ^ v3);
+}
+
+/* select_mh hashes again with another offset, with the fallback flag, while
+ * the server it meets is unusable.
+ */
+__noinline __s64 select_mh(__u32 service, __u32 generation, __u32 flags, __u32 addr, __u32 port)
+{
+	__u32 word = addr + (flags & SCHED_PORT ? port : 0), size, first, i;
+	struct order *order = order_find(service, generation);
+	__s64 server;
+
+	if (!order || !order->table_count)
+		return SELECT_NONE;
+	size = order->table_count;
+	first = mh_hash(word) % size;
+	server = table_usable(service, generation, first);
+	if (server >= 0 || !(flags & SCHED_FALLBACK))
+		return server;
+	for (i = 0; i < MAX_TABLE; i++) {
+		if (i >= size)
+			break;
+		server = table_usable(service, generation, mh_hash(word + (i + first) % size));
+		if (server >= 0)
+			return server;
+	}
+	return SELECT_NONE;
+}
+
+/* select_by runs a scheduler that keeps no cursor on one generation. */
+static __always_inline __s64 select_by(const struct service *svc, __u32 generation,
+				       const struct packet *p)
+{
+	__u32 client = ntohl(p->ip->saddr), port = ntohs(p->sport);
+
+	switch (svc->scheduler) {
+	case SCHED_LC:
+	case SCHED_WLC:
+	case SCHED_SED:
+	case SCHED_NQ:
+	case SCHED_OVF:
+	case SCHED_FO:
+		return select_best(svc->id, generation, svc->scheduler);
+	case SCHED_SH:
+		return select_sh(svc->id, generation, svc->flags, client, port);
+	case SCHED_DH:
+		return table_usable(svc->id, generation, bucket_of(ntohl(p->ip->daddr), 0, 8));
+	case SCHED_MH:
+		return select_mh(svc->id, generation, svc->flags, client, port);
+	default:
+		return SELECT_NONE;
+	}
+}
+
+/* service_select returns the server for the flow that this packet opens. */
+static __always_inline __s64 service_select(const struct service *svc, const struct packet *p)
+{
+	__u32 id = svc->id;
+	union cursor *cursor;
+	union cursor seen;
+	__s64 server;
+	int i;
+
+	if (svc->scheduler == SCHED_RR)
+		return select_rr(id);
+	if (svc->scheduler == SCHED_WRR)
+		return select_wrr(id);
+	cursor = bpf_map_lookup_elem(&ek_cursors, &id);
+	if (!cursor)
+		return SELECT_NONE;
+	for (i = 0; i < 4; i++) {
+		seen.word = READ_ONCE(cursor->word);
+		server = select_by(svc, seen.generation, p);
+		if (READ_ONCE(cursor->word) == seen.word)
+			return server;
+	}
+	return SELECT_BUSY;
+}
+
+#endif
