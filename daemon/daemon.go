@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -86,7 +87,10 @@ func socketError(err error) error {
 	if _, ok := errors.AsType[*api.InUseError](err); ok {
 		return startError(AlreadyRunning, err)
 	}
-	return startError(BadSocket, err)
+	if errors.Is(err, fs.ErrPermission) {
+		return startError(NoPrivilege, fmt.Errorf("%w; run as root, or use another --socket", err))
+	}
+	return startError(BadSocket, fmt.Errorf("%w; use another --socket", err))
 }
 
 // start starts the datapath and returns the change that brings it to what the

@@ -105,8 +105,11 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 			r.opts.Listen = func(p string) (net.Listener, error) { return nil, &api.InUseError{Path: p, PID: 7} }
 		}, AlreadyRunning, nil},
 		{"socket", func(r *rig) {
-			r.opts.Listen = func(string) (net.Listener, error) { return nil, fs.ErrPermission }
+			r.opts.Listen = func(string) (net.Listener, error) { return nil, errors.New("disk full") }
 		}, BadSocket, nil},
+		{"socket of others", func(r *rig) {
+			r.opts.Listen = func(string) (net.Listener, error) { return nil, fs.ErrPermission }
+		}, NoPrivilege, nil},
 		{"machine, of a kind", func(r *rig) {
 			r.machine.startErr = &StartError{Kind: NoPrivilege, Err: errors.New("needs CAP_BPF")}
 		}, NoPrivilege, []string{"take socket", "close socket"}},

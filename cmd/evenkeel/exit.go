@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/api"
@@ -65,7 +66,7 @@ func codeOf(err error) int {
 	switch {
 	case errors.Is(err, api.ErrNoDaemon):
 		return exitNoDaemon
-	case errors.Is(err, api.ErrRefused):
+	case errors.Is(err, api.ErrRefused), errors.Is(err, fs.ErrPermission):
 		return exitPrivilege
 	}
 	return exitFailed

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"testing"
@@ -50,6 +51,7 @@ func TestCodeOfError(t *testing.T) {
 		{&exitError{code: 42}, 42},
 		{fmt.Errorf("x: %w", api.ErrNoDaemon), exitNoDaemon},
 		{fmt.Errorf("x: %w", api.ErrRefused), exitPrivilege},
+		{fmt.Errorf("x: %w", fs.ErrPermission), exitPrivilege},
 		{&api.InUseError{}, exitRunning},
 		{&config.UnparsableError{}, exitUnparsable},
 		{start(daemon.Failed), exitFailed},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -56,6 +57,11 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
+	// The status shows the path to people who are elsewhere.
+	file, err := filepath.Abs(o.file)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", o.file, err)
+	}
 	host, err := daemon.NewHost(daemon.HostOptions{PinDir: o.pinDir, Log: log})
 	if err != nil {
 		return err
@@ -70,7 +76,7 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 		log.Warn("watchdog is off", "error", err)
 	}
 	err = daemon.New(daemon.Options{
-		File:     o.file,
+		File:     file,
 		Machine:  host,
 		Socket:   o.socket,
 		Version:  versionText(),

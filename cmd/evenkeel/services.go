@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -66,6 +67,9 @@ func (e *env) fromPins(ctx context.Context, o servicesOptions, noDaemon error) e
 	view, err := loader.Open(o.pinDir)
 	if errors.Is(err, loader.ErrNotLoaded) {
 		return fmt.Errorf("%w; nothing is pinned in %s either", noDaemon, o.pinDir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("no daemon runs, and its pins are not yours to read: %w; ask as root", err)
 	}
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func (e *env) stopPins(o stopOptions) error {
 	case errors.Is(err, loader.ErrRunning):
 		return &exitError{code: exitRunning, err: fmt.Errorf("%w; name its socket with --socket", err)}
 	case errors.Is(err, fs.ErrPermission):
-		return &exitError{code: exitPrivilege, err: err}
+		return fmt.Errorf("%w; stop it as root", err)
 	case err != nil:
 		return err
 	}

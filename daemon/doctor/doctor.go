@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
@@ -62,7 +66,7 @@ func Examine(ctx context.Context, n Network, o Options) []Finding {
 		o.Socket = api.DefaultSocket
 	}
 	findings := fromFacts(loader.Probe(o.PinDir))
-	running, status := lookForDaemon(ctx, o.Socket)
+	running, ours := lookForDaemon(ctx, o)
 	findings = append(findings, running)
 	var cfg *config.Config
 	if o.File != "" {
@@ -70,7 +74,7 @@ func Examine(ctx context.Context, n Network, o Options) []Finding {
 		cfg, more = readConfig(o)
 		findings = append(findings, more...)
 	}
-	e := examination{network: n, cfg: cfg, ours: interfacesOf(status)}
+	e := examination{network: n, cfg: cfg, ours: ours}
 	return append(findings, e.run()...)
 }
 
@@ -99,36 +103,62 @@ func fromFacts(facts []loader.Fact) []Finding {
 	return findings
 }
 
-// lookForDaemon returns the status of the daemon, or nil.
-func lookForDaemon(ctx context.Context, socket string) (Finding, *api.Status) {
+// owned says what is known of Evenkeel's own programs on the interfaces.
+type owned struct {
+	// by is by interface, in words: the daemon, or what a dead one left.
+	by map[string]string
+	// unsure is set when a daemon runs that may not be asked.
+	unsure bool
+}
+
+// lookForDaemon asks the daemon, or looks at what a dead one left.
+func lookForDaemon(ctx context.Context, o Options) (Finding, owned) {
 	f := Finding{Subject: "daemon", Level: OK}
-	status, err := api.NewClient(socket).Status(ctx)
+	status, err := api.NewClient(o.Socket).Status(ctx)
 	switch {
 	case err == nil:
 		f.Found = fmt.Sprintf("runs already (pid %d)", status.PID)
-		return f, &status
+		return f, ownedBy(status)
 	case errors.Is(err, api.ErrNoDaemon):
-		f.Found = "none runs on " + socket
-	default:
-		f.Level, f.Found = Warning, err.Error()
-		f.Fix = "look at it as root, or stop it with evenkeel stop"
+		left := leftBehind(o.PinDir)
+		f.Found = "none runs on " + o.Socket
+		if len(left.by) > 0 {
+			f.Level = Warning
+			f.Found += ", but the datapath of a dead one does"
+			f.Fix = "take it over with evenkeel run, or end it with evenkeel stop"
+		}
+		return f, left
 	}
-	return f, nil
+	f.Level, f.Found = Warning, err.Error()
+	f.Fix = "run doctor as root"
+	return f, owned{unsure: true}
 }
 
-// interfacesOf returns the interfaces that a running daemon has its program
-// on.
-func interfacesOf(s *api.Status) map[string]api.Interface {
-	ours := make(map[string]api.Interface)
-	if s == nil {
-		return ours
-	}
+// ownedBy returns the interfaces that a running daemon has its program on.
+func ownedBy(s api.Status) owned {
+	o := owned{by: make(map[string]string)}
 	for _, i := range s.Datapath.Interfaces {
 		if i.Mode != "" {
-			ours[i.Name] = i
+			o.by[i.Name] = fmt.Sprintf("runs Evenkeel's program (%s)", i.Mode)
 		}
 	}
-	return ours
+	return o
+}
+
+// leftBehind returns the interfaces whose links are pinned. The pin of an
+// interface has its name, with dots percent-encoded.
+func leftBehind(pinDir string) owned {
+	o := owned{by: make(map[string]string)}
+	entries, err := os.ReadDir(filepath.Join(pinDir, "links"))
+	if errors.Is(err, fs.ErrPermission) {
+		o.unsure = true
+	}
+	for _, entry := range entries {
+		if name, err := url.PathUnescape(entry.Name()); err == nil {
+			o.by[name] = "runs the program of a dead daemon"
+		}
+	}
+	return o
 }
 
 func readConfig(o Options) (*config.Config, []Finding) {

@@ -54,6 +54,9 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 	busy.XDPMode, busy.XDPProgram = netif.XDPGeneric, 77
 	down := eth("eth2")
 	down.Carrier = false
+	veth := eth("eth3")
+	veth.Kind = "veth"
+	none := owned{}
 	lo := netif.Link{Name: "lo", Loopback: true, Up: true}
 	all := []netif.Link{lo, eth("eth0"), busy, down}
 	named := func(names ...string) *config.Config {
@@ -66,39 +69,44 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 		name string
 		net  network
 		cfg  *config.Config
-		ours map[string]api.Interface
+		ours owned
 		want []string // level, subject and the start of what was found
 	}{
-		{"nothing configured", network{links: all}, nil, nil, []string{
+		{"nothing configured", network{links: all}, nil, none, []string{
 			"ok interface eth0: free for XDP", "warning interface eth1: runs another XDP program (id 77, generic)", "warning interface eth2: is down",
 		}},
-		{"no Ethernet", network{links: []netif.Link{lo}}, nil, nil, []string{"failure interfaces: no Ethernet"}},
-		{"ours is not another's", network{links: []netif.Link{busy}}, nil, map[string]api.Interface{"eth1": {Name: "eth1", Mode: "generic"}}, []string{
+		{"no Ethernet", network{links: []netif.Link{lo}}, nil, none, []string{"failure interfaces: no Ethernet"}},
+		{"ours is not another's", network{links: []netif.Link{busy}}, nil, owned{by: map[string]string{"eth1": "runs Evenkeel's program (generic)"}}, []string{
 			"ok interface eth1: runs Evenkeel's program (generic)",
 		}},
-		{"named", network{links: all}, named("eth0", "eth1", "lo", "eth9"), nil, []string{
+		{"perhaps ours", network{links: []netif.Link{busy}}, nil, owned{unsure: true}, []string{
+			"warning interface eth1: runs an XDP program (id 77, generic) that may be Evenkeel's",
+		}},
+		{"veth", network{links: []netif.Link{veth}}, nil, none, []string{"warning interface eth3: free for XDP; but"}},
+		{"veth in generic mode", network{links: []netif.Link{veth}}, &config.Config{Global: model.Global{XDPMode: model.XDPGeneric, XDPInterfaces: []string{"eth3"}}}, none, []string{"ok interface eth3: free"}},
+		{"named", network{links: all}, named("eth0", "eth1", "lo", "eth9"), none, []string{
 			"ok interface eth0: free for XDP, named in the configuration",
 			"failure interface eth1: runs another XDP program",
 			"failure interface lo: is not Ethernet",
 			"failure interface eth9: interface eth9 does not exist (have: lo, eth0, eth1, eth2)",
 		}},
-		{"chosen", network{links: all, choices: chosen}, dr, nil, []string{
+		{"chosen", network{links: all, choices: chosen}, dr, none, []string{
 			"ok interface eth0: free for XDP, has the virtual address 192.0.2.1 and 1 more",
 		}},
-		{"none chosen", network{links: all}, dr, nil, []string{"failure interfaces: none leads to the virtual address 192.0.2.1"}},
-		{"useless", network{links: all, choices: []netif.Choice{{Link: lo, Problem: "interface lo is a loopback"}}}, dr, nil, []string{
+		{"none chosen", network{links: all}, dr, none, []string{"failure interfaces: none leads to the virtual address 192.0.2.1"}},
+		{"useless", network{links: all, choices: []netif.Choice{{Link: lo, Problem: "interface lo is a loopback"}}}, dr, none, []string{
 			"warning interface lo: interface lo is a loopback", "failure interfaces: none leads to",
 		}},
-		{"NAT without forwarding", network{links: all, choices: chosen}, nat, nil, []string{
+		{"NAT without forwarding", network{links: all, choices: chosen}, nat, none, []string{
 			"ok interface eth0: ", "failure ip_forward: off",
 		}},
-		{"NAT with forwarding", network{links: all, choices: chosen, forwarding: true}, nat, nil, []string{
+		{"NAT with forwarding", network{links: all, choices: chosen, forwarding: true}, nat, none, []string{
 			"ok interface eth0: ", "ok ip_forward: on",
 		}},
-		{"service that does not run", network{links: all, choices: chosen}, &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.254:80")}}, nil, []string{
+		{"service that does not run", network{links: all, choices: chosen}, &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.254:80")}}, none, []string{
 			"warning service: [192.0.2.1]:tcp:80 needs IPVS (server 10.0.0.254:80 is this machine)", "ok interface eth0: ",
 		}},
-		{"netlink fails", network{err: errors.New("no netlink")}, dr, nil, []string{"failure interfaces: no netlink"}},
+		{"netlink fails", network{err: errors.New("no netlink")}, dr, none, []string{"failure interfaces: no netlink"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,27 +176,34 @@ func TestConfigurations(t *testing.T) {
 }
 
 func TestDaemonIsFound(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ek.sock")
-	if f, s := lookForDaemon(t.Context(), path); f.Level != OK || s != nil || !strings.Contains(f.Found, "none runs") {
-		t.Errorf("no daemon: %+v, %v", f, s)
+	dir := t.TempDir()
+	o := Options{Socket: filepath.Join(dir, "ek.sock"), PinDir: filepath.Join(dir, "pins")}
+	if f, ours := lookForDaemon(t.Context(), o); f.Level != OK || len(ours.by) != 0 || !strings.Contains(f.Found, "none runs") {
+		t.Errorf("no daemon: %+v, %v", f, ours)
+	}
+	if err := os.MkdirAll(filepath.Join(o.PinDir, "links", "eth0%2e100"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if f, ours := lookForDaemon(t.Context(), o); f.Level != Warning || f.Fix == "" || ours.by["eth0.100"] == "" {
+		t.Errorf("dead daemon: %+v, %v", f, ours)
 	}
 	// One that takes connections and says nothing.
-	l, err := net.Listen("unix", path)
+	l, err := net.Listen("unix", o.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if f, s := lookForDaemon(ctx, path); f.Level != Warning || s != nil || f.Fix == "" {
-		t.Errorf("silent daemon: %+v, %v", f, s)
+	if f, ours := lookForDaemon(ctx, o); f.Level != Warning || !ours.unsure || f.Fix == "" {
+		t.Errorf("silent daemon: %+v, %v", f, ours)
 	}
 }
 
 func TestOnlyAttachedInterfacesAreOurs(t *testing.T) {
-	s := &api.Status{Datapath: api.Datapath{Interfaces: []api.Interface{{Name: "eth0", Mode: "native"}, {Name: "eth1"}}}}
-	got := interfacesOf(s)
-	if _, held := got["eth1"]; held || len(got) != 1 {
-		t.Errorf("ours = %v", got)
+	s := api.Status{Datapath: api.Datapath{Interfaces: []api.Interface{{Name: "eth0", Mode: "native"}, {Name: "eth1"}}}}
+	want := map[string]string{"eth0": "runs Evenkeel's program (native)"}
+	if diff := cmp.Diff(want, ownedBy(s).by); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/model"
@@ -16,8 +15,7 @@ import (
 type examination struct {
 	network Network
 	cfg     *config.Config // nil for none
-	// ours are the interfaces that a running daemon holds.
-	ours map[string]api.Interface
+	ours    owned
 
 	findings []Finding
 }
@@ -125,17 +123,22 @@ func (e *examination) link(l netif.Link, busy Level, reasons []string) {
 			why += fmt.Sprintf(" and %d more", len(reasons)-1)
 		}
 	}
-	ours, held := e.ours[l.Name]
+	ours, held := e.ours.by[l.Name]
 	switch {
 	case held:
-		e.add(subject, OK, fmt.Sprintf("runs Evenkeel's program (%s)%s", ours.Mode, why), "")
+		e.add(subject, OK, ours+why, "")
+	case l.XDPMode != netif.XDPNone && e.ours.unsure:
+		e.add(subject, Warning, fmt.Sprintf("runs an XDP program (id %d, %s) that may be Evenkeel's", l.XDPProgram, l.XDPMode), "run doctor as root")
 	case l.XDPMode != netif.XDPNone:
 		e.add(subject, busy, fmt.Sprintf("runs another XDP program (id %d, %s)", l.XDPProgram, l.XDPMode),
-			fmt.Sprintf("detach it (ip link set dev %s xdp off), take over with evenkeel run if it is Evenkeel's, or leave the interface out", l.Name))
+			"detach it (bpftool net and bpftool link show whose it is), or leave the interface out with `@evenkeel xdp_interface`")
 	case !l.Ethernet:
 		e.add(subject, Failure, "is not Ethernet", "name an Ethernet interface")
 	case !l.Up || !l.Carrier:
 		e.add(subject, Warning, "is down"+why, "ip link set dev "+l.Name+" up")
+	case l.Kind == "veth" && (e.cfg == nil || e.cfg.Global.XDPMode != model.XDPGeneric):
+		e.add(subject, Warning, "free for XDP"+why+"; but frames that native XDP sends on a veth are lost unless the other end has GRO or an XDP program",
+			"ethtool -K PEER gro on at the other end, or `@evenkeel xdp_mode generic`")
 	default:
 		e.add(subject, OK, "free for XDP"+why, "")
 	}
