@@ -139,7 +139,7 @@ func (s *step) reconfigure(cfg Config) {
 
 func (s *step) reconfigureMaster(old *Config) {
 	if s.cfg.Interval != old.Interval {
-		s.soonest(timerAdvert, s.lastSent.Add(s.cfg.Interval))
+		s.answer() // backups of version 3 learn the interval from it
 	}
 	switch refresh := s.cfg.Announce.Refresh; {
 	case refresh <= 0:

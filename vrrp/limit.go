@@ -22,7 +22,8 @@ type logKey struct {
 // limiter keeps repeated events from filling the log: packets can be forged
 // at any rate.
 type limiter struct {
-	last map[logKey]time.Time
+	last   map[logKey]time.Time
+	pruned time.Time
 }
 
 // allow says whether a line may be written now.
@@ -33,7 +34,7 @@ func (l *limiter) allow(k logKey, now time.Time) bool {
 	if at, seen := l.last[k]; seen && now.Sub(at) < logPause {
 		return false
 	}
-	if len(l.last) >= logKinds {
+	if len(l.last) >= logKinds && now.Sub(l.pruned) >= time.Second {
 		l.forget(now)
 	}
 	if len(l.last) >= logKinds {
@@ -47,6 +48,7 @@ func (l *limiter) allow(k logKey, now time.Time) bool {
 }
 
 func (l *limiter) forget(now time.Time) {
+	l.pruned = now
 	for k, at := range l.last {
 		if now.Sub(at) >= logPause {
 			delete(l.last, k)
