@@ -164,8 +164,8 @@ func TestOSFiles(t *testing.T) {
 	if err := os.Symlink("main.conf", filepath.Join(dir, "loop.conf")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(main, testOptions()); err == nil || !strings.Contains(err.Error(), "includes itself") {
-		t.Errorf("a loop through a link: error = %v, want includes itself", err)
+	if _, err := Load(main, testOptions()); err == nil || !strings.Contains(err.Error(), "loop.conf includes itself") {
+		t.Errorf("a loop through a link: error = %v, want that loop.conf includes itself", err)
 	}
 }
 

@@ -23,6 +23,9 @@ func TestDiagnosticText(t *testing.T) {
 		if got := tc.d.Error(); got != tc.want || tc.d.String() != got {
 			t.Errorf("text = %q, want %q", got, tc.want)
 		}
+		if p := tc.d.Position(); p.File != tc.d.File || p.Line != tc.d.Line || p.Column != tc.d.Column {
+			t.Errorf("position = %v, want that of %v", p, tc.d)
+		}
 	}
 }
 
