@@ -216,9 +216,9 @@ func (r *rig) chosenServer(port uint16) netip.AddrPort {
 	return s.Addr
 }
 
-// TestPacketsBetweenWrites sends the first packet of a new flow between any two
-// writes of a random history. It is forwarded, or there is no service or no
-// server for it: it never meets a server that is half there.
+// TestPacketsBetweenWrites sends the first packets of a new flow between any two
+// writes of a random history. They are forwarded, or there is no service or no
+// server for them: they never meet a server that is half there.
 func TestPacketsBetweenWrites(t *testing.T) {
 	resolver := newFakeResolver()
 	for n := range 4 {
@@ -228,9 +228,12 @@ func TestPacketsBetweenWrites(t *testing.T) {
 	h := &history{rand.New(rand.NewPCG(7, 8)), map[model.ServiceKey]map[int]bool{}}
 	sent := uint64(0)
 	packet := func() {
-		sent++
 		from := netip.AddrPortFrom(client, uint16(1000+sent))
-		r.run(datagram(from, netip.AddrPortFrom(vip.Addr(), vip.Port()+uint16(sent%2))))
+		frame := datagram(from, netip.AddrPortFrom(vip.Addr(), vip.Port()+uint16(sent/2%2)))
+		for range 2 { // the second belongs to the flow that the first opened
+			sent++
+			r.run(frame)
+		}
 	}
 	r.XDP.tables = &mortal{tables: r.XDP.tables, left: -1, before: packet}
 	for range 500 {

@@ -170,8 +170,22 @@ func (g *programs) close() error {
 	return errors.Join(errs...)
 }
 
-// loadPrograms loads the programs of this version onto the maps. An error of
-// the verifier carries its log.
+// ProgramError says that the kernel refused the programs.
+type ProgramError struct {
+	Cause error
+	// Log is what the verifier said, one line each; empty when it was not
+	// the verifier.
+	Log []string
+}
+
+// Error returns one line with the end of the verifier's log.
+func (e *ProgramError) Error() string { return fmt.Sprintf("load the XDP program: %v", e.Cause) }
+
+// Unwrap returns the kernel's error.
+func (e *ProgramError) Unwrap() error { return e.Cause }
+
+// loadPrograms loads the programs of this version onto the maps. The error is
+// a *ProgramError.
 func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) (*programs, *ebpf.Collection, error) {
 	if testClock {
 		if err := spec.Variables[bpf.EkVarTestClock].Set(true); err != nil {
@@ -180,22 +194,17 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) 
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps.ByName()})
 	if err != nil {
-		return nil, nil, explainLoad(err)
+		refusal := &ProgramError{Cause: err}
+		if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
+			refusal.Log = verifier.Log
+		}
+		return nil, nil, refusal
 	}
 	g := &programs{}
 	for name, place := range g.named() {
 		*place = c.DetachProgram(name)
 	}
 	return g, c, nil
-}
-
-// explainLoad adds the verifier's log, which the library's error cuts to its
-// last lines.
-func explainLoad(err error) error {
-	if refusal, ok := errors.AsType[*ebpf.VerifierError](err); ok {
-		return fmt.Errorf("load the XDP program: %w\n%+v", err, refusal)
-	}
-	return fmt.Errorf("load the XDP program: %w", err)
 }
 
 // pinPrograms puts the programs in place of those of an earlier start.

@@ -84,10 +84,17 @@ func (p pins) linkNames() ([]string, error) {
 // remove unpins everything. The links go first: without them no packet meets
 // the program any more.
 func (p pins) remove() error {
-	for _, dir := range []string{p.links(), p.progs(), p.maps(), p.newMaps()} {
+	for _, dir := range []string{p.links(), p.progs(), p.newMaps()} {
 		if err := removePins(dir); err != nil {
 			return err
 		}
+	}
+	// Away as a whole: a start after a death in between must not find a part.
+	if err := os.Rename(p.maps(), p.newMaps()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove pins: %w", err)
+	}
+	if err := removePins(p.newMaps()); err != nil {
+		return err
 	}
 	if err := os.Remove(string(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove pin directory: %w", err)

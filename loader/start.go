@@ -60,8 +60,9 @@ var ErrClosed = errors.New("datapath is closed")
 // the network namespace of the interfaces.
 //
 // The error matches ErrRunning when another process holds the datapath, is an
-// *IncompatibleError when other maps are pinned, and an *UnfitError when the
-// machine cannot run it. After an error what ran before runs on.
+// *IncompatibleError when other maps are pinned, an *UnfitError when the
+// machine lacks something, and a *ProgramError when the kernel refuses the
+// program. After an error what ran before runs on.
 func Start(o Options) (*XDP, error) {
 	o = o.withDefaults()
 	if o.Links == nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
+
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/sched"
@@ -189,6 +191,21 @@ func TestKilledStarts(t *testing.T) {
 				t.Error("the pin directory is still there")
 			}
 		})
+	}
+}
+
+func TestRefusedProgramCarriesTheLog(t *testing.T) {
+	r := newRig(t)
+	spec, err := sized(r.maps.Limits())
+	check(t, err)
+	spec.Programs[bpf.EkProgEkSweep].Instructions = asm.Instructions{asm.Mov.Reg(asm.R0, asm.R5), asm.Return()}
+	_, _, err = loadPrograms(spec, r.maps, false)
+	refused, ok := errors.AsType[*ProgramError](err)
+	if !ok || !slices.ContainsFunc(refused.Log, func(line string) bool { return strings.Contains(line, "R5") }) {
+		t.Fatalf("loading an impossible program: %+v", err)
+	}
+	if text := err.Error(); !strings.Contains(text, bpf.EkProgEkSweep) || strings.ContainsRune(text, '\n') {
+		t.Errorf("error is %q, want one line that names the program", text)
 	}
 }
 
