@@ -144,7 +144,10 @@ func logDiagnostics(log *slog.Logger, all []config.Diagnostic) {
 			level = slog.LevelWarn
 		case config.Note:
 		}
-		log.LogAttrs(context.Background(), level, "configuration",
-			slog.String("position", d.Position().String()), slog.String("message", d.Message), slog.String("hint", d.Hint))
+		attrs := []slog.Attr{slog.String("position", d.Position().String()), slog.String("message", d.Message)}
+		if d.Hint != "" {
+			attrs = append(attrs, slog.String("hint", d.Hint))
+		}
+		log.LogAttrs(context.Background(), level, "configuration", attrs...)
 	}
 }

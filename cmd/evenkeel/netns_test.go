@@ -88,9 +88,9 @@ func (s *site) write(text string) {
 // command returns evenkeel with the flags that name this site's files.
 func (s *site) command(args ...string) *exec.Cmd {
 	switch args[0] {
-	case "run", "stop", "services", "doctor":
+	case "run", "stop", "services", "status", "doctor":
 		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
-	case "status", "reload":
+	case "reload":
 		args = append(args, "--socket", s.sock)
 	}
 	return exec.Command("evenkeel", args...)
@@ -330,7 +330,9 @@ func TestLifeOfADaemon(t *testing.T) {
 			if got := s.want(0, "services"); !strings.Contains(got.stderr, "no daemon runs") || strings.Count(got.stdout, tt.word) != 3 {
 				t.Errorf("services without a daemon:\n%s%s", got.stderr, got.stdout)
 			}
-			s.want(3, "status")
+			if got := s.want(3, "status"); !strings.Contains(got.stderr, "runs on, see evenkeel services") {
+				t.Errorf("status without a daemon says %q", got.stderr)
+			}
 			second := s.start()
 			if !s.status().Datapath.Adopted {
 				t.Error("the second daemon made a new datapath")

@@ -42,6 +42,9 @@ evenkeel reload.`,
 	c.Flags().BoolVar(&o.nosort, "nosort", false, "keep the datapath's own order, newest server first")
 	c.Flags().BoolP("numeric", "n", true, "addresses are always numbers; accepted for ipvsadm's sake")
 	c.MarkFlagsMutuallyExclusive("connections", "stats")
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w; to change services edit the file and run evenkeel reload", err)
+	})
 	return c
 }
 
