@@ -4,250 +4,16 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
-
-// patience is how long a test waits for what must come; it is never a
-// measure.
-const patience = 20 * time.Second
-
-// site is a network with a director on which evenkeel runs.
-type site struct {
-	t       *testing.T
-	top     *lab.Topology
-	servers []*lab.Server
-	dir     string
-	pins    string
-	file    string
-	sock    string
-}
-
-// newSite builds a network with three HTTP servers that answer with their name.
-func newSite(t *testing.T, build func(*lab.Lab, int) (*lab.Topology, error)) *site {
-	t.Helper()
-	top, err := build(labtest.New(t), 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &site{t: t, top: top, dir: t.TempDir()}
-	s.pins = filepath.Join(labtest.BPFFS(t), "evenkeel")
-	s.file = filepath.Join(s.dir, "keepalived.conf")
-	s.sock = filepath.Join(s.dir, "run", "ek.sock")
-	for i := range top.Servers {
-		s.servers = append(s.servers, s.serve(i))
-	}
-	return s
-}
-
-func (s *site) serve(i int) *lab.Server {
-	s.t.Helper()
-	node := s.top.Servers[i]
-	srv, err := node.ServeHTTP(":80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, node.Name())
-	}))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return srv
-}
-
-// configure writes a configuration with all servers, and lines for global_defs.
-func (s *site) configure(kind string, global ...string) {
-	s.t.Helper()
-	var b strings.Builder
-	fmt.Fprintf(&b, "global_defs {\n%s\n}\n", strings.Join(global, "\n"))
-	fmt.Fprintf(&b, "virtual_server %s 80 {\n  protocol TCP\n  lb_algo rr\n  lb_kind %s\n  delay_loop 1\n", s.top.VIP, kind)
-	for i := range s.top.Servers {
-		fmt.Fprintf(&b, "  real_server %s 80 {\n    TCP_CHECK {\n      connect_timeout 1\n      warmup 0\n    }\n  }\n", s.top.ServerAddr(i))
-	}
-	b.WriteString("}\n")
-	s.write(b.String())
-}
-
-func (s *site) write(text string) {
-	s.t.Helper()
-	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// command returns evenkeel with the flags that name this site's files.
-func (s *site) command(args ...string) *exec.Cmd {
-	switch args[0] {
-	case "run", "stop", "services", "status", "doctor":
-		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
-	case "reload":
-		args = append(args, "--socket", s.sock)
-	}
-	return exec.Command("evenkeel", args...)
-}
-
-// outcome is how a command ended.
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
-// call runs a command on the director to its end.
-func (s *site) call(args ...string) outcome {
-	s.t.Helper()
-	cmd := s.command(args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := s.top.Director.Start(cmd); err != nil {
-		s.t.Fatal(err)
-	}
-	_ = cmd.Wait() // the code says it
-	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-}
-
-// want runs a command whose exit code must be as given.
-func (s *site) want(code int, args ...string) outcome {
-	s.t.Helper()
-	got := s.call(args...)
-	if got.code != code {
-		s.t.Fatalf("evenkeel %v: exit code %d, want %d\n%s%s", args, got.code, code, got.stdout, got.stderr)
-	}
-	return got
-}
-
-// running is a daemon.
-type running struct {
-	s    *site
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
-	done chan struct{}
-}
-
-// start starts a daemon and waits until it answers.
-func (s *site) start() *running {
-	s.t.Helper()
-	r := &running{s: s, cmd: s.command("run", "-f", s.file, "--log-level", "debug"), log: new(bytes.Buffer), done: make(chan struct{})}
-	r.cmd.Stderr = r.log
-	if err := s.top.Director.Start(r.cmd); err != nil {
-		s.t.Fatal(err)
-	}
-	go func() {
-		_ = r.cmd.Wait() // the state says it
-		close(r.done)
-	}()
-	s.t.Cleanup(func() {
-		_ = r.cmd.Process.Kill() // it may have ended
-		<-r.done
-		if s.t.Failed() {
-			s.t.Logf("log of the daemon:\n%s", r.log)
-		}
-	})
-	s.until("the daemon answers", func() bool {
-		select {
-		case <-r.done:
-			s.t.Fatalf("the daemon ended:\n%s", r.log)
-		default:
-		}
-		return s.call("status").code == 0
-	})
-	return r
-}
-
-// signal sends a signal and, for one that ends it, waits for the end.
-func (r *running) end(sig os.Signal) int {
-	r.s.t.Helper()
-	if err := r.cmd.Process.Signal(sig); err != nil {
-		r.s.t.Fatal(err)
-	}
-	select {
-	case <-r.done:
-	case <-time.After(patience):
-		r.s.t.Fatalf("the daemon did not end")
-	}
-	return r.cmd.ProcessState.ExitCode()
-}
-
-// until waits for something that must come.
-func (s *site) until(what string, ok func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			s.t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// status returns the daemon's status.
-func (s *site) status() api.Status {
-	s.t.Helper()
-	var status api.Status
-	if err := json.Unmarshal([]byte(s.want(0, "status", "--json").stdout), &status); err != nil {
-		s.t.Fatal(err)
-	}
-	return status
-}
-
-// ready waits until so many servers take flows by a known way.
-func (s *site) ready(servers int) {
-	s.t.Helper()
-	s.until(fmt.Sprintf("%d servers are ready", servers), func() bool {
-		svc := s.status().Services
-		return len(svc) == 1 && svc[0].ServersAlive == servers && svc[0].Unresolved == 0
-	})
-}
-
-// requests sends requests to the VIP and returns how many each server
-// answered. The empty name counts those that failed.
-func (s *site) requests(n int) map[string]int {
-	s.t.Helper()
-	client := s.top.Client.HTTPClient()
-	client.Timeout = 3 * time.Second
-	count := map[string]int{}
-	for range n {
-		count[fetch(client, fmt.Sprintf("http://%s/", s.top.VIP))]++
-	}
-	return count
-}
-
-func fetch(client *http.Client, url string) string {
-	resp, err := client.Get(url)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return ""
-	}
-	return string(body)
-}
-
-func (s *site) balanced(n int) {
-	s.t.Helper()
-	got := s.requests(3 * n)
-	for _, node := range s.top.Servers {
-		if got[node.Name()] != n {
-			s.t.Errorf("requests by server = %v, want %d each", got, n)
-			return
-		}
-	}
-}
-
-func (s *site) pinned() bool {
-	_, err := os.Stat(s.pins)
-	return err == nil
-}
 
 func TestLifeOfADaemon(t *testing.T) {
 	for _, tt := range []struct {
@@ -363,12 +129,21 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 }
 
-func TestStopAfterKill(t *testing.T) {
+func TestAfterKill(t *testing.T) {
 	s := newSite(t, lab.DR)
 	s.configure("DR")
-	s.start().end(syscall.SIGKILL)
+	d := s.start()
+	s.ready(3)
+	d.end(syscall.SIGKILL)
+
+	// A start that cannot be leaves what runs alone.
+	s.configure("DR", "@evenkeel xdp_interface eth9")
+	s.want(14, "run", "-f", s.file)
+	s.write("virtual_server {")
+	s.want(4, "run", "-f", s.file)
+	s.balanced(2)
 	if !s.pinned() {
-		t.Fatal("the kill took the pins away")
+		t.Fatal("the pins are gone")
 	}
 	s.want(0, "stop")
 	if s.pinned() {
