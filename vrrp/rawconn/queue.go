@@ -1,0 +1,60 @@
+package rawconn
+
+import (
+	"sync"
+
+	"github.com/evenkeel/evenkeel/vrrp"
+)
+
+// queue holds the packets of one instance until it takes them. When it is full
+// the oldest goes: who comes late wants to know whether there is a master now.
+type queue struct {
+	mu      sync.Mutex // guards the fields up to arrived
+	packets []vrrp.Packet
+	first   int // index of the oldest
+	count   int
+	lost    uint64
+
+	// arrived holds a token while a packet may wait.
+	arrived chan struct{}
+}
+
+func newQueue(size int) *queue {
+	return &queue{packets: make([]vrrp.Packet, size), arrived: make(chan struct{}, 1)}
+}
+
+// put never waits.
+func (q *queue) put(p vrrp.Packet) {
+	q.mu.Lock()
+	if q.count == len(q.packets) {
+		q.first = (q.first + 1) % len(q.packets)
+		q.count--
+		q.lost++
+	}
+	q.packets[(q.first+q.count)%len(q.packets)] = p
+	q.count++
+	q.mu.Unlock()
+	select {
+	case q.arrived <- struct{}{}:
+	default: // one token is enough
+	}
+}
+
+// take returns the oldest packet.
+func (q *queue) take() (p vrrp.Packet, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return vrrp.Packet{}, false
+	}
+	p, q.packets[q.first] = q.packets[q.first], vrrp.Packet{}
+	q.first = (q.first + 1) % len(q.packets)
+	q.count--
+	return p, true
+}
+
+func (q *queue) overflowed() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lost
+}
