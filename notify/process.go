@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -72,8 +73,9 @@ func credential(a Account) *syscall.Credential {
 	return &syscall.Credential{Uid: a.UID, Gid: a.GID, Groups: a.Groups}
 }
 
-// startWithout starts cmd without ambient capabilities, and if asked without a
-// way to gain privileges. Both belong to a thread and are inherited by its
+// startWithout starts cmd without descriptors that the daemon itself was
+// started with, without ambient capabilities, and if asked without a way to
+// gain privileges. The last two belong to a thread and are inherited by its
 // children, so the thread is locked and ends with the goroutine.
 func startWithout(cmd *exec.Cmd, noNewPrivileges bool) error {
 	done := make(chan error, 1)
@@ -84,6 +86,10 @@ func startWithout(cmd *exec.Cmd, noNewPrivileges bool) error {
 				done <- os.NewSyscallError("prctl no_new_privs", err)
 				return
 			}
+		}
+		if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			done <- os.NewSyscallError("close_range", err)
+			return
 		}
 		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 			done <- os.NewSyscallError("prctl cap_ambient", err)
