@@ -23,78 +23,6 @@ import (
 	"github.com/evenkeel/evenkeel/sched"
 )
 
-// errKilled is the panic that stands for the end of the process.
-var errKilled = fmt.Errorf("killed")
-
-// mortal lets so many writes through and then kills.
-type mortal struct {
-	tables
-	left int
-	// err is what a write fails with instead, if it is set.
-	err error
-	// before is called before each write, if it is set.
-	before func()
-}
-
-func (m *mortal) spend() error {
-	if m.before != nil {
-		m.before()
-	}
-	if m.left == 0 {
-		if m.err != nil {
-			return m.err
-		}
-		panic(errKilled)
-	}
-	m.left--
-	return nil
-}
-
-// spent runs a write if life is left.
-func spent(m *mortal, write func() error) error {
-	if err := m.spend(); err != nil {
-		return err
-	}
-	return write()
-}
-
-func (m *mortal) PutService(s lbmaps.Service) error {
-	return spent(m, func() error { return m.tables.PutService(s) })
-}
-
-func (m *mortal) DeleteService(k model.ServiceKey) error {
-	return spent(m, func() error { return m.tables.DeleteService(k) })
-}
-
-func (m *mortal) ResetService(id uint32) error {
-	return spent(m, func() error { return m.tables.ResetService(id) })
-}
-
-func (m *mortal) PutCursor(id uint32, c lbmaps.Cursor) error {
-	return spent(m, func() error { return m.tables.PutCursor(id, c) })
-}
-
-func (m *mortal) PutOrder(id, generation uint32, places []lbmaps.Place) error {
-	return spent(m, func() error { return m.tables.PutOrder(id, generation, places) })
-}
-
-func (m *mortal) PutPositions(p []uint32) error {
-	return spent(m, func() error { return m.tables.PutPositions(p) })
-}
-
-func (m *mortal) Publish(id uint32) (generation uint32, err error) {
-	err = spent(m, func() error { generation, err = m.tables.Publish(id); return err })
-	return generation, err
-}
-
-func (m *mortal) PutServer(slot uint32, s lbmaps.Server) error {
-	return spent(m, func() error { return m.tables.PutServer(slot, s) })
-}
-
-func (m *mortal) ResetServer(slot uint32) error {
-	return spent(m, func() error { return m.tables.ResetServer(slot) })
-}
-
 // applyUntil carries out an operation in a process that dies after so many
 // writes, and reports whether it died.
 func (r *rig) applyUntil(o sched.Op, writes int) (died bool) {
@@ -372,7 +300,7 @@ func TestKilledDaemon(t *testing.T) {
 	out, err := child.StdoutPipe()
 	check(t, err)
 	check(t, child.Start())
-	defer child.Process.Kill()
+	defer func() { _ = child.Process.Kill() }() // dead already unless the test failed
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && lines.Text() != "started" {
 	}

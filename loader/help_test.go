@@ -1,10 +1,10 @@
 package loader
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"net/netip"
 )
 
 // wantSame compares values that hold addresses.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -117,7 +118,8 @@ func judgePrivileges(status string) Fact {
 	var effective uint64
 	for line := range strings.Lines(status) {
 		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			fmt.Sscanf(strings.TrimSpace(value), "%x", &effective)
+			// What cannot be read is no capability.
+			effective, _ = strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 		}
 	}
 	var missing []string
