@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -292,4 +293,26 @@ func TestWeightedTableIsTheWalk(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The table is as long as its formula says, and one that would be too long is
+// refused before anything changes.
+func TestWeightedTableIsBounded(t *testing.T) {
+	f := scheduled(t, "wrr", 0, 4000, 2000)
+	svc := web
+	svc.Scheduler = "wrr"
+	if got, _ := f.state.Service(web.Key); len(got.Table) != 3 || len(got.Table) != wrrLength(got.Order) {
+		t.Errorf("table of %d entries, want 3", len(got.Table))
+	}
+	for _, op := range []Op{{AddServer, svc, server('c', 1)}, {EditServer, svc, server('b', 1999)}} {
+		if _, err := f.state.Apply(op); !errors.Is(err, ErrTableTooLong) {
+			t.Errorf("%s: %v, want it refused", op, err)
+		}
+	}
+	svc.Scheduler = "rr"
+	mustApply(t, f.state, Op{EditService, svc, model.Server{}}, Op{AddServer, svc, server('c', 1)})
+	svc.Scheduler = "wrr"
+	if _, err := f.state.Apply(Op{Kind: EditService, Service: svc}); !errors.Is(err, ErrTableTooLong) {
+		t.Errorf("change of the scheduler: %v, want it refused", err)
+	}
 }

@@ -20,6 +20,7 @@ var (
 	ErrServerExists   = errors.New("server exists")
 	ErrNoServer       = errors.New("no such server")
 	ErrTooManyServers = fmt.Errorf("more than %d servers", MaxServers)
+	ErrTableTooLong   = fmt.Errorf("the weights over their common divisor sum to more than %d", MaxTable)
 )
 
 // Dest is a server of one service with the numbers that stand for it in the
@@ -123,6 +124,9 @@ func (s *State) apply(op Op) (Change, error) {
 	at := slices.IndexFunc(svc.order, func(d Dest) bool { return d.Server.Addr == op.Server.Addr })
 	switch op.Kind {
 	case EditService:
+		if op.Service.Scheduler == "wrr" && wrrLength(svc.order) > MaxTable {
+			return Change{}, ErrTableTooLong
+		}
 		return s.editService(svc, op.Service), nil
 	case DelService:
 		return s.delService(svc), nil
@@ -133,10 +137,18 @@ func (s *State) apply(op Op) (Change, error) {
 		if len(svc.order) == MaxServers {
 			return Change{}, ErrTooManyServers
 		}
+		if !svc.fits(append(slices.Clip(svc.order), Dest{Server: op.Server})) {
+			return Change{}, ErrTableTooLong
+		}
 		return s.addServer(svc, op.Server), nil
 	case EditServer:
 		if at < 0 {
 			return Change{}, ErrNoServer
+		}
+		changed := slices.Clone(svc.order)
+		changed[at].Server = op.Server
+		if !svc.fits(changed) {
+			return Change{}, ErrTableTooLong
 		}
 		return s.editServer(svc, at, op.Server), nil
 	case DelServer:
@@ -152,6 +164,11 @@ func (s *State) addService(want model.Service) Change {
 	svc := &service{Service: want, id: s.ids.take()}
 	s.services[want.Key] = svc
 	return svc.report(Dest{}, []uint32{0})
+}
+
+// fits says whether the scheduler's table holds these servers.
+func (svc *service) fits(order []Dest) bool {
+	return svc.Scheduler != "wrr" || wrrLength(order) <= MaxTable
 }
 
 // editService keeps the cursor unless the scheduler changes, which starts

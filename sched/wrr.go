@@ -72,6 +72,17 @@ func wrrRounds(order []Dest) (step, top int32) {
 	return step, top - (step - 1)
 }
 
+// wrrLength is the length of the table of these servers: the sum of their
+// weights over the common divisor.
+func wrrLength(order []Dest) int {
+	step, _ := wrrRounds(order)
+	length := 0
+	for _, d := range order {
+		length += int(d.Server.Weight / step)
+	}
+	return length
+}
+
 func gcd(a, b int32) int32 {
 	for b != 0 {
 		a, b = b, a%b
