@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -187,7 +188,7 @@ func (x *XDP) attach(l netif.Link, mode model.XDPMode) (*port, error) {
 		return nil, fmt.Errorf("attach xdp to %s: it is no Ethernet interface", l.Name)
 	}
 	if l.XDPMode != netif.XDPNone {
-		return nil, busy(l)
+		return nil, x.busy(l)
 	}
 	p := &port{name: l.Name, index: l.Index, mac: l.MAC}
 	// The program must know the interface when the first frame comes.
@@ -276,10 +277,10 @@ func (x *XDP) drop(p *port) error {
 }
 
 // busy describes the program that runs on an interface.
-func busy(l netif.Link) *BusyError {
+func (x *XDP) busy(l netif.Link) *BusyError {
 	e := &BusyError{Interface: l.Name, ProgramID: l.XDPProgram, Program: programName(l.XDPProgram)}
 	switch id := linkOn(l.Index); {
-	case e.Program == "xdp_dispatcher":
+	case e.Program == "xdp_dispatcher" || hasDispatcher(filepath.Dir(string(x.pins)), l.Index):
 		e.Fix = "xdp-loader unload " + l.Name + " --all"
 	case id != 0:
 		e.Fix = fmt.Sprintf("bpftool link detach id %d", id)
@@ -289,6 +290,13 @@ func busy(l netif.Link) *BusyError {
 		e.Fix = "ip link set dev " + l.Name + " xdp off"
 	}
 	return e
+}
+
+// hasDispatcher reports whether libxdp keeps a dispatcher on an interface, by
+// what it pins: the kernel tells a program's name to CAP_SYS_ADMIN only.
+func hasDispatcher(bpffs string, index int) bool {
+	pinned, err := filepath.Glob(filepath.Join(bpffs, "xdp", fmt.Sprintf("dispatch-%d-*", index)))
+	return err == nil && len(pinned) > 0
 }
 
 // programName returns the name of a program, or nothing where the kernel does

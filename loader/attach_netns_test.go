@@ -4,7 +4,9 @@ package loader
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -200,15 +202,20 @@ func (h *host) attachLink(prog *ebpf.Program, name string) link.Link {
 }
 
 func TestBusyInterfaceIsLeftAlone(t *testing.T) {
-	h := newHost(t, "eth0", "eth1", "eth2", "eth3")
+	h := newHost(t, "eth0", "eth1", "eth2", "eth3", "eth4")
 	eth3, err := h.node.Netlink().LinkByName("eth3")
 	check(t, err)
 	check(t, h.node.Do(func() error { return netlink.LinkSetXdpFd(eth3, pass(t, "ip").FD()) }))
 	h.attachLink(pass(t, "theirs"), "eth1")
 	h.attachLink(pass(t, "xdp_dispatcher"), "eth2")
+	h.attachLink(pass(t, "dispatched"), "eth4")
+	eth4, err := h.kernel.LinkByName("eth4")
+	check(t, err)
+	check(t, os.MkdirAll(filepath.Join(filepath.Dir(h.o.Dir), "xdp", fmt.Sprintf("dispatch-%d-77", eth4.Index)), dirMode))
 	for name, want := range map[string][]string{
 		"eth1": {`"theirs"`, "bpftool link detach id "},
 		"eth2": {`"xdp_dispatcher"`, "xdp-loader unload eth2 --all"},
+		"eth4": {`"dispatched"`, "xdp-loader unload eth4 --all"},
 		"eth3": {`"ip"`, "ip link set dev eth3 xdp off"},
 	} {
 		before, _ := h.programOn(name)

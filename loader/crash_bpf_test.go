@@ -96,7 +96,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 	port := uint16(1000)
 	var open []uint16
 	deaths := 0
-	for step := range 40 {
+	for step := range 25 {
 		o := h.next()
 		before := bare(r.tables())
 		whole.apply(o)
@@ -127,7 +127,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 			}
 		}
 	}
-	if n := r.count(reasons.Internal); n != 0 || deaths < 40 {
+	if n := r.count(reasons.Internal); n != 0 || deaths < 25 {
 		t.Errorf("%d packets met an impossible map, in %d deaths", n, deaths)
 	}
 }
@@ -331,5 +331,44 @@ func TestKilledDaemon(t *testing.T) {
 	wantSame(t, after, before)
 	if len(after.Services) != 1 || len(after.Services[0].Servers) != 1 {
 		t.Errorf("adopted %+v, want one service with one server", after)
+	}
+}
+
+// TestCapabilities starts a datapath with exactly what is needed, and with one
+// capability less.
+func TestCapabilities(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("skipped: needs setpriv of util-linux")
+	}
+	dir := filepath.Join(labtest.BPFFS(t), "ek")
+	start := func(capabilities string) string {
+		t.Helper()
+		child := exec.Command(setpriv, "--bounding-set", "-all,"+capabilities, "--inh-caps", "-all",
+			"--no-new-privs", os.Args[0], "-test.run=^TestVictim$")
+		child.Env = append(os.Environ(), killedDir+"="+dir)
+		out, err := child.StdoutPipe()
+		check(t, err)
+		check(t, child.Start())
+		defer func() {
+			_ = child.Process.Kill() // dead already unless it started
+			_ = child.Wait()
+		}()
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if line := lines.Text(); line == "started" || strings.Contains(line, "start the XDP datapath") {
+				return line
+			}
+		}
+		return ""
+	}
+	for capabilities, want := range map[string]string{
+		"+bpf,+perfmon,+net_admin": "started",
+		"+perfmon,+net_admin":      "missing CAP_BPF;",
+		"+bpf,+net_admin":          "missing CAP_PERFMON;",
+		"+bpf,+perfmon":            "missing CAP_NET_ADMIN;",
+	} {
+		if got := start(capabilities); !strings.Contains(got, want) {
+			t.Errorf("start with %s says %q, want %q", capabilities, got, want)
+		}
 	}
 }

@@ -88,19 +88,20 @@ func judgeKernel(release string) Fact {
 	return f
 }
 
-// capability is one that the datapath needs.
+// capability is one that the datapath needs, and the set of those any of which
+// will do.
 type capability struct {
 	name string
-	bit  uint
+	any  uint64
 }
 
-// CAP_PERFMON is wanted for programs that are freely compiled; without it the verifier masks
-// pointers, which costs speed and may refuse the program.
+// neededCapabilities lists them. Without CAP_PERFMON the verifier forbids the
+// arithmetic on packet pointers that the program does.
 func neededCapabilities() []capability {
 	return []capability{
-		{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
-		{"CAP_BPF", unix.CAP_BPF},
-		{"CAP_PERFMON", unix.CAP_PERFMON},
+		{"CAP_NET_ADMIN", 1 << unix.CAP_NET_ADMIN},
+		{"CAP_BPF", 1<<unix.CAP_BPF | 1<<unix.CAP_SYS_ADMIN},
+		{"CAP_PERFMON", 1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN},
 	}
 }
 
@@ -124,7 +125,7 @@ func judgePrivileges(status string) Fact {
 	}
 	var missing []string
 	for _, c := range neededCapabilities() {
-		if effective&(1<<c.bit) == 0 {
+		if effective&c.any == 0 {
 			missing = append(missing, c.name)
 		}
 	}

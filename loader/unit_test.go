@@ -65,6 +65,7 @@ func TestJudgePrivileges(t *testing.T) {
 	for effective, missing := range map[string]string{
 		"000001ffffffffff": "",
 		"000000c000001000": "", // exactly CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF
+		"0000000000201000": "", // CAP_SYS_ADMIN stands for those two
 		"0000000000000000": "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON",
 		"000000c000000000": "CAP_NET_ADMIN",
 		"0000004000001000": "CAP_BPF",
