@@ -13,26 +13,26 @@ import (
 // goes on as it was; otherwise ErrEnded, ctx's, or that there is no such
 // instance.
 func (r *Runner) Post(ctx context.Context, instance string, ev Event) error {
-	member, ok := r.group.Find(instance)
-	if !ok {
-		return fmt.Errorf("post to vrrp_instance %s: no such instance here", instance)
-	}
 	var err error
-	asked := r.ask(ctx, func() { err = r.post(member, ev) })
+	asked := r.ask(ctx, func() { err = r.post(instance, ev) })
 	if asked != nil {
 		return asked
 	}
 	return err
 }
 
-func (r *Runner) post(member int, ev Event) error {
+func (r *Runner) post(instance string, ev Event) error {
+	member, ok := r.group.Find(instance)
+	if !ok {
+		return fmt.Errorf("post to vrrp_instance %s: no such instance here", instance)
+	}
 	if re, ok := ev.(Reconfigured); ok {
 		if err := r.codecs[member].Reconfigure(re.Config); err != nil {
 			return err
 		}
 	}
-	// A lost address still serves for the goodbye.
 	r.step(time.Now(), member, ev)
+	// Afterwards, since a lost address still serves for the goodbye.
 	if changed, ok := ev.(SourceChanged); ok {
 		r.codecs[member].SetSource(changed.Source)
 	}

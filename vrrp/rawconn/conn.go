@@ -37,6 +37,10 @@ type Config struct {
 
 const defaultQueue = 64
 
+func (c Config) fromVirtualMAC() bool {
+	return c.VirtualMAC != (MAC{}) && c.Multicast.IsValid()
+}
+
 func (c Config) validate() error {
 	switch {
 	case c.VRID == 0:
@@ -58,6 +62,7 @@ type Conn struct {
 	cfg Config
 	// sockets are those that the instance shares: the first one sends.
 	sockets []*socket
+	frames  *frameSocket // nil without a virtual MAC
 	queue   *queue
 	out     outbox
 	closed  chan struct{}
@@ -72,15 +77,22 @@ var ErrClosed = errors.New("connection is closed")
 // Send sends one packet without waiting. The error says why it did not leave;
 // a link that is gone or down is one.
 func (c *Conn) Send(p vrrp.Packet) error {
-	if c.cfg.VirtualMAC != (MAC{}) && p.Dst.IsMulticast() {
-		return c.hub.sendFrame(c.cfg.Interface, c.out.frame(c.cfg.VirtualMAC, p), p)
+	if err := c.send(p); err != nil {
+		return fmt.Errorf("send advert to %s: %w", p.Dst, err)
+	}
+	return nil
+}
+
+func (c *Conn) send(p vrrp.Packet) error {
+	if c.frames != nil && p.Dst.IsMulticast() {
+		return c.frames.send(c.out.frame(c.cfg.VirtualMAC, p))
 	}
 	for _, s := range c.sockets {
 		if s.key.protocol == p.Protocol {
 			return s.send(&c.out, p)
 		}
 	}
-	return fmt.Errorf("send advert to %s: no socket for protocol %d", p.Dst, p.Protocol)
+	return fmt.Errorf("no socket for protocol %d", p.Protocol)
 }
 
 // Recv waits for the next packet. Its error is that of ctx, or ErrClosed.
@@ -121,5 +133,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	close(c.closed)
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
 	return c.hub.detach(c)
 }

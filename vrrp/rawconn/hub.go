@@ -5,13 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/mdlayher/packet"
 
 	"github.com/evenkeel/evenkeel/vrrp"
 )
@@ -38,7 +33,7 @@ const defaultReceiveBuffer = 1 << 20
 type Hub struct {
 	opt Options
 
-	mu      sync.Mutex // guards the fields below
+	mu      sync.Mutex // guards the fields below, and changes of the sockets
 	sockets map[socketKey]*socket
 	frames  map[string]*frameSocket
 	ctx     context.Context // nil before Run
@@ -67,7 +62,8 @@ func NewHub(opt Options) *Hub {
 }
 
 // Run reads the sockets until ctx ends, then closes them, waits for the
-// readers and returns nil. Before Run only Pending finds packets.
+// readers and returns nil. Before Run only Pending finds packets. It may be
+// called once; after it the Hub is of no use.
 func (h *Hub) Run(ctx context.Context) error {
 	h.mu.Lock()
 	h.ctx = ctx
@@ -81,13 +77,15 @@ func (h *Hub) Run(ctx context.Context) error {
 	return err
 }
 
-// startReader needs h.mu. Before Run it does nothing.
+// startReader needs h.mu. Before Run, and without an open socket, it does
+// nothing.
 func (h *Hub) startReader(s *socket) {
-	if h.ctx == nil || h.ctx.Err() != nil {
+	live := s.live.Load()
+	if h.ctx == nil || h.ctx.Err() != nil || live == nil {
 		return
 	}
 	ctx := h.ctx
-	h.readers.Go(func() { s.read(ctx) })
+	h.readers.Go(func() { s.read(ctx, live) })
 }
 
 func (h *Hub) close() error {
@@ -116,12 +114,8 @@ func (h *Hub) Open(cfg Config) (*Conn, error) {
 	c := &Conn{hub: h, cfg: cfg, queue: newQueue(cfg.Queue), closed: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, protocol := range cfg.protocols() {
-		s := h.socket(socketKey{cfg.Interface, cfg.IPv6, protocol})
-		c.sockets = append(c.sockets, s)
-		if err := s.attach(c); err != nil {
-			return nil, errors.Join(fmt.Errorf("open adverts of virtual router %d: %w", cfg.VRID, err), h.leave(c))
-		}
+	if err := h.attach(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("open adverts of virtual router %d: %w", cfg.VRID, err), h.detach(c))
 	}
 	return c, nil
 }
@@ -133,25 +127,35 @@ func (c Config) protocols() []uint8 {
 	return []uint8{vrrp.ProtocolVRRP}
 }
 
-// socket needs h.mu.
-func (h *Hub) socket(key socketKey) *socket {
-	if s, ok := h.sockets[key]; ok {
-		return s
+// attach needs h.mu.
+func (h *Hub) attach(c *Conn) error {
+	for _, protocol := range c.cfg.protocols() {
+		key := socketKey{c.cfg.Interface, c.cfg.IPv6, protocol}
+		s, ok := h.sockets[key]
+		if !ok {
+			s = newSocket(h, key)
+			h.sockets[key] = s
+		}
+		c.sockets = append(c.sockets, s)
+		if err := s.attach(c); err != nil {
+			return err
+		}
 	}
-	s := newSocket(h, key)
-	h.sockets[key] = s
-	h.startReader(s)
-	return s
+	if !c.cfg.fromVirtualMAC() {
+		return nil
+	}
+	f, ok := h.frames[c.cfg.Interface]
+	if !ok {
+		f = &frameSocket{hub: h, link: c.cfg.Interface}
+		h.frames[f.link] = f
+	}
+	c.frames = f
+	f.users++
+	return f.refresh()
 }
 
+// detach needs h.mu. It undoes an attach that failed halfway, too.
 func (h *Hub) detach(c *Conn) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.leave(c)
-}
-
-// leave needs h.mu.
-func (h *Hub) leave(c *Conn) error {
 	var errs []error
 	for _, s := range c.sockets {
 		last, err := s.detach(c)
@@ -160,6 +164,12 @@ func (h *Hub) leave(c *Conn) error {
 			err = errors.Join(err, s.close())
 		}
 		errs = append(errs, err)
+	}
+	if f := c.frames; f != nil {
+		if f.users--; f.users == 0 {
+			delete(h.frames, f.link)
+			errs = append(errs, f.close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -177,8 +187,7 @@ func (h *Hub) Refresh(link string) error {
 		}
 	}
 	if f, ok := h.frames[link]; ok {
-		f.close() // opened anew by the next frame
-		delete(h.frames, link)
+		errs = append(errs, f.refresh())
 	}
 	return errors.Join(errs...)
 }
@@ -188,63 +197,12 @@ type Stats struct {
 	// Unknown are packets for routers that no instance is part of. Without
 	// Options.CountUnknown the kernel drops most of them unseen.
 	Unknown uint64
-	// Short are packets too short to name a router.
+	// Short are packets too short to name a router. The first instance on the
+	// socket gets them, so that they show in one place.
 	Short uint64
 }
 
 // Stats returns the counters.
 func (h *Hub) Stats() Stats {
 	return Stats{Unknown: h.unknown.Load(), Short: h.short.Load()}
-}
-
-// Links returns the names of the interfaces that sockets are for, sorted.
-func (h *Hub) Links() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	names := make(map[string]bool)
-	for key := range h.sockets {
-		if key.device != "" {
-			names[key.device] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-// sendFrame sends a finished frame on the link.
-func (h *Hub) sendFrame(link string, frame []byte, p vrrp.Packet) error {
-	f, err := h.frameSocket(link)
-	if err != nil {
-		return fmt.Errorf("send advert to %s from virtual MAC: %w", p.Dst, err)
-	}
-	if err := f.send(frame); err != nil {
-		return fmt.Errorf("send advert to %s from virtual MAC: %w", p.Dst, err)
-	}
-	return nil
-}
-
-func (h *Hub) frameSocket(link string) (*frameSocket, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if f, ok := h.frames[link]; ok {
-		return f, nil
-	}
-	var f *frameSocket
-	err := h.opt.Enter(func() error {
-		ifi, err := net.InterfaceByName(link)
-		if err != nil {
-			return fmt.Errorf("find interface %s: %w", link, err)
-		}
-		// Protocol 0: nothing is received.
-		conn, err := packet.Listen(ifi, packet.Raw, 0, nil)
-		if err != nil {
-			return fmt.Errorf("open packet socket on %s: %w", link, err)
-		}
-		f, err = newFrameSocket(conn, ifi.Index)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	h.frames[link] = f
-	return f, nil
 }
