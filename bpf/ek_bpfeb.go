@@ -159,22 +159,22 @@ const (
 )
 
 type EkServer struct {
-	_       structs.HostLayout
-	Addr    [16]uint8
-	Port    uint16
-	Forward EkForward
-	Flags   uint8
-	Weight  int32
-	Service uint32
-	Ifindex uint32
-	Dmac    [6]uint8
-	Pad0    [2]uint8
-	Smac    [6]uint8
-	Pad1    [2]uint8
-	Upper   uint32
-	Lower   uint32
-	Mtu     uint32
-	Pad2    uint32
+	_          structs.HostLayout
+	Addr       [16]uint8
+	Port       uint16
+	Forward    EkForward
+	Flags      uint8
+	Weight     int32
+	Service    uint32
+	Ifindex    uint32
+	Dmac       [6]uint8
+	Pad0       [2]uint8
+	Smac       [6]uint8
+	Pad1       [2]uint8
+	Upper      uint32
+	Lower      uint32
+	Mtu        uint32
+	LastWeight int32
 }
 
 type EkServerConns struct {

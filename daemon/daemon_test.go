@@ -186,12 +186,12 @@ func TestDatapathThatRunsIsTakenOver(t *testing.T) {
 
 func TestServiceThatXDPCannotRunIsLeftOutWithItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		wlc := virtual("192.0.2.2:80", rs1)
-		wlc.Scheduler = "wlc"
+		lblc := virtual("192.0.2.2:80", rs1)
+		lblc.Scheduler = "lblc"
 		local := virtual("192.0.2.3:80", "10.0.0.254:80")
 		ipvs := virtual("192.0.2.4:80", rs1)
 		ipvs.Datapath = model.DatapathIPVS
-		r := newRig(wlc, virtual(vip, rs1), local, ipvs)
+		r := newRig(lblc, virtual(vip, rs1), local, ipvs)
 		r.run(t)
 		want := []string{"add service " + key1 + " rr", "add server " + key1 + " " + rs1 + " DR weight 1"}
 		if diff := cmp.Diff(want, ops(r.take())); diff != "" {
@@ -209,7 +209,7 @@ func TestServiceThatXDPCannotRunIsLeftOutWithItsReason(t *testing.T) {
 			got = append(got, s.Datapath+" "+s.Reason)
 		}
 		wantReasons := []string{
-			"none needs IPVS (scheduler wlc), which this version does not drive yet",
+			"none needs IPVS (scheduler lblc), which this version does not drive yet",
 			"xdp ",
 			"none needs IPVS (server 10.0.0.254:80 is this machine), which this version does not drive yet",
 			"none needs IPVS (the file asks for IPVS), which this version does not drive yet",

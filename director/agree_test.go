@@ -57,7 +57,7 @@ func randomConf(random *rand.Rand) []model.VirtualServer {
 		v.Servers = append(v.Servers, s)
 	}
 	if random.IntN(4) == 0 {
-		v.Scheduler = "wlc"
+		v.Scheduler = "lblc"
 	}
 	return []model.VirtualServer{v}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // MaxServers is how many servers a service in XDP holds, the sorry server
@@ -20,6 +21,9 @@ type XDPCapabilities struct {
 	Forwards   []model.Forward
 	// MaxServers bounds the servers of one service.
 	MaxServers int
+	// MaxWeights bounds the sum of the weights of a wrr service over their
+	// common divisor.
+	MaxWeights int
 	// Each of these is one feature that a service may ask for.
 	IPv6, AnyPort, FWMark, Persistence, OnePacket, Thresholds bool
 }
@@ -48,10 +52,12 @@ type Capabilities struct {
 // the machine.
 func ThisVersion() Capabilities {
 	return Capabilities{XDP: XDPCapabilities{
-		Schedulers: []string{"rr"},
+		Schedulers: []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"},
 		Protocols:  []model.Protocol{model.TCP, model.UDP},
 		Forwards:   []model.Forward{model.NAT, model.DR},
 		MaxServers: MaxServers,
+		MaxWeights: sched.MaxTable,
+		Thresholds: true,
 	}}
 }
 
@@ -154,6 +160,10 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 		return ReasonOnePacket, "ops"
 	case len(allServers(vs)) > xdp.MaxServers:
 		return ReasonTooManyServers, tooMany(vs, xdp.MaxServers)
+	case vs.Scheduler == "wrr":
+		if sum := weightsOverDivisor(vs); sum > int64(xdp.MaxWeights) {
+			return ReasonWeights, fmt.Sprintf("the weights over their common divisor sum to %d, XDP holds %d", sum, xdp.MaxWeights)
+		}
 	}
 	return ReasonNone, ""
 }
@@ -196,6 +206,22 @@ func tooMany(vs model.VirtualServer, most int) string {
 		return fmt.Sprintf("%d servers with the sorry server, XDP holds %d", len(allServers(vs)), most)
 	}
 	return fmt.Sprintf("%d servers, XDP holds %d", len(vs.Servers), most)
+}
+
+// weightsOverDivisor is the length of wrr's table with every server in it. With
+// fewer servers the divisor only grows, so the table is never longer.
+func weightsOverDivisor(vs model.VirtualServer) int64 {
+	var sum, divisor int64
+	for _, s := range allServers(vs) {
+		sum += int64(s.Weight)
+		for a, b := divisor, int64(s.Weight); ; a, b = b, a%b {
+			if b == 0 {
+				divisor = a
+				break
+			}
+		}
+	}
+	return sum / max(divisor, 1)
 }
 
 // allServers returns the real servers and the sorry server.

@@ -46,24 +46,24 @@ var chooseTests = []struct {
 	},
 	{
 		name: "the file wants XDP", want: director.ReasonScheduler,
-		line:   "cannot run in XDP (scheduler wlc), and the file asks for XDP only",
-		change: func(v *model.VirtualServer) { v.Datapath = model.DatapathXDP; v.Scheduler = "wlc" },
+		line:   "cannot run in XDP (scheduler lblc), and the file asks for XDP only",
+		change: func(v *model.VirtualServer) { v.Datapath = model.DatapathXDP; v.Scheduler = "lblc" },
 	},
 	{
 		name: "scheduler", want: director.ReasonScheduler,
-		line:   "needs IPVS (scheduler wlc), which this version does not drive yet",
-		change: func(v *model.VirtualServer) { v.Scheduler = "wlc" },
+		line:   "needs IPVS (scheduler lblc), which this version does not drive yet",
+		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
 	},
 	{
 		name: "no IPVS in the kernel", want: director.ReasonScheduler,
-		line:   "needs IPVS (scheduler wlc), which this kernel does not have",
-		change: func(v *model.VirtualServer) { v.Scheduler = "wlc" },
+		line:   "needs IPVS (scheduler lblc), which this kernel does not have",
+		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
 		caps:   func(c *director.Capabilities) { c.DrivesIPVS = true; c.NoKernelIPVS = true },
 	},
 	{
 		name: "a later version", want: director.ReasonScheduler,
-		line:   "runs in IPVS (scheduler wlc)",
-		change: func(v *model.VirtualServer) { v.Scheduler = "wlc" },
+		line:   "runs in IPVS (scheduler lblc)",
+		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
 		caps:   func(c *director.Capabilities) { c.DrivesIPVS = true },
 	},
 	{
@@ -124,6 +124,22 @@ var chooseTests = []struct {
 		name: "thresholds", want: director.ReasonThresholds,
 		line:   "needs IPVS (uthreshold 10, lthreshold 0 of server 10.0.0.1:80), which this version does not drive yet",
 		change: func(v *model.VirtualServer) { v.Servers[0].Upper = 10 },
+		caps:   func(c *director.Capabilities) { c.XDP.Thresholds = false },
+	},
+	{
+		name: "weights without a common divisor", want: director.ReasonWeights,
+		line: "needs IPVS (the weights over their common divisor sum to 4097, XDP holds 4096), which this version does not drive yet",
+		change: func(v *model.VirtualServer) {
+			v.Scheduler = "wrr"
+			v.Servers = []model.RealServer{rs(1, 4096), rs(2, 1)}
+		},
+	},
+	{
+		name: "weights with a common divisor", want: director.ReasonNone, line: "runs in XDP",
+		change: func(v *model.VirtualServer) {
+			v.Scheduler = "wrr"
+			v.Servers = []model.RealServer{rs(1, 40000), rs(2, 20000)}
+		},
 	},
 	{
 		name: "256 servers and a sorry server", want: director.ReasonTooManyServers,
@@ -183,8 +199,8 @@ var chooseTests = []struct {
 	},
 	{
 		name: "the file before the machine", want: director.ReasonScheduler,
-		line:   "needs IPVS (scheduler sh), which this version does not drive yet",
-		change: func(v *model.VirtualServer) { v.Scheduler = "sh" },
+		line:   "needs IPVS (scheduler lblcr), which this version does not drive yet",
+		change: func(v *model.VirtualServer) { v.Scheduler = "lblcr" },
 		caps:   func(c *director.Capabilities) { c.NoXDP = director.ReasonNoInterface },
 	},
 }

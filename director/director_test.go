@@ -245,12 +245,12 @@ func TestReload(t *testing.T) {
 		{
 			name:   "a service that XDP can no longer run",
 			before: []model.VirtualServer{vs(rs(1, 1))},
-			after:  []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "wlc" })},
+			after:  []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })},
 			want:   "-S",
 		},
 		{
 			name:   "a service that XDP can run now",
-			before: []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "wlc" })},
+			before: []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })},
 			// The verdict is late: nobody checks a service that does not run.
 			verdicts: []health.Verdict{down(1)},
 			after:    []model.VirtualServer{vs(rs(1, 1))},
@@ -291,7 +291,7 @@ func TestServiceMovesBetweenDatapaths(t *testing.T) {
 	caps := director.ThisVersion()
 	caps.DrivesIPVS = true
 	inXDP := []model.VirtualServer{vs(rs(1, 1))}
-	inIPVS := []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "wlc" })}
+	inIPVS := []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })}
 
 	d, _ := director.New(inXDP, caps)
 	for _, to := range []struct {

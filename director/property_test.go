@@ -135,7 +135,7 @@ func drawConf(t *rapid.T) []model.VirtualServer {
 		v := model.VirtualServer{
 			Service: model.Service{
 				Key:       key(netip.AddrPortFrom(vip.Addr(), port)),
-				Scheduler: rapid.SampledFrom([]string{"rr", "rr", "wrr", "wlc"}).Draw(t, "scheduler"),
+				Scheduler: rapid.SampledFrom([]string{"rr", "rr", "wrr", "lblc"}).Draw(t, "scheduler"),
 			},
 			Quorum: uint32(rapid.IntRange(1, 6).Draw(t, "quorum")),
 		}

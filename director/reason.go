@@ -33,6 +33,7 @@ const (
 	ReasonIPVSNotDriven
 	ReasonNoKernelIPVS
 	ReasonDuplicate
+	ReasonWeights
 	reasonCount
 )
 
@@ -60,6 +61,7 @@ var reasonTexts = [reasonCount]struct{ word, text string }{
 	ReasonProgramRefused: {"program_refused", "the kernel refused the XDP program"},
 	ReasonIPVSNotDriven:  {"ipvs_not_driven", "this version does not drive IPVS yet"},
 	ReasonNoKernelIPVS:   {"no_kernel_ipvs", "this kernel has no IPVS"},
+	ReasonWeights:        {"weights", "the weights of wrr make a longer table than XDP holds"},
 	ReasonDuplicate:      {"duplicate", "the file names this service twice; the first one runs"},
 }
 

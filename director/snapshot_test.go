@@ -18,8 +18,8 @@ func TestSnapshot(t *testing.T) {
 		start := time.Now()
 		conf := withSorry(vs(inhibit(rs(1, 3)), rs(2, 1), alpha(rs(3, 1))))
 		conf.Quorum = 2
-		wlc := with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Key.Addr = nextNet(vip); v.Scheduler = "wlc" })
-		d, _ := director.New([]model.VirtualServer{conf, conf, wlc}, director.ThisVersion())
+		lblc := with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Key.Addr = nextNet(vip); v.Scheduler = "lblc" })
+		d, _ := director.New([]model.VirtualServer{conf, conf, lblc}, director.ThisVersion())
 		d.Verdict(up(2))
 		time.Sleep(time.Minute)
 		d.Verdict(down(1))

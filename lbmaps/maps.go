@@ -14,6 +14,8 @@ import (
 const (
 	// LayoutVersion says which contents the pinned maps have.
 	LayoutVersion = 1
+	// MaxTable is the largest number of entries in a scheduler's table.
+	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
 	MaxOrder = 256
 	// FlowShards is the number of maps that the flows lie in.
@@ -25,7 +27,7 @@ const (
 type Maps struct {
 	settings, ports                 *ebpf.Map
 	services, cursors, orders       *ebpf.Map
-	positions                       *ebpf.Map
+	positions, schedTables          *ebpf.Map
 	servers, serverConns            *ebpf.Map
 	serviceStats, serverStats       *ebpf.Map
 	flows, replies, reasons, budget *ebpf.Map
@@ -41,6 +43,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkCursors:     &m.cursors,
 		bpf.EkMapEkOrders:      &m.orders,
 		bpf.EkMapEkPositions:   &m.positions,
+		bpf.EkMapEkTables:      &m.schedTables,
 		bpf.EkMapEkServers:     &m.servers,
 		bpf.EkMapEkServerConns: &m.serverConns,
 		bpf.EkMapEkServiceStat: &m.serviceStats,

@@ -96,8 +96,8 @@ func TestMapRoundTrips(t *testing.T) {
 			want := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Place {
 				return Place{Slot: rapid.Uint32().Draw(t, "slot"), Weight: rapid.Int32().Draw(t, "weight")}
 			}), 0, MaxOrder).Draw(t, "places")
-			fatal(t, m.PutOrder(id, generation, want))
-			fatal(t, m.PutOrder(id, generation+1, nil)) // the other half
+			fatal(t, m.PutOrder(id, generation, Order{Places: want}))
+			fatal(t, m.PutOrder(id, generation+1, Order{})) // the other half
 			got, err := m.Order(id, generation)
 			fatal(t, err)
 			if !slices.Equal(got, want) {
@@ -265,10 +265,10 @@ func TestErrorsNameTheirObject(t *testing.T) {
 	m, _ := load(t)
 	big := make([]Place, MaxOrder+1)
 	for name, err := range map[string]error{
-		"service [192.0.2.1]:tcp:80: wlc": m.PutService(Service{Key: model.ServiceKey{Protocol: model.TCP, Addr: netip.MustParseAddrPort("192.0.2.1:80")}, Scheduler: "wlc"}),
-		"order of service 2: 257 servers": m.PutOrder(2, 0, big),
-		"positions: ":                     m.PutPositions(make([]uint32, 1+len(bpf.EkPositions{}.Position))),
-		"to slot 2000":                    m.PutServer(servers, Server{}),
+		"service [192.0.2.1]:tcp:80: lblc": m.PutService(Service{Key: model.ServiceKey{Protocol: model.TCP, Addr: netip.MustParseAddrPort("192.0.2.1:80")}, Scheduler: "lblc"}),
+		"order of service 2: 257 servers":  m.PutOrder(2, 0, Order{Places: big}),
+		"positions: ":                      m.PutPositions(make([]uint32, 1+len(bpf.EkPositions{}.Position))),
+		"to slot 2000":                     m.PutServer(servers, Server{}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v does not say %q", err, name)

@@ -2,7 +2,10 @@ package lbmaps
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/evenkeel/evenkeel/bpf"
 )
@@ -74,21 +77,72 @@ func (m *Maps) Order(id, generation uint32) ([]Place, error) {
 	return places, nil
 }
 
-// PutOrder writes the order that a generation names, newest server first, at
-// most MaxOrder of them. It must not be the generation that is valid now.
-func (m *Maps) PutOrder(id, generation uint32, places []Place) error {
-	if len(places) > MaxOrder {
-		return fmt.Errorf("write order of service %d: %d servers, at most %d fit", id, len(places), MaxOrder)
+// Order is what a scheduler decides by.
+type Order struct {
+	// Places are the servers, newest first, at most MaxOrder.
+	Places []Place
+	// Table is the table of wrr, sh, dh or mh, as slots; at most MaxTable.
+	Table []uint32
+	// Lowest is where wrr's round of the lowest weight begins in Table.
+	Lowest uint32
+}
+
+// PutOrder writes the order that a generation names. It must not be the
+// generation that is valid now.
+func (m *Maps) PutOrder(id, generation uint32, o Order) error {
+	switch {
+	case len(o.Places) > MaxOrder:
+		return fmt.Errorf("write order of service %d: %d servers, at most %d fit", id, len(o.Places), MaxOrder)
+	case len(o.Table) > MaxTable:
+		return fmt.Errorf("write order of service %d: table of %d entries, at most %d fit", id, len(o.Table), MaxTable)
 	}
-	order := bpf.EkOrder{Count: uint32(len(places))}
-	next := successors(places)
-	for i, p := range places {
+	if err := m.putTable(orderIndex(id, generation), o.Table); err != nil {
+		return fmt.Errorf("write table of service %d: %w", id, err)
+	}
+	order := bpf.EkOrder{
+		Count:       uint32(len(o.Places)),
+		TableCount:  uint32(len(o.Table)),
+		TableLowest: o.Lowest,
+	}
+	next := successors(o.Places)
+	for i, p := range o.Places {
 		order.Entry[i].Server, order.Entry[i].Weight, order.Entry[i].Next = p.Slot, p.Weight, next[i]
 	}
 	if err := m.orders.Put(orderIndex(id, generation), &order); err != nil {
 		return fmt.Errorf("write order of service %d: %w", id, err)
 	}
 	return nil
+}
+
+// innerMap is BPF_F_INNER_MAP: maps of different sizes may take a place in the
+// same outer map.
+const innerMap = 1 << 12
+
+// putTable puts a table of its own size in a place of ek_tables, or nothing.
+func (m *Maps) putTable(index uint32, slots []uint32) error {
+	if len(slots) == 0 {
+		err := m.schedTables.Delete(index)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		return err
+	}
+	table, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "ek_table", Type: ebpf.Array, KeySize: 4, ValueSize: 4,
+		MaxEntries: uint32(len(slots)), Flags: innerMap,
+	})
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	places := make([]uint32, len(slots))
+	for i := range places {
+		places[i] = uint32(i)
+	}
+	if _, err := table.BatchUpdate(places, slots, nil); err != nil {
+		return err
+	}
+	return m.schedTables.Put(index, table)
 }
 
 // noEntry is NO_ENTRY of bpf/include/contract.h.

@@ -21,7 +21,10 @@ type Server struct {
 	Service uint32
 	// Deleted marks a server that left its service while flows point here.
 	Deleted bool
-	Way     Way
+	// LastWeight is the last weight that was not 0; the program does not
+	// read it.
+	LastWeight int32
+	Way        Way
 }
 
 // Way is how frames reach a server. It holds only when Resolved is set.
@@ -51,6 +54,8 @@ func wireServer(s Server) bpf.EkServer {
 		Upper:   s.Upper,
 		Lower:   s.Lower,
 		Mtu:     s.Way.MTU,
+
+		LastWeight: s.LastWeight,
 	}
 	if s.Deleted {
 		w.Flags |= serverDeleted
@@ -71,6 +76,8 @@ func hostServer(w bpf.EkServer) Server {
 		},
 		Service: w.Service,
 		Deleted: w.Flags&serverDeleted != 0,
+
+		LastWeight: w.LastWeight,
 		Way: Way{
 			Resolved:    w.Flags&serverResolved != 0,
 			Ifindex:     w.Ifindex,
@@ -113,6 +120,8 @@ func (m *Maps) PutServer(slot uint32, s Server) error {
 // Conns counts the live flows of a server.
 type Conns struct {
 	Active, Total uint32
+	// Overloaded is set while the server is over its upper threshold.
+	Overloaded bool
 }
 
 // Inactive returns IPVS's InActConn.
@@ -124,7 +133,7 @@ func (m *Maps) Conns(slot uint32) (Conns, error) {
 	if err := m.serverConns.Lookup(slot, &w); err != nil {
 		return Conns{}, fmt.Errorf("read flow counts of server %d: %w", slot, err)
 	}
-	return Conns{Active: w.Active, Total: w.Total}, nil
+	return Conns{Active: w.Active, Total: w.Total, Overloaded: w.Overloaded != 0}, nil
 }
 
 // ResetServer sets the counts of flows and the statistics of a slot to zero,

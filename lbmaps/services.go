@@ -3,7 +3,9 @@ package lbmaps
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -20,21 +22,50 @@ type Service struct {
 	ID uint32
 	// Scheduler is IPVS's name.
 	Scheduler string
+	// Flags are IPVS's scheduler flags, 0x08 and 0x10.
+	Flags uint8
+}
+
+// Model returns what the entry says of the service.
+func (s Service) Model() model.Service {
+	return model.Service{Key: s.Key, Scheduler: s.Scheduler, SchedFlags: uint32(s.Flags)}
 }
 
 // ErrScheduler is returned for a scheduler that the program does not have.
 var ErrScheduler = errors.New("no such scheduler in the XDP program")
 
+// schedulers are IPVS's names of those that the program has, by their number.
+func schedulers() map[bpf.EkScheduler]string {
+	return map[bpf.EkScheduler]string{
+		bpf.EkSchedulerSCHED_RR:  "rr",
+		bpf.EkSchedulerSCHED_WRR: "wrr",
+		bpf.EkSchedulerSCHED_LC:  "lc",
+		bpf.EkSchedulerSCHED_WLC: "wlc",
+		bpf.EkSchedulerSCHED_SED: "sed",
+		bpf.EkSchedulerSCHED_NQ:  "nq",
+		bpf.EkSchedulerSCHED_OVF: "ovf",
+		bpf.EkSchedulerSCHED_FO:  "fo",
+		bpf.EkSchedulerSCHED_SH:  "sh",
+		bpf.EkSchedulerSCHED_DH:  "dh",
+		bpf.EkSchedulerSCHED_MH:  "mh",
+	}
+}
+
+// Schedulers returns the names of the schedulers that the program has, sorted.
+func Schedulers() []string { return slices.Sorted(maps.Values(schedulers())) }
+
 func schedulerNumber(name string) (bpf.EkScheduler, error) {
-	if name == "rr" {
-		return bpf.EkSchedulerSCHED_RR, nil
+	for number, n := range schedulers() {
+		if n == name {
+			return number, nil
+		}
 	}
 	return 0, fmt.Errorf("%s: %w", name, ErrScheduler)
 }
 
 func schedulerName(n bpf.EkScheduler) string {
-	if n == bpf.EkSchedulerSCHED_RR {
-		return "rr"
+	if name, ok := schedulers()[n]; ok {
+		return name
 	}
 	return fmt.Sprintf("scheduler %d", uint8(n))
 }
@@ -54,7 +85,7 @@ func hostKey(k bpf.EkServiceKey) model.ServiceKey {
 func (m *Maps) Services() ([]Service, error) {
 	var list []Service
 	err := walk(m.services, func(k bpf.EkServiceKey, v bpf.EkService) bool {
-		list = append(list, Service{Key: hostKey(k), ID: v.Id, Scheduler: schedulerName(v.Scheduler)})
+		list = append(list, Service{Key: hostKey(k), ID: v.Id, Scheduler: schedulerName(v.Scheduler), Flags: v.Flags})
 		return true
 	})
 	return list, err
@@ -67,7 +98,7 @@ func (m *Maps) PutService(s Service) error {
 	if err != nil {
 		return fmt.Errorf("write service %s: %w", s.Key, err)
 	}
-	if err := m.services.Put(wireKey(s.Key), bpf.EkService{Id: s.ID, Scheduler: number}); err != nil {
+	if err := m.services.Put(wireKey(s.Key), bpf.EkService{Id: s.ID, Scheduler: number, Flags: s.Flags}); err != nil {
 		return fmt.Errorf("write service %s: %w", s.Key, err)
 	}
 	return nil

@@ -107,7 +107,10 @@ func (r *restored) restoreService(maps *lbmaps.Maps, s lbmaps.Service, claimed m
 		if used && entry.Service == s.ID && !claimed[place.Slot] {
 			claimed[place.Slot] = true
 			dest := sched.Dest{Slot: place.Slot, Service: s.ID, Server: entry.Server}
-			dest.Server.Weight, dest.LastWeight = place.Weight, place.Weight
+			dest.Server.Weight = place.Weight
+			if dest.LastWeight = entry.LastWeight; place.Weight != 0 {
+				dest.LastWeight = place.Weight
+			}
 			found.order = append(found.order, dest)
 			if entry.Deleted || entry.Weight != place.Weight {
 				found.stale = append(found.stale, dest)
@@ -137,7 +140,9 @@ func (r *restored) findOrphans(maps *lbmaps.Maps, keys map[uint32]model.ServiceK
 			lost[slot] = true
 		}
 		r.orphans = append(r.orphans, orphan{
-			dest:   sched.Dest{Slot: slot, Service: s.Service, Server: s.Server, Deleted: true},
+			dest: sched.Dest{
+				Slot: slot, Service: s.Service, Server: s.Server, LastWeight: s.LastWeight, Deleted: true,
+			},
 			key:    key,
 			marked: s.Deleted,
 			total:  conns.Total,
@@ -177,8 +182,7 @@ func (x *XDP) repair(found *restored) error {
 	x.state, x.slots, x.uses = state, found.slots, map[netip.Addr]map[uint32]bool{}
 	var errs []error
 	for _, s := range found.services {
-		err := state.Restore(model.Service{Key: s.service.Key, Scheduler: s.service.Scheduler}, s.service.ID, s.order)
-		if err != nil {
+		if err := state.Restore(s.service.Model(), s.service.ID, s.order); err != nil {
 			return err
 		}
 		for _, dest := range s.order {
@@ -200,7 +204,13 @@ func (x *XDP) repair(found *restored) error {
 func (x *XDP) repairService(s restoredService) error {
 	if s.positions != nil {
 		x.log.Warn("repairing an order that names servers of another service", "service", s.service.Key.String())
-		if err := x.publishOrder(s.service.ID, placesOf(s.order), s.positions); err != nil {
+		change, _ := x.state.Service(s.service.Key)
+		if s.service.Scheduler == "rr" {
+			change.Position = s.positions
+		} else {
+			clear(change.Position) // the old table names servers that are gone
+		}
+		if err := x.publish(change); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
@@ -131,7 +132,7 @@ func refuseService(s model.Service) error {
 		return fmt.Errorf("address %s: %w", addr.Addr(), ErrUnsupported)
 	case addr.Port() == 0:
 		return fmt.Errorf("every port: %w", ErrUnsupported)
-	case s.Scheduler != "rr":
+	case !slices.Contains(lbmaps.Schedulers(), s.Scheduler):
 		return fmt.Errorf("scheduler %s: %w", s.Scheduler, ErrUnsupported)
 	case s.Persistence != 0:
 		return fmt.Errorf("persistence: %w", ErrUnsupported)
@@ -147,8 +148,6 @@ func refuseServer(s model.Server) error {
 		return fmt.Errorf("address %s: %w", s.Addr.Addr(), ErrUnsupported)
 	case s.Forward != model.NAT && s.Forward != model.DR:
 		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
-	case s.Upper != 0 || s.Lower != 0:
-		return fmt.Errorf("thresholds: %w", ErrUnsupported)
 	case s.Weight < 0:
 		return fmt.Errorf("weight %d: %w", s.Weight, ErrUnsupported)
 	}
@@ -170,10 +169,7 @@ func (x *XDP) write(c sched.Change) error {
 	case sched.AddServer:
 		return x.addServer(c)
 	case sched.EditServer:
-		if err := x.putServer(c.Dest); err != nil {
-			return err
-		}
-		return x.publish(c)
+		return x.changeServer(c)
 	case sched.DelServer:
 		// The order first: no new flow meets a deleted server.
 		if err := x.publish(c); err != nil {
@@ -185,7 +181,9 @@ func (x *XDP) write(c sched.Change) error {
 }
 
 func serviceOf(c sched.Change) lbmaps.Service {
-	return lbmaps.Service{Key: c.Service.Key, ID: c.ID, Scheduler: c.Service.Scheduler}
+	return lbmaps.Service{
+		Key: c.Service.Key, ID: c.ID, Scheduler: c.Service.Scheduler, Flags: uint8(c.Service.SchedFlags),
+	}
 }
 
 // writeNewService writes all that belongs to a service and then the service,
@@ -198,7 +196,7 @@ func (x *XDP) writeNewService(c sched.Change) error {
 		return err
 	}
 	fresh := lbmaps.Cursor{Generation: before.Generation + 1}
-	if err := x.tables.PutOrder(c.ID, fresh.Generation, nil); err != nil {
+	if err := x.tables.PutOrder(c.ID, fresh.Generation, lbmaps.Order{}); err != nil {
 		return err
 	}
 	if err := x.tables.PutCursor(c.ID, fresh); err != nil {
@@ -231,8 +229,20 @@ func (x *XDP) addServer(c sched.Change) error {
 	}
 	delete(x.idle, c.Dest.Slot)
 	x.use(c.Dest)
+	return x.changeServer(c)
+}
+
+// changeServer writes the server, brings its overload mark in line with its
+// thresholds, and then the order that knows its weight.
+func (x *XDP) changeServer(c sched.Change) error {
+	old := x.slots[c.Dest.Slot]
 	if err := x.putServer(c.Dest); err != nil {
 		return err
+	}
+	if old.Upper != c.Dest.Server.Upper || old.Lower != c.Dest.Server.Lower {
+		if err := x.tables.Edited(c.Dest.Slot, old.Upper, old.Lower); err != nil {
+			return err
+		}
 	}
 	return x.publish(c)
 }
@@ -248,7 +258,9 @@ func (x *XDP) putServer(dest sched.Dest) error {
 		Server:  dest.Server,
 		Service: dest.Service,
 		Deleted: dest.Deleted,
-		Way:     x.way(dest.Server.Addr.Addr(), x.slots[dest.Slot]),
+
+		LastWeight: dest.LastWeight,
+		Way:        x.way(dest.Server.Addr.Addr(), x.slots[dest.Slot]),
 	})
 }
 
@@ -267,26 +279,26 @@ func (x *XDP) putSlot(slot uint32, s lbmaps.Server) error {
 
 // publish makes a new order valid, with the cursor where it belongs in it.
 func (x *XDP) publish(c sched.Change) error {
-	return x.publishOrder(c.ID, placesOf(c.Order), c.Position)
+	return x.publishOrder(c.ID, orderOf(c), c.Position)
 }
 
-func placesOf(order []sched.Dest) []lbmaps.Place {
-	places := make([]lbmaps.Place, 0, len(order))
-	for _, d := range order {
-		places = append(places, lbmaps.Place{Slot: d.Slot, Weight: d.Server.Weight})
+func orderOf(c sched.Change) lbmaps.Order {
+	o := lbmaps.Order{Table: c.Table, Lowest: c.Lowest}
+	for _, d := range c.Order {
+		o.Places = append(o.Places, lbmaps.Place{Slot: d.Slot, Weight: d.Server.Weight})
 	}
-	return places
+	return o
 }
 
 // publishOrder writes the half of the orders that is not in use and lets the
 // program switch to it.
-func (x *XDP) publishOrder(id uint32, places []lbmaps.Place, positions []uint32) error {
+func (x *XDP) publishOrder(id uint32, o lbmaps.Order, positions []uint32) error {
 	cursor, err := x.maps.Cursor(id)
 	if err != nil {
 		return err
 	}
 	next := cursor.Generation + 1
-	if err := x.tables.PutOrder(id, next, places); err != nil {
+	if err := x.tables.PutOrder(id, next, o); err != nil {
 		return err
 	}
 	if err := x.tables.PutPositions(positions); err != nil {

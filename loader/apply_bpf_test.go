@@ -125,13 +125,12 @@ func TestApplyRefuses(t *testing.T) {
 		"SCTP":        with(func(s *model.Service) { s.Key.Protocol = model.SCTP }),
 		"IPv6":        with(func(s *model.Service) { s.Key.Addr = v6 }),
 		"any port":    with(func(s *model.Service) { s.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) }),
-		"scheduler":   with(func(s *model.Service) { s.Scheduler = "wlc" }),
+		"scheduler":   with(func(s *model.Service) { s.Scheduler = "lblcr" }),
 		"persistence": with(func(s *model.Service) { s.Persistence = time.Second }),
 		"ops":         with(func(s *model.Service) { s.OnePacket = true }),
 		"TUN":         server(func(s *model.Server) { s.Forward = model.TUN }),
 		"Local":       server(func(s *model.Server) { s.Forward = model.Local }),
 		"IPv6 server": server(func(s *model.Server) { s.Addr = v6 }),
-		"threshold":   server(func(s *model.Server) { s.Upper = 1 }),
 		"weight":      server(func(s *model.Server) { s.Weight = -1 }),
 	} {
 		if err := r.Apply(t.Context(), []sched.Op{o}); !errors.Is(err, ErrUnsupported) {

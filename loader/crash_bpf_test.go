@@ -249,7 +249,7 @@ func TestDamagedPins(t *testing.T) {
 	svc := service(vip)
 	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)), op(sched.AddServer, svc, realServer(2, 1)))
 	for range 2 { // the half that is valid is one of the two
-		check(t, r.maps.PutOrder(0, r.generation(), []lbmaps.Place{{Slot: 1, Weight: 1}, {Slot: 9, Weight: 1}, {Slot: 1, Weight: 1}, {Slot: 0, Weight: 5}}))
+		check(t, r.maps.PutOrder(0, r.generation(), lbmaps.Order{Places: []lbmaps.Place{{Slot: 1, Weight: 1}, {Slot: 9, Weight: 1}, {Slot: 1, Weight: 1}, {Slot: 0, Weight: 5}}}))
 	}
 	r.restart()
 	if got, want := fmt.Sprint(list(r.tables(), svc.Key)), "[[2 1] [1 5]]"; got != want {

@@ -40,7 +40,9 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for _, name := range perService {
 		spec.Maps[name].MaxEntries = limits.Services
 	}
-	spec.Maps[bpf.EkMapEkOrders].MaxEntries = 2 * limits.Services
+	for _, name := range []string{bpf.EkMapEkOrders, bpf.EkMapEkTables} {
+		spec.Maps[name].MaxEntries = 2 * limits.Services
+	}
 	for _, name := range []string{bpf.EkMapEkServers, bpf.EkMapEkServerConns, bpf.EkMapEkServerStats} {
 		spec.Maps[name].MaxEntries = limits.Servers
 	}
@@ -150,7 +152,7 @@ func compareMaps(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) []string {
 
 // programs are the loaded programs.
 type programs struct {
-	xdp, sweep, publish *ebpf.Program
+	xdp, sweep, publish, edit *ebpf.Program
 }
 
 // named lists the programs by the names that they have in the object.
@@ -159,6 +161,7 @@ func (g *programs) named() map[string]**ebpf.Program {
 		bpf.EkProgEkXdp:     &g.xdp,
 		bpf.EkProgEkSweep:   &g.sweep,
 		bpf.EkProgEkPublish: &g.publish,
+		bpf.EkProgEkEdit:    &g.edit,
 	}
 }
 

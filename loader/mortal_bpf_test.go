@@ -60,12 +60,16 @@ func (m *mortal) PutCursor(id uint32, c lbmaps.Cursor) error {
 	return spent(m, func() error { return m.tables.PutCursor(id, c) })
 }
 
-func (m *mortal) PutOrder(id, generation uint32, places []lbmaps.Place) error {
-	return spent(m, func() error { return m.tables.PutOrder(id, generation, places) })
+func (m *mortal) PutOrder(id, generation uint32, o lbmaps.Order) error {
+	return spent(m, func() error { return m.tables.PutOrder(id, generation, o) })
 }
 
 func (m *mortal) PutPositions(p []uint32) error {
 	return spent(m, func() error { return m.tables.PutPositions(p) })
+}
+
+func (m *mortal) Edited(slot, oldUpper, oldLower uint32) error {
+	return spent(m, func() error { return m.tables.Edited(slot, oldUpper, oldLower) })
 }
 
 func (m *mortal) Publish(id uint32) (generation uint32, err error) {

@@ -164,7 +164,7 @@ func (x *XDP) load(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	x.progs = progs
-	x.tables = kernelTables{x.maps, progs.publish}
+	x.tables = kernelTables{x.maps, progs.publish, progs.edit}
 	if x.opts.testClock {
 		x.testNow = c.Variables[bpf.EkVarTestNow]
 	}

@@ -110,6 +110,20 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestEveryMapIsPinned but the program's own variables: what is not would be
+// empty after each start.
+func TestEveryMapIsPinned(t *testing.T) {
+	spec, err := sized(lbmaps.Limits{Services: 8, Servers: 64, Flows: 1024, Replies: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range spec.Maps {
+		if own := strings.HasPrefix(name, "."); lbmaps.IsPinned(name) == own {
+			t.Errorf("map %s: pinned is %t", name, !own)
+		}
+	}
+}
+
 func TestErrorsAreOneLine(t *testing.T) {
 	for want, err := range map[string]error{
 		`interface eth0 already runs XDP program 12 "xdp_dispatcher"; detach it with `: &BusyError{Interface: "eth0", ProgramID: 12, Program: "xdp_dispatcher", Fix: "x"},

@@ -125,7 +125,7 @@ func readTables(ctx context.Context, maps *lbmaps.Maps, names map[uint32]string)
 }
 
 func readService(maps *lbmaps.Maps, s lbmaps.Service, names map[uint32]string) (model.ServiceEntry, error) {
-	entry := model.ServiceEntry{Service: model.Service{Key: s.Key, Scheduler: s.Scheduler}}
+	entry := model.ServiceEntry{Service: s.Model()}
 	var err error
 	if entry.Counters, err = maps.ServiceStats(s.ID); err != nil {
 		return entry, err

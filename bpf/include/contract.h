@@ -125,7 +125,7 @@ struct server {
 	__u32 upper; /* uthreshold, 0 none */
 	__u32 lower; /* lthreshold, 0 none */
 	__u32 mtu;   /* largest IP packet on the way, 0 not known */
-	__u32 pad2;
+	__s32 last_weight; /* the last that was not 0; user space's, for mh */
 };
 
 /* server_conns counts the live flows of a server; the program alone writes

@@ -130,7 +130,7 @@ func TestPrintStatus(t *testing.T) {
 		Services: []api.Summary{
 			{Service: "[192.0.2.1]:tcp:80", Scheduler: "rr", Datapath: "xdp", QuorumUp: true, Quorum: 1, AliveWeight: 3, ServersAlive: 3, Servers: 3},
 			{Service: "[192.0.2.2]:tcp:80", Scheduler: "rr", Datapath: "xdp", Quorum: 2, AliveWeight: 1, ServersAlive: 1, Servers: 3, SorryActive: true, Unresolved: 1},
-			{Service: "[192.0.2.3]:tcp:80", Scheduler: "wlc", Datapath: "none", Reason: "needs IPVS (scheduler wlc), which this version does not drive yet"},
+			{Service: "[192.0.2.3]:tcp:80", Scheduler: "lblc", Datapath: "none", Reason: "needs IPVS (scheduler lblc), which this version does not drive yet"},
 		},
 	}
 	var out bytes.Buffer

@@ -1,0 +1,84 @@
+//go:build bpf
+
+package loader
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// Every scheduler, with servers that come, go and change between restarts of
+// the daemon, chooses what sched chooses for the same operations: tables,
+// cursors, thresholds and what mh remembers survive.
+func TestSchedulersChooseAsIPVS(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for _, name := range lbmaps.Schedulers() {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			m := &mirror{rig: r, state: sched.New(sched.Profile{}), loads: map[uint32]sched.Load{}, servers: map[uint32]model.Server{}}
+			svc := service(vip)
+			svc.Scheduler, svc.SchedFlags = name, sched.FlagPort|sched.FlagFallback
+			m.do(op(sched.AddService, svc))
+			random := rand.New(rand.NewPCG(seed, 0))
+			for port := uint16(1000); port < 1200; port++ {
+				server := realServer(1+random.IntN(6), []int32{0, 1, 2, 5}[random.IntN(4)])
+				server.Upper = []uint32{0, 0, 3, 20}[random.IntN(4)]
+				_, there := m.state.Find(svc.Key, server.Addr)
+				switch {
+				case random.IntN(20) == 0:
+					r.restart()
+				case random.IntN(3) > 0:
+				case !there:
+					m.do(op(sched.AddServer, svc, server))
+				case random.IntN(3) == 0:
+					m.do(op(sched.DelServer, svc, server))
+				default:
+					m.do(op(sched.EditServer, svc, server))
+				}
+				m.open(port)
+			}
+		})
+	}
+}
+
+// mirror applies operations to the datapath and to a model of it.
+type mirror struct {
+	*rig
+	state *sched.State
+	loads map[uint32]sched.Load
+	// servers are by slot, also those that were deleted.
+	servers map[uint32]model.Server
+}
+
+func (m *mirror) do(o sched.Op) {
+	m.t.Helper()
+	change, err := m.state.Apply(o)
+	check(m.t, err)
+	if o.Kind == sched.AddServer || o.Kind == sched.EditServer {
+		slot := change.Dest.Slot
+		old := m.servers[slot]
+		m.loads[slot] = sched.Profile{}.Edited(m.loads[slot], old.Upper, old.Lower, o.Server.Upper, o.Server.Lower)
+		m.servers[slot] = o.Server
+	}
+	m.apply(o)
+}
+
+// open opens a flow in both and compares.
+func (m *mirror) open(port uint16) {
+	m.t.Helper()
+	want := -1
+	d, ok := m.state.Choose(service(vip).Key, sched.Client{Addr: client, Port: port}, func(d sched.Dest) sched.Load { return m.loads[d.Slot] })
+	if ok {
+		want = int(d.Slot)
+		m.loads[d.Slot] = sched.Profile{}.Bound(m.loads[d.Slot], d.Server.Upper, d.Server.Lower)
+	}
+	if got := m.chosen(port); got != want {
+		m.t.Fatalf("port %d is on slot %d, want %d", port, got, want)
+	}
+}
