@@ -3,8 +3,8 @@
 //
 // A Lab owns nodes (one named namespace each, visible to ip netns), the links
 // between them and everything that was started in them. LANs are bridges in a
-// namespace of their own. DR, NAT, OneArmNAT and TwoInterfaceDR build the
-// networks that a load balancer is put into.
+// namespace of their own. DR, NAT, OneArmNAT, TwoInterfaceDR and Both
+// build the networks that a load balancer is put into.
 //
 // The links are ready for native XDP: the far end of every link to a switch
 // runs an XDP_PASS program, since veth drops what XDP_TX and redirect send to

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/vishvananda/netlink"
 )
@@ -21,8 +23,9 @@ type Port struct {
 	MTU int
 	// GRO turns generic receive offload on. Default off.
 	GRO bool
-	// TxOffloads leaves checksum and segmentation offloads on, as the kernel
-	// makes a veth. Default off: frames then carry finished checksums.
+	// TxOffloads leaves checksum, segmentation and VLAN offloads on, as the
+	// kernel makes a veth. Default off: frames then carry finished checksums,
+	// and their VLAN tags where XDP sees them.
 	TxOffloads bool
 	// XDPPass attaches an XDP_PASS program in native mode, which the other
 	// end needs for XDP_TX and to be redirected to. It occupies this end, so
@@ -103,7 +106,7 @@ func (l *Lab) Connect(a *Node, pa Port, b *Node, pb Port) (*Iface, *Iface, error
 func (n *Node) setPort(p Port) (*Iface, error) {
 	features := []feature{{ethtoolSetGRO, p.GRO}}
 	if !p.TxOffloads {
-		features = append(features, feature{ethtoolSetTxCsum, false}, feature{ethtoolSetTSO, false}, feature{ethtoolSetGSO, false})
+		features = append(features, feature{ethtoolSetTxCsum, false}, feature{ethtoolSetTSO, false}, feature{ethtoolSetGSO, false}, feature{ethtoolSetFlags, false})
 	}
 	if err := n.setFeatures(p.Name, features); err != nil {
 		return nil, err
@@ -153,7 +156,8 @@ type LAN struct {
 const bridgeName = "br0"
 
 // AddLAN adds a switch under a node name of its own. It learns addresses at
-// once, has no spanning tree, floods multicast, and speaks no IPv6.
+// once, has no spanning tree, floods multicast, speaks no IPv6, and looks at
+// nothing behind the Ethernet header.
 func (l *Lab) AddLAN(name string) (*LAN, error) {
 	n, err := l.addNamespace(name)
 	if err != nil {
@@ -164,6 +168,9 @@ func (l *Lab) AddLAN(name string) (*LAN, error) {
 			return nil, err
 		}
 	}
+	if err := n.passUnseen(); err != nil {
+		return nil, err
+	}
 	snooping := false
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}, MulticastSnooping: &snooping}
 	if err := n.handle.LinkAdd(bridge); err != nil {
@@ -173,6 +180,19 @@ func (l *Lab) AddLAN(name string) (*LAN, error) {
 		return nil, err
 	}
 	return &LAN{lab: l, node: n, bridge: bridge}, nil
+}
+
+// passUnseen keeps the firewall away from bridges of the namespace: it would
+// drop what it takes for a bad IP packet, and put fragments together. Without
+// the kernel's module br_netfilter there is nothing to do.
+func (n *Node) passUnseen() error {
+	for _, who := range []string{"arptables", "iptables", "ip6tables"} {
+		err := n.SetSysctl("net/bridge/bridge-nf-call-"+who, "0")
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Node returns the switch's own namespace; each of its ports is called after

@@ -71,6 +71,7 @@ func TestTopologies(t *testing.T) {
 		{"NAT", lab.NAT, true, 2},
 		{"OneArmNAT", lab.OneArmNAT, true, 1},
 		{"TwoInterfaceDR", lab.TwoInterfaceDR, false, 2},
+		{"Both", lab.Both, true, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -93,6 +94,9 @@ func TestTopologies(t *testing.T) {
 					t.Errorf("director got %q, %v from %s, want its name", body, err, s.Name())
 				}
 				checkReply(t, top, s, tt.nat)
+			}
+			if top.DRVIP.IsValid() {
+				checkBeside(t, top)
 			}
 		})
 	}
@@ -130,6 +134,29 @@ func checkReply(t *testing.T, top *lab.Topology, s *lab.Node, nat bool) {
 	mac := neighbour(t, top.Client, top.VIP)
 	if mac != top.ClientSide.MAC.String() {
 		t.Errorf("client sends to the VIP at %s, want the director's %s", mac, top.ClientSide.MAC)
+	}
+}
+
+// checkBeside checks the second virtual address: the director answers for it,
+// and the servers own it.
+func checkBeside(t *testing.T, top *lab.Topology) {
+	t.Helper()
+	at := netip.AddrPortFrom(top.DRVIP, 80)
+	_, err := top.Director.ServeHTTP(at.String(), says("director"))
+	check(t, err)
+	if body, err := get(t, top.Client.HTTPClient(), at); err != nil || body != "director" {
+		t.Errorf("client got %q, %v from the DR VIP, want the director", body, err)
+	}
+	for _, s := range top.Servers {
+		l, err := s.Listen("tcp", netip.AddrPortFrom(top.DRVIP, 81).String())
+		if err != nil {
+			t.Errorf("%s does not own the DR VIP: %v", s.Name(), err)
+			continue
+		}
+		l.Close()
+	}
+	if mac := neighbour(t, top.Client, top.DRVIP); mac != top.ServerSide.MAC.String() {
+		t.Errorf("client sends to the DR VIP at %s, want the director's %s", mac, top.ServerSide.MAC)
 	}
 }
 
@@ -242,7 +269,7 @@ func TestOffloadsAndStub(t *testing.T) {
 	cmd.Stdout = &out
 	check(t, top.Director.Run(cmd))
 	for _, want := range []string{"tx-checksumming: off", "tcp-segmentation-offload: off",
-		"generic-segmentation-offload: off", "generic-receive-offload: off"} {
+		"generic-segmentation-offload: off", "generic-receive-offload: off", "tx-vlan-offload: off"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("ethtool does not say %q", want)
 		}

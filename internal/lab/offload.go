@@ -16,6 +16,7 @@ const (
 	ethtoolSetTxCsum = 0x17 // ETHTOOL_STXCSUM
 	ethtoolSetTSO    = 0x1f // ETHTOOL_STSO
 	ethtoolSetGSO    = 0x24 // ETHTOOL_SGSO
+	ethtoolSetFlags  = 0x26 // ETHTOOL_SFLAGS: tags of VLANs kept beside the frame, and others
 	ethtoolSetGRO    = 0x2c // ETHTOOL_SGRO
 )
 

@@ -28,6 +28,9 @@ type Topology struct {
 	// VIP is an address of the director's client side. In the DR networks the
 	// servers have it on lo too.
 	VIP netip.Addr
+	// DRVIP is the second virtual address of Both, unset elsewhere: one of the
+	// director's server side, and on the servers' lo.
+	DRVIP netip.Addr
 }
 
 // ServerAddr returns the address of server i, counted from 0.
@@ -88,7 +91,7 @@ func OneArmNAT(l *Lab, n int) (*Topology, error) {
 // on). The director is .1 in both, eth0 towards the client and eth1 towards the
 // servers, and the default gateway of the servers.
 func NAT(l *Lab, n int) (*Topology, error) {
-	t, _, err := twoLANs(l, n)
+	t, _, _, err := twoLANs(l, n)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func NAT(l *Lab, n int) (*Topology, error) {
 // has an eth1 in the client's network (same host number) to answer directly.
 // Nothing forwards.
 func TwoInterfaceDR(l *Lab, n int) (*Topology, error) {
-	t, clients, err := twoLANs(l, n)
+	t, clients, _, err := twoLANs(l, n)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +114,27 @@ func TwoInterfaceDR(l *Lab, n int) (*Topology, error) {
 		}
 	}
 	return t, t.addVIPs()
+}
+
+// Both builds the network of NAT for a NAT service at VIP, and room for a DR
+// service beside it: the client has an eth1 in the servers' network (.9), and
+// DRVIP is .100 there.
+func Both(l *Lab, n int) (*Topology, error) {
+	t, _, servers, err := twoLANs(l, n)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := servers.Join(t.Client, Port{Name: "eth1", Addrs: []netip.Prefix{host(2, clientHost)}}); err != nil {
+		return nil, err
+	}
+	if err := t.routeThroughDirector(); err != nil {
+		return nil, err
+	}
+	t.DRVIP = host(2, vipHost).Addr()
+	if err := t.addAddr(t.ServerSide, netip.PrefixFrom(t.DRVIP, t.DRVIP.BitLen())); err != nil {
+		return nil, err
+	}
+	return t, t.addToServers(t.DRVIP)
 }
 
 // oneLAN makes a LAN with the director and n servers in network net.
@@ -128,27 +152,27 @@ func oneLAN(l *Lab, n, net int) (*Topology, *LAN, error) {
 }
 
 // twoLANs makes the LANs clients and servers, and everyone on them. It returns
-// the client's.
-func twoLANs(l *Lab, n int) (*Topology, *LAN, error) {
-	t := &Topology{Lab: l}
-	clients, err := l.AddLAN("clients")
+// both.
+func twoLANs(l *Lab, n int) (t *Topology, clients, servers *LAN, err error) {
+	t = &Topology{Lab: l}
+	clients, err = l.AddLAN("clients")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	servers, err := l.AddLAN("servers")
+	servers, err = l.AddLAN("servers")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if t.Client, t.ClientIf, err = clients.addHost("client", eth0(host(1, clientHost))); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if t.Director, t.ClientSide, err = clients.addHost("director", eth0(host(1, directorHost))); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if t.ServerSide, err = servers.Join(t.Director, Port{Name: "eth1", Addrs: []netip.Prefix{host(2, directorHost)}}); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return t, clients, t.addServers(servers, n, 2)
+	return t, clients, servers, t.addServers(servers, n, 2)
 }
 
 func (t *Topology) addServers(lan *LAN, n, net int) error {
@@ -186,8 +210,13 @@ func (t *Topology) addVIPs() error {
 	if err := t.addDirectorVIP(); err != nil {
 		return err
 	}
+	return t.addToServers(t.VIP)
+}
+
+// addToServers gives each server a virtual address on lo.
+func (t *Topology) addToServers(vip netip.Addr) error {
 	for _, s := range t.Servers {
-		if err := s.AddVIP(t.VIP); err != nil {
+		if err := s.AddVIP(vip); err != nil {
 			return err
 		}
 	}
