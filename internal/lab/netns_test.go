@@ -86,6 +86,9 @@ func TestTopologies(t *testing.T) {
 			if body, err := get(t, top.Client.HTTPClient(), at); err != nil || body != "director" {
 				t.Errorf("client got %q, %v from the VIP, want the director", body, err)
 			}
+			if top.DRVIP.IsValid() {
+				checkBeside(t, top)
+			}
 			for i, s := range top.Servers {
 				at := netip.AddrPortFrom(top.ServerAddr(i), 80)
 				_, err := s.ServeHTTP(at.String(), says(s.Name()))
@@ -94,9 +97,6 @@ func TestTopologies(t *testing.T) {
 					t.Errorf("director got %q, %v from %s, want its name", body, err, s.Name())
 				}
 				checkReply(t, top, s, tt.nat)
-			}
-			if top.DRVIP.IsValid() {
-				checkBeside(t, top)
 			}
 		})
 	}
