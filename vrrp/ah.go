@@ -2,7 +2,7 @@ package vrrp
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // the algorithm of AH in VRRPv2, fixed by its peers
+	"crypto/md5" // fixed by the peers of version 2
 	"crypto/subtle"
 	"encoding/binary"
 )

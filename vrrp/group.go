@@ -114,8 +114,8 @@ func (g *Group) Find(name string) (int, bool) {
 
 // Next returns the earliest deadline of any member.
 func (g *Group) Next() (next time.Time, ok bool) {
-	for _, m := range g.members {
-		if at, set := m.Next(); set && (!ok || at.Before(next)) {
+	for m := range g.members {
+		if at, set := g.members[m].next(); set && (!ok || at.Before(next)) {
 			next, ok = at, true
 		}
 	}
@@ -124,7 +124,7 @@ func (g *Group) Next() (next time.Time, ok bool) {
 
 // Due says whether a deadline of a member has passed.
 func (g *Group) Due(member int, now time.Time) bool {
-	at, set := g.members[member].Next()
+	at, set := g.members[member].next()
 	return set && !now.Before(at)
 }
 
@@ -241,22 +241,37 @@ func (g *Group) shareFaults(now time.Time, out []Order) []Order {
 
 // yielded returns a member that is backup while another is master, or -1.
 func (g *Group) yielded() int {
-	if !slices.ContainsFunc(g.members, func(i Instance) bool { return i.state == Master }) {
+	backup, master := -1, false
+	for m := range g.members {
+		switch g.members[m].state {
+		case Master:
+			master = true
+		case Backup:
+			backup = m
+		default:
+		}
+	}
+	if !master {
 		return -1
 	}
-	return slices.IndexFunc(g.members, func(i Instance) bool { return i.state == Backup })
+	return backup
 }
 
 // agreed says whether all members wait to become master.
 func (g *Group) agreed() bool {
-	return !slices.ContainsFunc(g.members, func(i Instance) bool { return i.state != Backup || !i.wants })
+	for m := range g.members {
+		if i := &g.members[m]; i.state != Backup || !i.wants {
+			return false
+		}
+	}
+	return true
 }
 
 // merge returns the state of the members as one.
 func (g *Group) merge() State {
 	var in [Fault + 1]int
-	for _, m := range g.members {
-		in[m.state]++
+	for m := range g.members {
+		in[g.members[m].state]++
 	}
 	switch {
 	case in[Fault] > 0:

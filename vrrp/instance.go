@@ -230,6 +230,7 @@ func (s *step) tick() {
 		s.tickMaster()
 	case Backup:
 		s.tickBackup()
+	default:
 	}
 }
 
@@ -256,6 +257,7 @@ func (s *step) heard(h Heard) {
 		s.heardMaster(h)
 	case Backup:
 		s.heardBackup(h)
+	default:
 	}
 	s.remember(h.Source)
 }

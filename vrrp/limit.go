@@ -6,8 +6,12 @@ import (
 )
 
 const (
-	// logPause is between two log lines of one kind about one sender.
-	logPause = 60 * time.Second
+	// dropPause is between two log lines about refused packets of one kind
+	// and sender, or about adverts that do not leave.
+	dropPause = time.Minute
+	// warnPause is the same for what is odd about a neighbour, which stays so
+	// until somebody changes a configuration.
+	warnPause = time.Hour
 	// logKinds bounds what is remembered; beyond it all share one pause.
 	logKinds = 128
 )
@@ -22,36 +26,37 @@ type logKey struct {
 // limiter keeps repeated events from filling the log: packets can be forged
 // at any rate.
 type limiter struct {
-	last   map[logKey]time.Time
+	until  map[logKey]time.Time
 	pruned time.Time
 }
 
-// allow says whether a line may be written now.
-func (l *limiter) allow(k logKey, now time.Time) bool {
-	if l.last == nil {
-		l.last = make(map[logKey]time.Time)
+// allow says whether a line may be written now, and if so none of its kind
+// before the pause is over.
+func (l *limiter) allow(k logKey, pause time.Duration, now time.Time) bool {
+	if l.until == nil {
+		l.until = make(map[logKey]time.Time)
 	}
-	if at, seen := l.last[k]; seen && now.Sub(at) < logPause {
+	if now.Before(l.until[k]) {
 		return false
 	}
-	if len(l.last) >= logKinds && now.Sub(l.pruned) >= time.Second {
-		l.forget(now)
+	if len(l.until) >= logKinds && now.Sub(l.pruned) >= time.Second {
+		l.prune(now)
 	}
-	if len(l.last) >= logKinds {
-		k = logKey{what: "more"}
-		if at, seen := l.last[k]; seen && now.Sub(at) < logPause {
+	if len(l.until) >= logKinds {
+		k, pause = logKey{what: "more"}, dropPause
+		if now.Before(l.until[k]) {
 			return false
 		}
 	}
-	l.last[k] = now
+	l.until[k] = now.Add(pause)
 	return true
 }
 
-func (l *limiter) forget(now time.Time) {
+func (l *limiter) prune(now time.Time) {
 	l.pruned = now
-	for k, at := range l.last {
-		if now.Sub(at) >= logPause {
-			delete(l.last, k)
+	for k, at := range l.until {
+		if !now.Before(at) {
+			delete(l.until, k)
 		}
 	}
 }

@@ -231,7 +231,7 @@ func TestModel(t *testing.T) {
 // nodes, nothing else. After the heal one master is left within an interval,
 // and the client knows it within an interval and 50 ms.
 func TestModelHeal(t *testing.T) {
-	first, last, trace := modelSeeds(t, 1000)
+	first, last, trace := modelSeeds(t, schedules/3)
 	for seed := first; seed <= last; seed++ {
 		s := newSim(seed)
 		s.delay = calmDelay

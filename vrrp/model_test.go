@@ -15,7 +15,6 @@ import (
 // EVENKEEL_VRRP_SEED=n plays that schedule alone, with a trace.
 
 const (
-	schedules  = 3000
 	chaosOps   = 25
 	modelBase  = 100 * time.Millisecond
 	calmDelay  = 2 * time.Millisecond
@@ -175,9 +174,11 @@ func (s *sim) carryOut(n int, orders []Order) {
 			if o.Member != groupItself && o.Notice == NoticeState {
 				s.logf("node %d link %d is %s: %s", n, o.Member, o.State, o.Reason)
 			}
+		default:
 		}
 	}
-	for l, m := range node.group.members {
+	for l := range node.group.members {
+		m := &node.group.members[l]
 		if m.state == Master != node.holding[l] && (m.state != Backup || !m.wants) && m.state != Init {
 			s.fail("node %d link %d is %s, holds addresses: %v", n, l, m.state, node.holding[l])
 		}
@@ -301,6 +302,7 @@ func (s *sim) census(side int) (masters, able int) {
 			able++
 		case Backup:
 			able++
+		default:
 		}
 	}
 	return masters, able

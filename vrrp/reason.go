@@ -133,6 +133,7 @@ func (r Reason) String() string {
 		return "was master before the restart"
 	case ReasonStop:
 		return "stopped"
+	default:
+		return r.Code.String()
 	}
-	return r.Code.String()
 }

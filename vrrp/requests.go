@@ -3,7 +3,6 @@ package vrrp
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -89,7 +88,7 @@ func (r *Runner) logNotice(o Order) {
 }
 
 func (r *Runner) logWarning(o Order) {
-	if r.limit.allow(logKey{o.Member, o.Warning.String(), o.Peer}, time.Now()) {
+	if r.limit.allow(logKey{o.Member, o.Warning.String(), o.Peer}, warnPause, time.Now()) {
 		r.log.Warn("vrrp warning", "instance", r.name(o.Member), "peer", o.Peer, "warning", o.Warning.String())
 	}
 }
@@ -99,14 +98,18 @@ func (r *Runner) logDrop(now time.Time, member int, from netip.Addr, drop *DropE
 	if drop.Drop == DropVRID || drop.Drop == DropOwn {
 		return
 	}
-	if r.limit.allow(logKey{member, drop.Drop.String(), from}, now) {
+	pause := dropPause
+	if drop.Drop == DropChecksumMode || drop.Drop == DropVersion {
+		pause = warnPause
+	}
+	if r.limit.allow(logKey{member, drop.Drop.String(), from}, pause, now) {
 		r.log.Warn("advert refused", "instance", r.name(member), "peer", from,
-			slog.String("counter", drop.Drop.String()), "cause", drop.Error())
+			"counter", drop.Drop.String(), "cause", drop.Error())
 	}
 }
 
 func (r *Runner) logSend(member int, err error) {
-	if r.limit.allow(logKey{member, "send", netip.Addr{}}, time.Now()) {
+	if r.limit.allow(logKey{member, "send", netip.Addr{}}, dropPause, time.Now()) {
 		r.log.Warn("advert not sent", "instance", r.name(member), "cause", err)
 	}
 }

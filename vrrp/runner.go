@@ -284,13 +284,13 @@ func (r *Runner) step(now time.Time, member int, ev Event) {
 func (r *Runner) carryOut(orders []Order) {
 	unsent := groupItself
 	for _, o := range orders {
-		switch {
-		case o.Kind == SendAdvert:
+		switch o.Kind {
+		case SendAdvert:
 			if err := r.codecs[o.Member].Encode(o.Priority, r.send[o.Member]); err != nil {
 				unsent = o.Member
 				r.logSend(o.Member, err)
 			}
-		case o.Kind == Warn:
+		case Warn:
 			r.logWarning(o)
 		default:
 			r.logNotice(o)

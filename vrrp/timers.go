@@ -44,7 +44,10 @@ const (
 
 // Next returns the earliest deadline, at which a Tick is due. The false result
 // says that there is none.
-func (i Instance) Next() (time.Time, bool) {
+func (i Instance) Next() (time.Time, bool) { return i.next() }
+
+// next spares a Group the copy.
+func (i *Instance) next() (time.Time, bool) {
 	var next time.Time
 	for _, at := range i.deadline {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {

@@ -232,11 +232,11 @@ func TestVC066LogLimit(t *testing.T) {
 	now := time.Now()
 	lines := 0
 	for n := range 3650 * 30 {
-		if l.allow(logKey{0, "checksum_err", addr("10.90.0.9")}, now) {
+		if l.allow(logKey{0, "checksum_err", addr("10.90.0.9")}, dropPause, now) {
 			lines++
 		}
 		forged := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
-		if l.allow(logKey{0, "ip_ttl_err", forged}, now) {
+		if l.allow(logKey{0, "ip_ttl_err", forged}, dropPause, now) {
 			lines++
 		}
 		now = now.Add(time.Second / 3650)
@@ -244,10 +244,10 @@ func TestVC066LogLimit(t *testing.T) {
 	if lines >= 200 || lines < 2 {
 		t.Errorf("%d lines in 30 s", lines)
 	}
-	if len(l.last) > logKinds+1 {
-		t.Errorf("%d kinds remembered", len(l.last))
+	if len(l.until) > logKinds+1 {
+		t.Errorf("%d kinds remembered", len(l.until))
 	}
-	if now = now.Add(logPause); !l.allow(logKey{0, "checksum_err", addr("10.90.0.9")}, now) {
+	if now = now.Add(dropPause); !l.allow(logKey{0, "checksum_err", addr("10.90.0.9")}, dropPause, now) {
 		t.Error("nothing is logged after the pause")
 	}
 }
