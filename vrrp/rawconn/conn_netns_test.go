@@ -3,14 +3,17 @@
 package rawconn
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
 
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/vrrp"
@@ -113,11 +116,29 @@ func TestOnlyItsLink(t *testing.T) {
 	wantNothing(t, onEth1)
 }
 
-// connect joins two stations by a second link, eth1 on both.
+// connect joins two stations by a second link, eth1 on both, and waits until it
+// carries: before that the kernel drops what is sent.
 func connect(a, b *station) (*lab.Iface, *lab.Iface, error) {
 	pa := lab.Port{Name: "eth1", Addrs: []netip.Prefix{netip.MustParsePrefix("10.91.0.1/24")}}
 	pb := lab.Port{Name: "eth1", Addrs: []netip.Prefix{netip.MustParsePrefix("10.91.0.2/24")}}
-	return a.lab.Connect(a.node, pa, b.node, pb)
+	ia, ib, err := a.lab.Connect(a.node, pa, b.node, pb)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ia, ib, errors.Join(carries(ia), carries(ib))
+}
+
+func carries(i *lab.Iface) error {
+	for end := deadline(); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		link, err := i.Node.Netlink().LinkByName(i.Name)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s of %s has no carrier", i.Name, i.Node.Name())
 }
 
 // TestUnicast sends to two peers, with a link and without.
@@ -251,6 +272,9 @@ func TestVirtualMAC(t *testing.T) {
 			}
 			if got := MAC(second[6:12]); got != cfg.VirtualMAC {
 				t.Errorf("source %x, want the virtual MAC", got)
+			}
+			if ipv6 {
+				first[15], first[16], first[17] = 0x00, 0, 0 // the kernel's flow label
 			}
 			if string(first[:6]) != string(second[:6]) || string(first[12:]) != string(second[12:]) {
 				t.Errorf("frames differ:\n %x\n %x", first, second)
