@@ -10,10 +10,11 @@ type Event interface{ event() }
 
 // Start begins the election.
 type Start struct {
-	// Hold delays it; adverts are ignored meanwhile.
+	// Hold delays it; adverts are ignored meanwhile. With Adopt it means
+	// nothing.
 	Hold time.Duration
 	// Adopt resumes a mastership that a crash or a restart interrupted for
-	// less than a down interval: the addresses are still in place. It means
+	// less than ResumeWithin: the addresses are still in place. It means
 	// nothing while there is a fault.
 	Adopt bool
 }

@@ -43,12 +43,15 @@ func (s *step) checkFaults() {
 func (c Cause) sameThing(d Cause) bool { return c.Kind == d.Kind && c.Name == d.Name }
 
 func (s *step) tracked(ev Tracked) {
-	at := findTrack(s.tracks, ev.Kind, ev.Name)
-	if at < 0 {
+	if findTrack(s.tracks, ev.Kind, ev.Name) < 0 {
 		return
 	}
 	s.tracks = slices.Clone(s.tracks)
-	s.tracks[at].status, s.tracks[at].value = ev.Status, ev.Value
+	for n := range s.tracks {
+		if t := &s.tracks[n]; t.Kind == ev.Kind && t.Name == ev.Name {
+			t.status, t.value = ev.Status, ev.Value
+		}
+	}
 	s.prioritise()
 	s.checkFaults()
 }

@@ -96,6 +96,19 @@ func (g *Group) adapt(cfg Config) Config {
 	return cfg
 }
 
+// rejoin frees a lone instance from what a group of earlier had decided.
+func (g *Group) rejoin(now time.Time, member int, out []Order) []Order {
+	if g.name != "" {
+		return out
+	}
+	out = g.give(now, member, groupFault{}, out)
+	if g.members[member].wants {
+		out = g.give(now, member, groupMaster{}, out)
+	}
+	g.state = g.merge()
+	return out
+}
+
 // Name returns the group's name, empty for a lone instance.
 func (g *Group) Name() string { return g.name }
 

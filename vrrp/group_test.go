@@ -238,6 +238,28 @@ func TestGroupAdopts(t *testing.T) {
 	}
 }
 
+// TestInstanceLeavesGroup: what the group had held back happens.
+func TestInstanceLeavesGroup(t *testing.T) {
+	b := newGroupBench(t, GroupConfig{Name: "VG", Members: members(3, keep)})
+	b.run(2 * time.Second)
+	b.hear(1, 200)
+	b.run(2 * time.Second)
+	waiting := b.group.Members()[0]
+	b.link(1, Down)
+	held := b.group.Members()[0]
+	for want, i := range map[State]Instance{Master: waiting, Backup: held} {
+		g, err := NewGroup(GroupConfig{Members: []Config{i.Config()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.resume(0, i)
+		g.rejoin(b.now, 0, nil)
+		if g.State() != want {
+			t.Errorf("alone it is %s, want %s", g.State(), want)
+		}
+	}
+}
+
 // TestGroupAnnouncesTogether: an advert of lower priority on one link makes
 // the others announce too.
 func TestGroupAnnouncesTogether(t *testing.T) {

@@ -49,7 +49,6 @@ type Instance struct {
 	lateBy    time.Duration
 
 	deadline      [timers]time.Time
-	adopt         bool // Start.Adopt, during the hold
 	holding       bool // the addresses may be in place
 	lastSent      time.Time
 	lastAnnounced time.Time
@@ -176,23 +175,22 @@ func (s *step) start(ev Start) {
 	if s.state != Init || !s.deadline[timerHold].IsZero() {
 		return
 	}
-	s.adopt = ev.Adopt
 	s.holding = true // an earlier process may have left them
-	if ev.Hold > 0 {
+	if ev.Hold > 0 && !ev.Adopt {
 		s.become(Init, Reason{Code: ReasonHold})
 		s.after(timerHold, ev.Hold)
 		return
 	}
-	s.begin()
+	s.begin(ev.Adopt)
 }
 
 // begin leaves INIT.
-func (s *step) begin() {
+func (s *step) begin(adopt bool) {
 	faults := s.Faults()
 	switch {
 	case len(faults) > 0:
 		s.toFault(faults[0])
-	case s.adopt:
+	case adopt:
 		s.promote(Reason{Code: ReasonAdopted})
 	case s.cfg.owner() && !s.cfg.StartBackup:
 		s.promote(Reason{Code: ReasonOwner})
@@ -223,7 +221,7 @@ func (s *step) stop(ev Stop) {
 
 func (s *step) tick() {
 	if _, ok := s.due(timerHold); ok && s.state == Init {
-		s.begin()
+		s.begin(false)
 	}
 	switch s.state {
 	case Master:

@@ -194,6 +194,8 @@ func (r *Runner) resume(now time.Time, m int) {
 		r.codecs[m] = codec
 	}
 	r.step(now, m, Reconfigured{cfg})
+	r.orders = r.group.rejoin(now, m, r.orders[:0])
+	r.carryOut(r.orders)
 }
 
 func (r *Runner) loop(ctx context.Context) {

@@ -34,5 +34,16 @@ func (i Instance) Wants() State {
 	return i.state
 }
 
+// LastAdvert returns when the instance last sent one.
+func (i Instance) LastAdvert() time.Time { return i.lastSent }
+
+// ResumeWithin returns how long after its last advert a restarted master may
+// still be sure that nobody has taken over: the shortest down interval that a
+// backup can have.
+func ResumeWithin(cfg Config) time.Duration {
+	cfg = cfg.withDefaults()
+	return DownInterval(cfg.Version, PriorityOwner-1, cfg.Interval, cfg.DownTimerAdverts)
+}
+
 // PreemptAt returns when preempt_delay is over; zero while it does not run.
 func (i Instance) PreemptAt() time.Time { return i.preemptAt }

@@ -140,6 +140,14 @@ func TestFaultsAddUp(t *testing.T) {
 	b.wantState(Backup)
 }
 
+// TestTrackedTwice: a group and its member may track the same thing.
+func TestTrackedTwice(t *testing.T) {
+	eth := Track{Kind: TrackInterface, Name: "eth0"}
+	b := newBench(t, with(base(V3), func(c *Config) { c.Tracks = []Track{eth, eth} }))
+	b.give(Tracked{Kind: TrackInterface, Name: "eth0", Status: Up})
+	b.wantState(Backup)
+}
+
 // TestUnicastAnnouncesSource: after a fault, peers may have forgotten it.
 func TestUnicastAnnouncesSource(t *testing.T) {
 	b := newBench(t, unicast(V3))
@@ -152,6 +160,12 @@ func TestAdopt(t *testing.T) {
 	wantKinds(t, b.give(Start{Adopt: true}), SendAdvert, TakeAddresses, Announce, Notify)
 	b.wantState(Master)
 	b.wantReason(ReasonAdopted)
+	if got := ResumeWithin(base(V3)); got != 3*second+2*second/256 {
+		t.Errorf("mastership may be resumed within %s", got)
+	}
+	b = newIdleBench(t, base(V3))
+	b.give(Start{Adopt: true, Hold: time.Minute})
+	b.wantState(Master)
 	// Not while there is a fault: the addresses go.
 	b = newIdleBench(t, with(base(V3), ownInterface))
 	wantKinds(t, b.give(Start{Adopt: true}), ReleaseAddresses, Notify)

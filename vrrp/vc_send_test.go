@@ -14,6 +14,13 @@ import (
 
 // The tests of checklist section 4.1, packets that we send.
 
+func TestVC001Protocol(t *testing.T) {
+	p := encode(t, newCodec(t, base(V3)), 100)
+	if p.Protocol != 112 || p.Header[9] != 112 || encode(t, newCodec(t, base6()), 100).Protocol != 112 {
+		t.Errorf("protocol %d, header %x", p.Protocol, p.Header)
+	}
+}
+
 func TestVC002MulticastDestination(t *testing.T) {
 	if got := encode(t, newCodec(t, base(V3)), 100).Dst; got != addr("224.0.0.18") {
 		t.Errorf("destination %s", got)
