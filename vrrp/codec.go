@@ -40,7 +40,7 @@ func NewCodec(cfg Config) (*Codec, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &Codec{cfg: cfg, source: cfg.Source}, nil
+	return &Codec{cfg: cfg, source: cfg.Source, seq: firstSequence(time.Now())}, nil
 }
 
 // SetSource changes the address that adverts come from.

@@ -297,7 +297,8 @@ func TestVC027AuthenticationHeader(t *testing.T) {
 	cfg := with(base(V2), func(c *Config) { c.Auth = Auth{AuthAH, "s3cretpw"} })
 	sender := newCodec(t, cfg)
 	receiver := newCodec(t, with(cfg, func(c *Config) { c.Source = addr("10.90.0.1") }))
-	for seq := uint32(1); seq <= 3; seq++ {
+	first := sender.seq
+	for seq := first + 1; seq <= first+3; seq++ {
 		p := encode(t, sender, 100)
 		if p.Protocol != 51 || p.Payload[0] != 112 || !bytes.Equal(p.Payload[4:8], p.Src.AsSlice()) {
 			t.Fatalf("header %x", p.Payload[:ahLen])
@@ -310,8 +311,19 @@ func TestVC027AuthenticationHeader(t *testing.T) {
 		}
 	}
 	// keepalived takes no number at or below the highest that it knows.
-	if got := be32(encode(t, receiver, 100).Payload[ahSeq:]); got != 4 {
-		t.Errorf("receiver goes on with sequence number %d, want 4", got)
+	receiver.seq = 0
+	if _, err := receiver.Check(encode(t, sender, 100), netip.Addr{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := be32(encode(t, receiver, 100).Payload[ahSeq:]); got != first+5 {
+		t.Errorf("receiver goes on with sequence number %d, want %d", got, first+5)
+	}
+	// A process that crashed a year after its start, having answered many
+	// adverts, is believed at once.
+	started := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	year := 365 * 24 * time.Hour
+	if used := firstSequence(started) + uint32(2*year/second); firstSequence(started.Add(year)) <= used {
+		t.Errorf("a restart begins at %d, after %d", firstSequence(started.Add(year)), used)
 	}
 	unicast := func(c *Config) { c.Peers = []Peer{{Addr: addr("10.90.0.1")}, {Addr: addr("10.90.0.3")}} }
 	for _, p := range encodeAll(t, newCodec(t, with(cfg, unicast)), 100) {
