@@ -12,7 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GO
 
 # The build tags of the test tiers.
-TAGS := bpf,netns
+TAGS := bpf,netns,interop
 
 # The pinned clang: generated objects are compared byte for byte.
 CLANG        := clang-19
@@ -22,7 +22,7 @@ CLANG_FORMAT := clang-format-19
 FUZZTIME ?= 60s
 
 # Debian packages: what the tests call, and what the checks of the C code need.
-TEST_PACKAGES   := bpftool ethtool iproute2
+TEST_PACKAGES   := bpftool ethtool iproute2 keepalived tshark
 VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -61,7 +61,7 @@ clean: ## Remove what was built
 
 .PHONY: test
 test: deps bin/tally ## Run all tests (as root) and count them; installs what they need
-	@bin/tally unit bpf netns
+	@bin/tally unit bpf netns interop
 
 .PHONY: unit
 unit: bin/tally ## Run the tests that need no privilege
@@ -74,6 +74,10 @@ bpf: bin/tally ## Run the tests of the XDP program by BPF_PROG_TEST_RUN (as root
 .PHONY: netns
 netns: bin/tally ## Run the tests with real links in network namespaces (as root)
 	@bin/tally netns
+
+.PHONY: interop
+interop: bin/tally ## Run the tests against real peers, such as keepalived (as root)
+	@bin/tally interop
 
 # Few tries at making an interesting input smaller: on a configuration of many
 # lines that would take most of the time.

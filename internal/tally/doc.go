@@ -1,6 +1,6 @@
 // Command tally runs the test tiers and counts what they did.
 //
-//	go run ./internal/tally unit bpf netns
+//	go run ./internal/tally unit bpf netns interop
 //
 // It owns how a tier is run (which build tag, which packages, how long), the
 // readable log of a run and its last line, "N passed, N failed, N skipped",

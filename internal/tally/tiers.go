@@ -34,6 +34,7 @@ func tiers() []tier {
 		{name: "unit", timeout: 5 * time.Minute},
 		{name: "bpf", tag: "bpf", timeout: 10 * time.Minute},
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
+		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
 	}
 }
 
