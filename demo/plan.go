@@ -115,7 +115,7 @@ func (p plan) configText(weights []int32) string {
 		fmt.Fprintf(&b, "virtual_server %s %d {\n", s.vip, httpPort)
 		fmt.Fprint(&b, "    protocol TCP\n    lb_algo rr\n")
 		fmt.Fprintf(&b, "    lb_kind %s\n", s.forward)
-		fmt.Fprint(&b, "    delay_loop 1\n    connect_timeout 1\n    retry 1\n    delay_before_retry 1\n")
+		fmt.Fprint(&b, "    delay_loop 1\n    connect_timeout 1\n")
 		for i, addr := range p.servers {
 			b.WriteString(serverText(addr, weights[i]))
 		}
@@ -134,19 +134,22 @@ func serverText(addr netip.Addr, weight int32) string {
 
 // drawing draws the network. Each line is at most 72 columns wide.
 func (p plan) drawing() string {
+	at := func(addr string, s service) string {
+		return fmt.Sprintf("%-11s VIP %s:%d (%s)", addr, s.vip, httpPort, s.name)
+	}
 	dr, nat := p.services[0], p.services[1]
 	return strings.Join([]string{
-		"  client    " + clientOutside + " (eth0)                  " + clientInside + " (eth1)",
-		"                |                                |",
-		"  outside   ----+------+----  10.77.1.0/24       |",
-		"                       |                         |",
-		fmt.Sprintf("  director  %s (eth0)    NAT %s:%d  |", directorOutside, nat.vip, httpPort),
-		fmt.Sprintf("            %s (eth1)    DR  %s:%d  |", directorInside, dr.vip, httpPort),
-		"                       |                         |",
-		"  inside    ----+------+-----+-----------+-------+  10.77.2.0/24",
-		"                |            |           |",
-		"             server1      server2     server3",
-		fmt.Sprintf("             %-12s %-11s %s", p.servers[0], p.servers[1], p.servers[2]),
+		fmt.Sprintf("  client    eth0 %-36s eth1 %s", clientOutside, clientInside),
+		"             |                                         |",
+		"  outside  --+-----+--------  10.77.1.0/24             |",
+		"                   |                                   |",
+		fmt.Sprintf("  director  eth0 %-37s |", at(directorOutside, nat)),
+		fmt.Sprintf("            eth1 %-37s |", at(directorInside, dr)),
+		"                   |                                   |",
+		"  inside   --+-----+------+------------+---------------+--  10.77.2.0/24",
+		"             |            |            |",
+		fmt.Sprintf("          %-12s %-12s %s", serverName(0), serverName(1), serverName(2)),
+		fmt.Sprintf("          %-12s %-12s %s", p.servers[0], p.servers[1], p.servers[2]),
 		"",
 	}, "\n")
 }

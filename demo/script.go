@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (d *demo) play(ctx context.Context, s *live) (facts, api.Status, error) {
 	if err != nil {
 		return emptyFacts(d.plan), status, because(ctx, err)
 	}
-	d.say("  Both services are in the table. XDP: " + modes(status.Datapath.Interfaces) + ".\n")
+	d.say("  Both services are in the table. XDP " + modes(status.Datapath.Interfaces) + ".\n")
 	story := newStory(d.plan, s, t, func(line string) {
 		d.say(line)
 		if d.broken != nil {
@@ -70,8 +71,18 @@ func (d *demo) play(ctx context.Context, s *live) (facts, api.Status, error) {
 	return story.facts, last, nil
 }
 
-// modes says where the program runs: eth0 native, eth1 native.
+// modes says where the program runs: native on eth0 and eth1; or, where they
+// differ, each with its reason.
 func modes(interfaces []api.Interface) string {
+	if len(interfaces) > 0 && !slices.ContainsFunc(interfaces, func(i api.Interface) bool {
+		return i.Mode == "" || i.Mode != interfaces[0].Mode
+	}) {
+		names := make([]string, len(interfaces))
+		for i, link := range interfaces {
+			names[i] = link.Name
+		}
+		return interfaces[0].Mode + " on " + strings.Join(names, " and ")
+	}
 	words := make([]string, len(interfaces))
 	for i, link := range interfaces {
 		words[i] = link.Name + " " + link.Mode

@@ -139,7 +139,7 @@ func changes(p plan, before, after table) []string {
 		for j := range p.servers {
 			was, is := before.services[i].servers[j], after.services[i].servers[j]
 			if line := change(was, is); line != "" {
-				lines = append(lines, fmt.Sprintf("%s %s: %s", s.name, serverName(j), line))
+				lines = append(lines, fmt.Sprintf("%s %s %s", s.name, serverName(j), line))
 			}
 		}
 	}
@@ -149,9 +149,9 @@ func changes(p plan, before, after table) []string {
 func change(was, is tableServer) string {
 	switch {
 	case was.inTable && !is.inTable:
-		return withReason("out of the table", is.why)
+		return withReason("out", is.why)
 	case !was.inTable && is.inTable:
-		return withReason("in the table", is.why)
+		return withReason("in", is.why)
 	case was.inTable && was.weight != is.weight:
 		return fmt.Sprintf("weight %d, was %d", is.weight, was.weight)
 	case is.inTable && was.resolved && !is.resolved:
@@ -164,5 +164,5 @@ func withReason(what, why string) string {
 	if why == "" {
 		return what
 	}
-	return what + ", " + why
+	return what + ": " + why
 }
