@@ -37,29 +37,53 @@ static __always_inline __u32 opens(const struct packet *p)
 	return 0;
 }
 
-/* schedule chooses a server for a new flow. old is the entry of the same
- * tuple, if there is one that may be taken over.
- */
-static __always_inline int schedule(struct packet *p, const struct service *svc, void *shard,
-				    struct flow_key *key, struct flow *old, union flow_word seen,
-				    __u64 now)
+/* no_server answers a client whom no server can take. */
+static __always_inline int no_server(struct packet *p)
 {
-	__s64 chosen = service_select(svc, p);
-	__u32 index = (__u32)chosen;
-	union flow_word w;
-	struct server *srv;
-	__u32 reason;
+	return icmp_error(p, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, REASON_PORT_UNREACHABLE,
+			  REASON_NO_SERVER);
+}
 
+/* one_packet forwards a datagram of a service with ops: no flow is left of it,
+ * though it counts while it passes.
+ */
+static __always_inline int one_packet(struct packet *p, const struct service *svc, __u32 index,
+				      const struct server *srv)
+{
+	conns_bind(index, srv, 0);
+	stats_in(index, svc->id, p->len, 1);
+	conns_unbind(index, srv, 0);
+	return to_server(p, srv);
+}
+
+/* schedule chooses a server for a new flow. */
+static __always_inline int schedule(struct opening *o, const struct service *svc)
+{
+	struct packet *p = o->p;
+	struct server *srv;
+	__u32 reason = 0;
+	__s64 chosen;
+	__u32 index;
+
+	if (svc->persistence)
+		chosen = persistent_select(svc, p, o->now, &reason);
+	else
+		chosen = service_select(svc, p);
+	if (reason)
+		return drop(reason);
 	if (chosen == SELECT_BUSY)
 		return drop(REASON_CURSOR_BUSY);
 	if (chosen < 0)
-		return icmp_error(p, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, REASON_PORT_UNREACHABLE,
-				  REASON_NO_SERVER);
+		return no_server(p);
+	index = (__u32)chosen;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
 		return drop(REASON_INTERNAL);
-	w = flow_born(index, srv, p);
-	reason = flow_open(shard, key, old, seen, &w, srv, now, p);
+	if (svc->flags & SERVICE_ONE_PACKET)
+		return one_packet(p, svc, index, srv);
+	o->controlled = svc->persistence != 0;
+	o->prefix = svc->prefix;
+	reason = flow_open(o, index, srv);
 	if (reason)
 		return drop(reason);
 	stats_in(index, svc->id, p->len, 1);
@@ -67,12 +91,14 @@ static __always_inline int schedule(struct packet *p, const struct service *svc,
 }
 
 /* reuses says whether a packet begins a new connection on the ports of one
- * that is over (IPVS's conn_reuse_mode 1).
+ * that is over (IPVS's conn_reuse_mode 1). A flow that a template controls goes
+ * on with its server.
  */
 static __always_inline bool reuses(const struct packet *p, union flow_word w)
 {
 	return p->is_tcp && (p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
-	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE);
+	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) &&
+	       !(w.flags & FLOW_CONTROLLED);
 }
 
 /* answer forwards a packet of a NAT server to the client. */
@@ -112,9 +138,9 @@ static __always_inline int answer(struct packet *p, const struct reply *reply, _
 /* stranger handles a packet without a live flow: a NAT server's answer, the
  * first packet of a flow, or nothing of ours.
  */
-static __always_inline int stranger(struct packet *p, void *shard, struct flow_key *key,
-				    struct flow *old, union flow_word seen, __u64 now)
+static __always_inline int stranger(struct opening *o)
 {
+	struct packet *p = o->p;
 	struct reply_key rkey = {
 		.saddr = p->ip->saddr,
 		.caddr = p->ip->daddr,
@@ -128,37 +154,35 @@ static __always_inline int stranger(struct packet *p, void *shard, struct flow_k
 
 	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
 	if (reply)
-		return answer(p, reply, now);
+		return answer(p, reply, o->now);
 	svc = service_find(p->ip->daddr, p->dport, p->ip->protocol);
 	if (!svc)
 		return pass(REASON_NO_SERVICE);
 	reason = opens(p);
 	if (reason)
 		return pass(reason);
-	return schedule(p, svc, shard, key, old, seen, now);
+	return schedule(o, svc);
 }
 
 static __always_inline int balance(struct packet *p)
 {
-	__u64 now = clock_now();
-	union flow_word w = {};
-	struct flow_key key;
-	struct flow *flow;
-	void *shard;
+	struct opening o = { .p = p, .now = clock_now() };
+	union flow_word w;
 
-	flow_key_of(p, &key);
-	shard = flow_shard(&key);
-	if (!shard)
+	flow_key_of(p, &o.key);
+	o.shard = flow_shard(&o.key);
+	if (!o.shard)
 		return drop(REASON_INTERNAL);
-	flow = bpf_map_lookup_elem(shard, &key);
-	if (flow) {
-		w.word = READ_ONCE(flow->now.word);
+	o.old = bpf_map_lookup_elem(o.shard, &o.key);
+	if (o.old) {
+		w.word = READ_ONCE(o.old->now.word);
 		if (w.state == FLOW_REMOVED)
 			return drop(REASON_FLOW_BUSY);
-		if (flow_live(flow, w, now) && !reuses(p, w))
-			return existing(p, flow, w, now);
+		if (flow_live(o.old, w, o.now) && !reuses(p, w))
+			return existing(p, o.old, w, o.now);
+		o.seen = w;
 	}
-	return stranger(p, shard, &key, flow, w, now);
+	return stranger(&o);
 }
 
 SEC("xdp")

@@ -45,6 +45,8 @@ type EkFlow struct {
 		Dmac    [6]uint8
 		Smac    [6]uint8
 	}
+	Prefix uint8
+	Pad    [7]uint8
 }
 
 type EkFlowKey struct {
@@ -182,15 +184,17 @@ type EkServerConns struct {
 	Active     uint32
 	Total      uint32
 	Overloaded uint32
-	Pad        uint32
+	Persistent uint32
 }
 
 type EkService struct {
-	_         structs.HostLayout
-	Id        uint32
-	Scheduler EkScheduler
-	Flags     uint8
-	Pad       [2]uint8
+	_           structs.HostLayout
+	Id          uint32
+	Scheduler   EkScheduler
+	Flags       uint8
+	Prefix      uint8
+	Pad         uint8
+	Persistence uint32
 }
 
 type EkServiceKey struct {
@@ -225,6 +229,27 @@ type EkSweep struct {
 	Removed uint32
 }
 
+type EkTemplate struct {
+	_   structs.HostLayout
+	Now struct {
+		_    structs.HostLayout
+		Word uint64
+	}
+	Expires  uint64
+	Timeout  uint64
+	Controls uint32
+	Pad      uint32
+}
+
+type EkTemplateKey struct {
+	_      structs.HostLayout
+	Caddr  uint32
+	Vaddr  uint32
+	Vport  uint16
+	Proto  uint8
+	Prefix uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -244,6 +269,7 @@ const (
 	EkMapEkServices    = "ek_services"
 	EkMapEkSettings    = "ek_settings"
 	EkMapEkTables      = "ek_tables"
+	EkMapEkTemplates   = "ek_templates"
 	EkProgEkEdit       = "ek_edit"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
@@ -322,6 +348,7 @@ type EkMapSpecs struct {
 	EkServices    *ebpf.MapSpec `ebpf:"ek_services"`
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
+	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 }
 
 // EkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -370,6 +397,7 @@ type EkMaps struct {
 	EkServices    *ebpf.Map `ebpf:"ek_services"`
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
+	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 }
 
 func (m *EkMaps) Close() error {
@@ -389,6 +417,7 @@ func (m *EkMaps) Close() error {
 		m.EkServices,
 		m.EkSettings,
 		m.EkTables,
+		m.EkTemplates,
 	)
 }
 

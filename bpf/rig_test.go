@@ -44,7 +44,8 @@ type rig struct {
 	now  time.Duration
 	seen [64]uint64 // packets by reason
 
-	tables *ebpf.MapSpec // of a scheduler's table
+	tables    *ebpf.MapSpec // of a scheduler's table
+	templates EkSweep       // what the last sweep did to the templates
 }
 
 // newRig loads the program with a flow table of the given size, to follow a
@@ -131,6 +132,18 @@ func (r *rig) scheduled(id uint32, proto uint8, vip netip.AddrPort, by EkSchedul
 	r.tb.Helper()
 	key := EkServiceKey{Addr: mapped(vip.Addr()), Port: wire16(vip.Port()), Proto: proto}
 	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: by, Flags: flags})
+}
+
+// persistent gives the service of a virtual address persistence.
+func (r *rig) persistent(proto uint8, vip netip.AddrPort, timeout time.Duration, prefix uint8) {
+	r.tb.Helper()
+	key := EkServiceKey{Addr: mapped(vip.Addr()), Port: wire16(vip.Port()), Proto: proto}
+	var svc EkService
+	if err := r.o.EkServices.Lookup(key, &svc); err != nil {
+		r.tb.Fatal(err)
+	}
+	svc.Persistence, svc.Prefix = uint32(timeout/time.Second), prefix
+	r.put(r.o.EkServices, key, svc)
 }
 
 // server fills a slot with a resolved server of a service.
@@ -327,10 +340,14 @@ func (r *rig) stats(m *ebpf.Map, index uint32) (sum EkStats) {
 // sweep walks the whole table once.
 func (r *rig) sweep() (sum EkSweep) {
 	r.tb.Helper()
-	for shard := range uint32(16) {
+	for shard := range uint32(17) { // the last are the templates
 		arg := EkSweep{Shard: shard}
 		if ret, err := r.o.EkSweep.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
 			r.tb.Fatalf("sweep shard %d: %d, %v", shard, int32(ret), err)
+		}
+		if shard == 16 {
+			r.templates = arg
+			break
 		}
 		sum.Seen += arg.Seen
 		sum.Expired += arg.Expired

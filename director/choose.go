@@ -57,7 +57,7 @@ func ThisVersion() Capabilities {
 		Forwards:   []model.Forward{model.NAT, model.DR},
 		MaxServers: MaxServers,
 		MaxWeights: sched.MaxTable,
-		Thresholds: true,
+		Thresholds: true, Persistence: true, OnePacket: true,
 	}}
 }
 
@@ -158,6 +158,8 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 		return ReasonPersistence, fmt.Sprintf("persistence_timeout %d", int64(vs.Persistence/time.Second))
 	case vs.OnePacket && !xdp.OnePacket:
 		return ReasonOnePacket, "ops"
+	case vs.OnePacket && (vs.Persistence != 0 || vs.Key.Protocol != model.UDP):
+		return ReasonOnePacket, "ops with persistence, or of TCP"
 	case len(allServers(vs)) > xdp.MaxServers:
 		return ReasonTooManyServers, tooMany(vs, xdp.MaxServers)
 	case vs.Scheduler == "wrr":

@@ -114,10 +114,11 @@ var chooseTests = []struct {
 		name: "persistence", want: director.ReasonPersistence,
 		line:   "needs IPVS (persistence_timeout 360), which this version does not drive yet",
 		change: func(v *model.VirtualServer) { v.Persistence = 6 * time.Minute },
+		caps:   func(c *director.Capabilities) { c.XDP.Persistence = false },
 	},
 	{
 		name: "one packet", want: director.ReasonOnePacket,
-		line:   "needs IPVS (ops), which this version does not drive yet",
+		line:   "needs IPVS (ops with persistence, or of TCP), which this version does not drive yet",
 		change: func(v *model.VirtualServer) { v.OnePacket = true },
 	},
 	{

@@ -50,7 +50,7 @@ var reasonTexts = [reasonCount]struct{ word, text string }{
 	ReasonForward:        {"forward", "the forwarding method is not in XDP"},
 	ReasonFWMark:         {"fwmark", "XDP runs before firewall marks are set"},
 	ReasonPersistence:    {"persistence", "persistence is not in XDP yet"},
-	ReasonOnePacket:      {"one_packet", "one-packet scheduling (ops) is not in XDP yet"},
+	ReasonOnePacket:      {"one_packet", "this kind of one-packet scheduling (ops) is not in XDP"},
 	ReasonThresholds:     {"thresholds", "uthreshold and lthreshold are not in XDP yet"},
 	ReasonTooManyServers: {"too_many_servers", "the service has more servers than XDP holds"},
 	ReasonAnyPort:        {"any_port", "port 0 (every port) is not in XDP yet"},

@@ -20,6 +20,8 @@ const (
 	MaxOrder = 256
 	// FlowShards is the number of maps that the flows lie in.
 	FlowShards = 16
+	// SweepTemplates is the shard by which a sweep walks the templates.
+	SweepTemplates = FlowShards
 )
 
 // Maps are the maps of one datapath. Those that user space has no business
@@ -31,6 +33,7 @@ type Maps struct {
 	servers, serverConns            *ebpf.Map
 	serviceStats, serverStats       *ebpf.Map
 	flows, replies, reasons, budget *ebpf.Map
+	templates                       *ebpf.Map
 	shards                          [FlowShards]*ebpf.Map
 }
 
@@ -50,6 +53,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkServerStats: &m.serverStats,
 		bpf.EkMapEkFlows:       &m.flows,
 		bpf.EkMapEkReplies:     &m.replies,
+		bpf.EkMapEkTemplates:   &m.templates,
 		bpf.EkMapEkReasons:     &m.reasons,
 		bpf.EkMapEkIcmpBudget:  &m.budget,
 	}

@@ -122,7 +122,12 @@ type Conns struct {
 	Active, Total uint32
 	// Overloaded is set while the server is over its upper threshold.
 	Overloaded bool
+	// Persistent counts the live templates.
+	Persistent uint32
 }
+
+// Idle reports whether nothing refers to the server.
+func (c Conns) Idle() bool { return c.Total == 0 && c.Persistent == 0 }
 
 // Inactive returns IPVS's InActConn.
 func (c Conns) Inactive() uint32 { return c.Total - min(c.Active, c.Total) }
@@ -133,7 +138,7 @@ func (m *Maps) Conns(slot uint32) (Conns, error) {
 	if err := m.serverConns.Lookup(slot, &w); err != nil {
 		return Conns{}, fmt.Errorf("read flow counts of server %d: %w", slot, err)
 	}
-	return Conns{Active: w.Active, Total: w.Total, Overloaded: w.Overloaded != 0}, nil
+	return Conns{Active: w.Active, Total: w.Total, Overloaded: w.Overloaded != 0, Persistent: w.Persistent}, nil
 }
 
 // ResetServer sets the counts of flows and the statistics of a slot to zero,

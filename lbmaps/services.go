@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -24,11 +25,53 @@ type Service struct {
 	Scheduler string
 	// Flags are IPVS's scheduler flags, 0x08 and 0x10.
 	Flags uint8
+	// OnePacket schedules each datagram for itself.
+	OnePacket bool
+	// Persistence is how long a template lives, in whole seconds; 0 none.
+	Persistence time.Duration
+	// Prefix is how many bits of the client's address a template counts; 0
+	// stands for all.
+	Prefix uint8
+}
+
+// flagOnePacket is SERVICE_ONE_PACKET of contract.h.
+const flagOnePacket = 0x04
+
+// wholeAddress is the prefix of a single IPv4 client.
+const wholeAddress = 32
+
+func wireService(s Service, number bpf.EkScheduler) bpf.EkService {
+	w := bpf.EkService{
+		Id: s.ID, Scheduler: number, Flags: s.Flags &^ flagOnePacket,
+		Persistence: uint32(s.Persistence / time.Second), Prefix: s.Prefix,
+	}
+	if s.OnePacket {
+		w.Flags |= flagOnePacket
+	}
+	if w.Prefix == 0 {
+		w.Prefix = wholeAddress
+	}
+	return w
+}
+
+func hostService(k bpf.EkServiceKey, w bpf.EkService) Service {
+	s := Service{
+		Key: hostKey(k), ID: w.Id, Scheduler: schedulerName(w.Scheduler),
+		Flags: w.Flags &^ flagOnePacket, OnePacket: w.Flags&flagOnePacket != 0,
+		Persistence: time.Duration(w.Persistence) * time.Second, Prefix: w.Prefix,
+	}
+	if s.Prefix == wholeAddress {
+		s.Prefix = 0
+	}
+	return s
 }
 
 // Model returns what the entry says of the service.
 func (s Service) Model() model.Service {
-	return model.Service{Key: s.Key, Scheduler: s.Scheduler, SchedFlags: uint32(s.Flags)}
+	return model.Service{
+		Key: s.Key, Scheduler: s.Scheduler, SchedFlags: uint32(s.Flags), OnePacket: s.OnePacket,
+		Persistence: s.Persistence, PersistencePrefix: s.Prefix,
+	}
 }
 
 // ErrScheduler is returned for a scheduler that the program does not have.
@@ -85,7 +128,7 @@ func hostKey(k bpf.EkServiceKey) model.ServiceKey {
 func (m *Maps) Services() ([]Service, error) {
 	var list []Service
 	err := walk(m.services, func(k bpf.EkServiceKey, v bpf.EkService) bool {
-		list = append(list, Service{Key: hostKey(k), ID: v.Id, Scheduler: schedulerName(v.Scheduler), Flags: v.Flags})
+		list = append(list, hostService(k, v))
 		return true
 	})
 	return list, err
@@ -98,7 +141,7 @@ func (m *Maps) PutService(s Service) error {
 	if err != nil {
 		return fmt.Errorf("write service %s: %w", s.Key, err)
 	}
-	if err := m.services.Put(wireKey(s.Key), bpf.EkService{Id: s.ID, Scheduler: number, Flags: s.Flags}); err != nil {
+	if err := m.services.Put(wireKey(s.Key), wireService(s, number)); err != nil {
 		return fmt.Errorf("write service %s: %w", s.Key, err)
 	}
 	return nil

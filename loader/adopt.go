@@ -136,7 +136,7 @@ func (r *restored) findOrphans(maps *lbmaps.Maps, keys map[uint32]model.ServiceK
 			return err
 		}
 		key, known := keys[s.Service]
-		if !known && conns.Total > 0 {
+		if !known && !conns.Idle() {
 			lost[slot] = true
 		}
 		r.orphans = append(r.orphans, orphan{
@@ -145,7 +145,7 @@ func (r *restored) findOrphans(maps *lbmaps.Maps, keys map[uint32]model.ServiceK
 			},
 			key:    key,
 			marked: s.Deleted,
-			total:  conns.Total,
+			total:  conns.Total + conns.Persistent,
 		})
 	}
 	slices.SortFunc(r.orphans, func(a, b orphan) int { return int(a.dest.Slot) - int(b.dest.Slot) })

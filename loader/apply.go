@@ -134,10 +134,8 @@ func refuseService(s model.Service) error {
 		return fmt.Errorf("every port: %w", ErrUnsupported)
 	case !slices.Contains(lbmaps.Schedulers(), s.Scheduler):
 		return fmt.Errorf("scheduler %s: %w", s.Scheduler, ErrUnsupported)
-	case s.Persistence != 0:
-		return fmt.Errorf("persistence: %w", ErrUnsupported)
-	case s.OnePacket:
-		return fmt.Errorf("one-packet scheduling: %w", ErrUnsupported)
+	case s.OnePacket && (s.Persistence != 0 || s.Key.Protocol != model.UDP):
+		return fmt.Errorf("one-packet scheduling with persistence, or of TCP: %w", ErrUnsupported)
 	}
 	return nil
 }
@@ -183,6 +181,7 @@ func (x *XDP) write(c sched.Change) error {
 func serviceOf(c sched.Change) lbmaps.Service {
 	return lbmaps.Service{
 		Key: c.Service.Key, ID: c.ID, Scheduler: c.Service.Scheduler, Flags: uint8(c.Service.SchedFlags),
+		OnePacket: c.Service.OnePacket, Persistence: c.Service.Persistence, Prefix: c.Service.PersistencePrefix,
 	}
 }
 

@@ -4,6 +4,7 @@ package loader
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -80,5 +81,31 @@ func (m *mirror) open(port uint16) {
 	}
 	if got := m.chosen(port); got != want {
 		m.t.Fatalf("port %d is on slot %d, want %d", port, got, want)
+	}
+}
+
+// Persistence and one-packet scheduling are in the maps and come back from
+// them at a restart, so that the start has nothing to change.
+func TestServiceOptionsSurviveARestart(t *testing.T) {
+	r := newRig(t)
+	sticky, ops := service(vip), service(netip.MustParseAddrPort("198.51.100.2:53"))
+	sticky.Persistence, sticky.PersistencePrefix = 5*time.Minute, 24
+	ops.OnePacket, ops.Scheduler, ops.SchedFlags = true, "sh", sched.FlagPort
+	r.apply(op(sched.AddService, sticky), op(sched.AddServer, sticky, realServer(1, 1)), op(sched.AddServer, sticky, realServer(2, 1)))
+	r.apply(op(sched.AddService, ops), op(sched.AddServer, ops, realServer(1, 1)))
+	if first := r.chosen(1000); r.chosen(1001) != first || r.chosen(1002) != first {
+		t.Error("the flows of one client are on several servers")
+	}
+	want := r.tables()
+	r.restart()
+	wantSame(t, r.tables(), want)
+	r.advance(301 * time.Second)
+	for shard := range uint32(lbmaps.SweepTemplates + 1) {
+		check(t, r.sweepShard(shard))
+	}
+	for slot := range uint32(2) {
+		if conns, err := r.maps.Conns(slot); err != nil || !conns.Idle() {
+			t.Errorf("slot %d after everything expired: %+v, %v", slot, conns, err)
+		}
 	}
 }

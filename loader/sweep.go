@@ -12,17 +12,17 @@ import (
 )
 
 // The rhythm of Run: the whole flow table is swept once a second, one shard at
-// a time. IPVS looks at deleted servers each minute and gives up those that
+// a time, and after it the persistence templates. IPVS looks at deleted servers each minute and gives up those that
 // were idle for two.
 const (
-	sweepInterval   = time.Second / lbmaps.FlowShards
+	sweepInterval   = time.Second / (lbmaps.SweepTemplates + 1)
 	collectInterval = time.Minute
 	trashPeriod     = 2 * time.Minute
 )
 
 // sweepCounts are what the sweeps met.
 type sweepCounts struct {
-	live    [lbmaps.FlowShards]uint32
+	live    [lbmaps.SweepTemplates + 1]uint32 // the last are templates
 	expired uint64
 }
 
@@ -43,7 +43,7 @@ func (x *XDP) Run(ctx context.Context) error {
 			complain.note(x, "cannot free the slots of deleted servers", x.collect(now))
 		case now := <-sweep.C:
 			complain.note(x, "cannot sweep the flow table", x.sweepShard(shard))
-			if shard = (shard + 1) % lbmaps.FlowShards; shard == 0 {
+			if shard = (shard + 1) % (lbmaps.SweepTemplates + 1); shard == 0 {
 				x.endEarly(now)
 				complain.note(x, "cannot look after the interfaces", x.checkLinks())
 			}
@@ -113,7 +113,7 @@ func (x *XDP) collect(now time.Time) error {
 }
 
 func (x *XDP) isIdle(slot uint32, conns lbmaps.Conns, now time.Time) bool {
-	if conns.Total > 0 {
+	if !conns.Idle() {
 		delete(x.idle, slot)
 		return false
 	}

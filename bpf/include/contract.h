@@ -61,9 +61,14 @@ enum __attribute__((packed)) scheduler {
 struct service {
 	__u32 id;
 	enum scheduler scheduler;
-	__u8 flags; /* SCHED_* */
-	__u8 pad[2];
+	__u8 flags;	   /* SCHED_* and SERVICE_* */
+	__u8 prefix;	   /* persistence: how many bits of the client's address count */
+	__u8 pad;
+	__u32 persistence; /* seconds that a template lives; 0 none */
 };
+
+/* Each datagram is scheduled for itself (ops). */
+#define SERVICE_ONE_PACKET 0x04
 
 /* cursor is where a service's scheduler stands. For rr, position is the index
  * after the server chosen last, 0 before the first; for wrr it is 2i with entry
@@ -135,7 +140,7 @@ struct server_conns {
 	__u32 active;
 	__u32 total;
 	__u32 overloaded; /* 1 while over its upper threshold */
-	__u32 pad;
+	__u32 persistent; /* live templates */
 };
 
 /* stats is per CPU. Bytes are IP total lengths. */
@@ -179,6 +184,7 @@ enum __attribute__((packed)) flow_state {
 #define FLOW_INACTIVE 0x01 /* counts in total, not in active */
 #define FLOW_NOOUTPUT 0x02 /* no reply was seen (DR) */
 #define FLOW_NAT 0x04	   /* has an entry in ek_replies */
+#define FLOW_CONTROLLED 0x08 /* counts in a persistence template */
 
 /* flow_word is what a flow is. It changes by compare-and-swap on word only,
  * and whoever wins the swap applies the change to server_conns. generation
@@ -210,6 +216,47 @@ struct flow {
 	__u64 reply_checked; /* when reply was looked up; 0 never */
 	struct link reply;   /* NAT: how replies reach the client */
 	struct link request; /* NAT: how the client's frames came, turned round */
+	__u8 prefix;	     /* of the template, if FLOW_CONTROLLED */
+	__u8 pad[7];
+};
+
+/* template_key is a group of clients of one service: the client's address has
+ * all bits behind the prefix cleared.
+ */
+struct template_key {
+	__be32 caddr;
+	__be32 vaddr;
+	__be16 vport;
+	__u8 proto;
+	__u8 prefix;
+};
+
+enum __attribute__((packed)) template_state {
+	TEMPLATE_LIVE = 1,
+	TEMPLATE_DEAD = 2,    /* may be taken over or removed */
+	TEMPLATE_REMOVED = 3, /* being deleted */
+};
+
+/* template_word changes by compare-and-swap on word only. */
+union template_word {
+	__u64 word;
+	struct {
+		__u32 server; /* index into ek_servers */
+		__u16 generation;
+		enum template_state state;
+		__u8 pad;
+	};
+};
+
+/* template sends the new flows of a group of clients to one server
+ * (persistence_timeout). Times are in nanoseconds.
+ */
+struct template {
+	union template_word now;
+	__u64 expires;
+	__u64 timeout;	/* each new flow sets expires to now + timeout */
+	__u32 controls; /* live flows that it holds together */
+	__u32 pad;
 };
 
 /* reply_key is the tuple of a NAT server's packets. */
@@ -248,7 +295,7 @@ struct settings {
 
 /* sweep is the argument and the result of ek_sweep. */
 struct sweep {
-	__u32 shard;
+	__u32 shard;   /* FLOW_SHARDS: the templates */
 	__u32 seen;    /* live flows met */
 	__u32 expired; /* flows counted out */
 	__u32 removed; /* entries given back */

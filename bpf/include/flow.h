@@ -13,7 +13,7 @@
 #define EK_FLOW_H
 
 #include "clock.h"
-#include "select.h"
+#include "persist.h"
 #include "tcp_state.h"
 
 /* How often a transition starts again because another CPU changed the flow. */
@@ -105,11 +105,21 @@ static __always_inline bool flow_live(const struct flow *flow, union flow_word w
 	return w.state < FLOW_STATES && READ_ONCE(flow->expires) > now;
 }
 
+/* flow_give counts a flow out of its template. */
+static __always_inline void flow_give(const struct flow_key *key, __u8 prefix)
+{
+	struct template_key tkey;
+
+	template_key_of(key->caddr, key->vaddr, key->vport, key->proto, prefix, &tkey);
+	template_give(&tkey);
+}
+
 /* flow_unbind counts a flow out and forgets its reply tuple. Only who won the
  * swap that ended the flow may call it. The reply tuple may belong to a younger
  * flow of another service on the same server; then it stays.
  */
-static __always_inline void flow_unbind(union flow_word w, const struct flow_key *key)
+static __always_inline void flow_unbind(const struct flow *flow, union flow_word w,
+					const struct flow_key *key)
 {
 	__u32 index = w.server;
 	struct reply_key rkey;
@@ -120,6 +130,8 @@ static __always_inline void flow_unbind(union flow_word w, const struct flow_key
 	if (!srv)
 		return;
 	conns_unbind(index, srv, flow_is_active(w));
+	if (w.flags & FLOW_CONTROLLED)
+		flow_give(key, flow->prefix);
 	if (!(w.flags & FLOW_NAT))
 		return;
 	reply_key_of(srv, key, &rkey);
@@ -137,7 +149,7 @@ static __always_inline bool flow_kill(struct flow *flow, const struct flow_key *
 	dead.state = FLOW_DEAD;
 	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, dead.word) != seen.word)
 		return false;
-	flow_unbind(seen, key);
+	flow_unbind(flow, seen, key);
 	return true;
 }
 
@@ -211,16 +223,29 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 	return false;
 }
 
+/* opening is a packet that may open a flow, with what is known of its tuple. */
+struct opening {
+	struct packet *p;
+	__u64 now;
+	void *shard;
+	struct flow_key key;
+	struct flow *old; /* the entry of the same tuple, which may be taken over */
+	union flow_word seen;
+	__u8 prefix; /* of the template that controls the flow */
+	bool controlled;
+};
+
 /* flow_born is the word of a flow that this packet opens. */
 static __always_inline union flow_word flow_born(__u32 server, const struct server *srv,
-						 const struct packet *p)
+						 const struct opening *o)
 {
 	union flow_word w = {};
 
 	w.server = server;
-	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT);
-	w.state = p->is_tcp ? FLOW_NONE : FLOW_UDP;
-	return flow_step(w, INPUT, p);
+	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT) |
+		  (o->controlled ? FLOW_CONTROLLED : 0);
+	w.state = o->p->is_tcp ? FLOW_NONE : FLOW_UDP;
+	return flow_step(w, INPUT, o->p);
 }
 
 /* link_turn is the way back to where the frame came from. */
@@ -235,65 +260,71 @@ static __always_inline void link_turn(struct link *link, const struct packet *p)
  * (port reuse), expired or dead. The new one is counted in before the old one
  * is counted out.
  */
-static __always_inline bool flow_replace(struct flow *flow, const struct flow_key *key,
-					 union flow_word old, union flow_word *w,
-					 const struct server *srv, __u64 now,
-					 const struct packet *p)
+static __always_inline bool flow_replace(const struct opening *o, union flow_word *w,
+					 const struct server *srv)
 {
-	w->generation = old.generation + 1;
-	if (__sync_val_compare_and_swap(&flow->now.word, old.word, w->word) != old.word)
+	struct flow *flow = o->old;
+
+	w->generation = o->seen.generation + 1;
+	if (__sync_val_compare_and_swap(&flow->now.word, o->seen.word, w->word) != o->seen.word)
 		return false;
-	WRITE_ONCE(flow->expires, now + flow_timeout(w->state));
+	WRITE_ONCE(flow->expires, o->now + flow_timeout(w->state));
 	WRITE_ONCE(flow->reply_checked, 0);
-	link_turn(&flow->request, p);
+	link_turn(&flow->request, o->p);
 	conns_bind(w->server, srv, flow_is_active(*w));
-	if (old.state < FLOW_STATES)
-		flow_unbind(old, key);
+	if (o->seen.state < FLOW_STATES)
+		flow_unbind(flow, o->seen, &o->key);
+	WRITE_ONCE(flow->prefix, o->prefix);
 	return true;
 }
 
 /* flow_insert adds a new entry; 0, or the reason why there is none. */
-static __always_inline __u32 flow_insert(void *shard, const struct flow_key *key,
-					 union flow_word w, const struct server *srv, __u64 now,
-					 const struct packet *p)
+static __always_inline __u32 flow_insert(const struct opening *o, union flow_word w,
+					 const struct server *srv)
 {
-	struct flow flow = {};
+	struct flow flow = { .prefix = o->prefix };
 	long err;
 
 	flow.now = w;
-	flow.expires = now + flow_timeout(w.state);
-	link_turn(&flow.request, p);
-	err = bpf_map_update_elem(shard, key, &flow, BPF_NOEXIST);
+	flow.expires = o->now + flow_timeout(w.state);
+	link_turn(&flow.request, o->p);
+	err = bpf_map_update_elem(o->shard, &o->key, &flow, BPF_NOEXIST);
 	if (err)
-		return err == -17 /* EEXIST */ ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
+		return err == -EEXIST ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
 	conns_bind(w.server, srv, flow_is_active(w));
 	return 0;
 }
 
-/* flow_open binds a new flow to a server. old is the entry of the same tuple
- * if the table has one. It returns 0, or the reason why the flow is not open.
+/* flow_open binds a new flow to a server. It returns 0, or the reason why the
+ * flow is not open.
  */
-static __always_inline __u32 flow_open(void *shard, const struct flow_key *key, struct flow *old,
-				       union flow_word seen, union flow_word *w,
-				       const struct server *srv, __u64 now, const struct packet *p)
+static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
+				       const struct server *srv)
 {
-	struct reply reply = { .vaddr = key->vaddr, .vport = key->vport };
+	struct reply reply = { .vaddr = o->key.vaddr, .vport = o->key.vport };
+	union flow_word w = flow_born(server, srv, o);
+	struct flow *flow = o->old;
 	struct reply_key rkey;
-	__u32 reason = 0;
+	__u32 reason;
 
-	if (old)
-		reason = flow_replace(old, key, seen, w, srv, now, p) ? 0 : REASON_FLOW_BUSY;
+	if (flow)
+		reason = flow_replace(o, &w, srv) ? 0 : REASON_FLOW_BUSY;
 	else
-		reason = flow_insert(shard, key, *w, srv, now, p);
-	if (reason || !(w->flags & FLOW_NAT))
+		reason = flow_insert(o, w, srv);
+	if (reason) {
+		if (o->controlled)
+			flow_give(&o->key, o->prefix);
 		return reason;
-	reply_key_of(srv, key, &rkey);
+	}
+	if (!(w.flags & FLOW_NAT))
+		return 0;
+	reply_key_of(srv, &o->key, &rkey);
 	if (!bpf_map_update_elem(&ek_replies, &rkey, &reply, 0))
 		return 0;
-	if (!old)
-		old = bpf_map_lookup_elem(shard, key);
-	if (old)
-		flow_kill(old, key, *w);
+	if (!flow)
+		flow = bpf_map_lookup_elem(o->shard, &o->key);
+	if (flow)
+		flow_kill(flow, &o->key, w);
 	return REASON_FLOW_TABLE_FULL;
 }
 

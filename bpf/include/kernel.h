@@ -60,6 +60,8 @@ enum {
 	BPF_F_INNER_MAP = 1 << 12, /* inner maps may differ in size */
 };
 
+#define EEXIST 17
+
 enum {
 	XDP_ABORTED = 0,
 	XDP_DROP = 1,

@@ -12,6 +12,7 @@
 #define MAX_SERVERS 16384
 #define MAX_PORTS 65536
 #define MAX_FLOWS 262144
+#define MAX_TEMPLATES 65536
 #define MAX_REASONS 64
 
 struct {
@@ -126,6 +127,13 @@ struct {
 	__type(key, struct reply_key);
 	__type(value, struct reply);
 } ek_replies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_TEMPLATES);
+	__type(key, struct template_key);
+	__type(value, struct template);
+} ek_templates SEC(".maps");
 
 /* Packets by reason; the index is enum reason. */
 struct {

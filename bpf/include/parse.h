@@ -19,7 +19,7 @@ struct packet {
 	__be16 sport;
 	__be16 dport;
 	__u8 tcp_flags;
-	bool is_tcp;
+	__u64 is_tcp; /* a whole word: the verifier forgets the value of a byte on the stack */
 };
 
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)

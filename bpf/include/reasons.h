@@ -26,6 +26,7 @@ enum reason {
 	REASON_TOO_BIG = 27, /* drop: packet larger than the MTU on its way out */
 	REASON_INTERNAL = 28, /* drop: a map entry that must exist was not found */
 	REASON_UNSUPPORTED = 29, /* drop: the server's forwarding method is not in this program */
+	REASON_TEMPLATES_FULL = 30, /* drop: the table of persistence templates has no room for a new client */
 	REASON_PORT_UNREACHABLE = 40, /* answer: answered with ICMP port unreachable: no server of the service can take a new flow */
 	REASON_TIME_EXCEEDED = 41, /* answer: answered with ICMP time exceeded */
 	REASON_FORWARDED_DR = 50, /* forward: forwarded to the server by DR */

@@ -38,15 +38,47 @@ static long sweep_flow(void *shard, struct flow_key *key, struct flow *flow, str
 	return 0;
 }
 
+/* sweep_template is sweep_flow for templates. One whose time is over while it
+ * holds flows together gets more of it.
+ */
+static long sweep_template(void *map, struct template_key *key, struct template *t,
+			   struct sweep_run *run)
+{
+	union template_word seen = { .word = READ_ONCE(t->now.word) }, next = seen;
+
+	if (template_holds(t, seen, run->now)) {
+		if (READ_ONCE(t->expires) <= run->now)
+			template_touch(t, run->now);
+		run->count.seen++;
+		return 0;
+	}
+	next.state = seen.state == TEMPLATE_LIVE ? TEMPLATE_DEAD : TEMPLATE_REMOVED;
+	if (seen.state != TEMPLATE_REMOVED &&
+	    __sync_val_compare_and_swap(&t->now.word, seen.word, next.word) != seen.word)
+		return 0;
+	if (seen.state == TEMPLATE_LIVE) {
+		template_unbind(seen.server);
+		run->count.expired++;
+	} else if (!bpf_map_delete_elem(map, key)) {
+		run->count.removed++;
+	}
+	return 0;
+}
+
 static __always_inline int sweep_shard(struct sweep *sweep)
 {
 	struct sweep_run run = { .now = clock_precise() };
 	__u32 index = sweep->shard;
-	void *shard = bpf_map_lookup_elem(&ek_flows, &index);
+	void *shard;
 
-	if (!shard)
-		return -1;
-	bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
+	if (index == FLOW_SHARDS) {
+		bpf_for_each_map_elem(&ek_templates, sweep_template, &run, 0);
+	} else {
+		shard = bpf_map_lookup_elem(&ek_flows, &index);
+		if (!shard)
+			return -1;
+		bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
+	}
 	sweep->seen = run.count.seen;
 	sweep->expired = run.count.expired;
 	sweep->removed = run.count.removed;

@@ -48,6 +48,8 @@ const (
 	Internal Reason = 28
 	// Unsupported: the server's forwarding method is not in this program.
 	Unsupported Reason = 29
+	// TemplatesFull: the table of persistence templates has no room for a new client.
+	TemplatesFull Reason = 30
 	// PortUnreachable: answered with ICMP port unreachable: no server of the service can take a new flow.
 	PortUnreachable Reason = 40
 	// TimeExceeded: answered with ICMP time exceeded.
@@ -83,6 +85,7 @@ var table = map[Reason]entry{
 	TooBig:          {"too_big", Drop, "packet larger than the MTU on its way out"},
 	Internal:        {"internal", Drop, "a map entry that must exist was not found"},
 	Unsupported:     {"unsupported", Drop, "the server's forwarding method is not in this program"},
+	TemplatesFull:   {"templates_full", Drop, "the table of persistence templates has no room for a new client"},
 	PortUnreachable: {"port_unreachable", Answer, "answered with ICMP port unreachable: no server of the service can take a new flow"},
 	TimeExceeded:    {"time_exceeded", Answer, "answered with ICMP time exceeded"},
 	ForwardedDR:     {"forwarded_dr", Forward, "forwarded to the server by DR"},
