@@ -37,7 +37,7 @@ func (f facts) claims() []Claim {
 		f.answered("weight given back: every request is answered", phaseRefilled),
 		f.balanced("weight given back: the servers share them within 1", phaseRefilled, all),
 		f.sameCounts("the director counted each connection that the client made"),
-		f.nothingLeft("nothing is left of the demo"),
+		f.nothingLeft("the stop removed everything: daemon, pins, namespaces"),
 	}
 }
 

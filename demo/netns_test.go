@@ -22,25 +22,27 @@ import (
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
-// program builds evenkeel once for all tests.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "evenkeel-demo-test")
-	if err != nil {
+// program builds evenkeel, once for all tests, into programDir.
+var (
+	programDir string
+	program    = sync.OnceValues(buildProgram)
+)
+
+func buildProgram() (path string, err error) {
+	if programDir, err = os.MkdirTemp("", "evenkeel-demo-test"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "evenkeel")
+	path = filepath.Join(programDir, "evenkeel")
 	out, err := exec.Command("go", "build", "-o", path, "../cmd/evenkeel").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build evenkeel: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
-	}
+	os.RemoveAll(programDir) // of nothing when no test needed it
 	os.Exit(code)
 }
 
@@ -79,14 +81,16 @@ func traces(t *testing.T, name string) []string {
 			found = append(found, "process "+strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}
-	for _, path := range []string{"/proc/net/unix", "/proc/mounts"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(text, []byte(name)) {
-			found = append(found, "an entry in "+path)
-		}
+	socket := newPlan(name, "").socket()
+	if _, err := os.Lstat(socket); err == nil {
+		found = append(found, "socket "+socket)
+	}
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(mounts, []byte(name)) {
+		found = append(found, "mounts")
 	}
 	return found
 }
@@ -244,7 +248,7 @@ func TestKilledDemoIsCleanedUp(t *testing.T) {
 			t.Fatal("the demo survived SIGKILL")
 		}
 		found := strings.Join(traces(t, name), "\n")
-		for _, trace := range []string{"namespace " + name + "-director", "process evenkeel run", "pins ", runDir(name), "/proc/net/unix"} {
+		for _, trace := range []string{"namespace " + name + "-director", "process evenkeel run", "pins ", runDir(name), "socket "} {
 			if !strings.Contains(found, trace) {
 				t.Errorf("SIGKILL left no %q, so this test shows nothing:\n%s", trace, found)
 			}

@@ -112,13 +112,17 @@ func (d *process) watch(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, func() { cancel(nil) }
 }
 
-// death says that the daemon ended although nobody told it to.
+// death says that the daemon ended although nobody told it to. When it ended
+// itself, its last words say why.
 func (d *process) death() error {
-	how := "exit status 0"
-	if d.err != nil {
-		how = d.err.Error()
+	exit, ok := errors.AsType[*exec.ExitError](d.err)
+	switch {
+	case ok && exit.Exited():
+		return fmt.Errorf("the daemon ended (%w)%s", d.err, d.lastWords())
+	case d.err != nil:
+		return fmt.Errorf("the daemon ended (%w)", d.err)
 	}
-	return fmt.Errorf("the daemon ended (%s)%s", how, d.lastWords())
+	return errors.New("the daemon stopped, told by somebody else")
 }
 
 // lastWords returns the end of the daemon's log.

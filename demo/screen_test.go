@@ -155,6 +155,24 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
+func TestWatcherIgnoresWhatTheTableNeverShowed(t *testing.T) {
+	s := fakeScreen()
+	w := newWatcher(s.plan)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	in := tableServer{inTable: true, resolved: true, weight: 1}
+	all := table{services: []tableService{{servers: []tableServer{in, in, in}}, {servers: []tableServer{in, in, in}}}}
+	w.saw(at, all)
+	w.switched(at, 0, false)
+	w.switched(at.Add(time.Second), 0, true)
+	w.saw(at.Add(2*time.Second), all)
+	if len(w.outages) != 0 || w.pending[0] != nil {
+		t.Errorf("outages = %+v, want none", w.outages)
+	}
+	if last := w.events[len(w.events)-1].text; last != "server1 started, before the table showed the last change" {
+		t.Errorf("last event = %q", last)
+	}
+}
+
 func TestWatcherSummary(t *testing.T) {
 	s := fakeScreen()
 	w := watcher{plan: s.plan, total: s.total, outages: []outage{{server: 1, stopped: true, took: 1700 * time.Millisecond, failed: 3}}}

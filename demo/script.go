@@ -17,6 +17,9 @@ func (d *demo) script(ctx context.Context) error {
 	s, err := d.open(ctx)
 	if err != nil {
 		_, shutErr := d.shut(s)
+		if d.opts.JSON {
+			shutErr = errors.Join(shutErr, d.publish(emptyFacts(d.plan).report(api.Status{}, err)))
+		}
 		return errors.Join(err, shutErr)
 	}
 	f, status, err := d.play(ctx, s)

@@ -58,12 +58,18 @@ func (w *watcher) event(at time.Time, text string) {
 	w.events = w.events[max(len(w.events)-keptEvents, 0):]
 }
 
-// switched notes that a server was stopped or started.
+// switched notes that a server was stopped or started. When the table had not
+// yet shown the last change, there is nothing to wait for any more.
 func (w *watcher) switched(at time.Time, server int, up bool) {
 	w.up[server] = up
 	what := "stopped, its listener is closed"
 	if up {
 		what = "started"
+	}
+	if w.pending[server] != nil {
+		w.pending[server] = nil
+		w.event(at, serverName(server)+" "+what+", before the table showed the last change")
+		return
 	}
 	w.event(at, serverName(server)+" "+what)
 	w.pending[server] = &outage{server: server, stopped: !up, since: at, failedBefore: w.total.failed()}
