@@ -89,11 +89,8 @@ func (r *Runner) renewServer(s *server, t Target, now time.Time) {
 // indexOf returns the check with the same definition wherever in the file it
 // stands, or -1.
 func indexOf(checks []*check, definition model.Check) int {
-	definition.Pos = model.Position{}
 	for i, c := range checks {
-		other := c.definition
-		other.Pos = model.Position{}
-		if other == definition {
+		if c.definition.Equal(definition) {
 			return i
 		}
 	}

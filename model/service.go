@@ -165,42 +165,6 @@ type RealServer struct {
 	Checks []Check
 }
 
-// CheckKind is a checker's keyword.
-type CheckKind string
-
-// The checkers that run.
-const TCPCheck CheckKind = "TCP_CHECK"
-
-// Check is one checker of a real server with all inheritance applied.
-// Durations and counts are keepalived's keywords of the same name.
-type Check struct {
-	Kind CheckKind
-	Pos  Position
-	// ConnectTo is connect_ip and connect_port, by default the real server.
-	ConnectTo netip.AddrPort
-	// BindTo is bindto and bind_port; an invalid address binds nothing and
-	// port 0 lets the kernel choose.
-	BindTo netip.AddrPort
-	// BindInterface is bind_if; empty binds to none.
-	BindInterface string
-	// FWMark is put on the check's packets when it is not zero.
-	FWMark uint32
-	// ConnectTimeout bounds one try, default 5 s.
-	ConnectTimeout time.Duration
-	// DelayLoop is the period, default 60 s.
-	DelayLoop time.Duration
-	// Retry is the number of further tries after a failure, default 1.
-	Retry uint32
-	// DelayBeforeRetry is the pause between those tries, default 1 s.
-	DelayBeforeRetry time.Duration
-	// Warmup bounds the random delay before the first run, default DelayLoop.
-	Warmup time.Duration
-	// Alpha starts the check as failed.
-	Alpha bool
-	// LogAllFailures logs each failed try, not only the last.
-	LogAllFailures bool
-}
-
 // DatapathChoice is the datapath keyword: where a service shall run.
 type DatapathChoice string
 
