@@ -203,6 +203,13 @@ int ek_sweep(struct sweep *ctx)
 	return sweep_shard(ctx);
 }
 
+/* ek_sweep_tmpl walks the persistence templates. */
+SEC("syscall")
+int ek_sweep_tmpl(struct sweep *ctx)
+{
+	return sweep_templates(ctx);
+}
+
 /* ek_publish makes the order that was written last valid for a service. */
 SEC("syscall")
 int ek_publish(struct publish *ctx)

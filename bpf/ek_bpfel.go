@@ -273,6 +273,7 @@ const (
 	EkProgEkEdit       = "ek_edit"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
+	EkProgEkSweepTmpl  = "ek_sweep_tmpl"
 	EkProgEkXdp        = "ek_xdp"
 	EkVarOldOverhead   = "old_overhead"
 	EkVarOldThresholds = "old_thresholds"
@@ -323,10 +324,11 @@ type EkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkProgramSpecs struct {
-	EkEdit    *ebpf.ProgramSpec `ebpf:"ek_edit"`
-	EkPublish *ebpf.ProgramSpec `ebpf:"ek_publish"`
-	EkSweep   *ebpf.ProgramSpec `ebpf:"ek_sweep"`
-	EkXdp     *ebpf.ProgramSpec `ebpf:"ek_xdp"`
+	EkEdit      *ebpf.ProgramSpec `ebpf:"ek_edit"`
+	EkPublish   *ebpf.ProgramSpec `ebpf:"ek_publish"`
+	EkSweep     *ebpf.ProgramSpec `ebpf:"ek_sweep"`
+	EkSweepTmpl *ebpf.ProgramSpec `ebpf:"ek_sweep_tmpl"`
+	EkXdp       *ebpf.ProgramSpec `ebpf:"ek_xdp"`
 }
 
 // EkMapSpecs contains maps before they are loaded into the kernel.
@@ -436,10 +438,11 @@ type EkVariables struct {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkPrograms struct {
-	EkEdit    *ebpf.Program `ebpf:"ek_edit"`
-	EkPublish *ebpf.Program `ebpf:"ek_publish"`
-	EkSweep   *ebpf.Program `ebpf:"ek_sweep"`
-	EkXdp     *ebpf.Program `ebpf:"ek_xdp"`
+	EkEdit      *ebpf.Program `ebpf:"ek_edit"`
+	EkPublish   *ebpf.Program `ebpf:"ek_publish"`
+	EkSweep     *ebpf.Program `ebpf:"ek_sweep"`
+	EkSweepTmpl *ebpf.Program `ebpf:"ek_sweep_tmpl"`
+	EkXdp       *ebpf.Program `ebpf:"ek_xdp"`
 }
 
 func (p *EkPrograms) Close() error {
@@ -447,6 +450,7 @@ func (p *EkPrograms) Close() error {
 		p.EkEdit,
 		p.EkPublish,
 		p.EkSweep,
+		p.EkSweepTmpl,
 		p.EkXdp,
 	)
 }

@@ -340,20 +340,23 @@ func (r *rig) stats(m *ebpf.Map, index uint32) (sum EkStats) {
 // sweep walks the whole table once.
 func (r *rig) sweep() (sum EkSweep) {
 	r.tb.Helper()
-	for shard := range uint32(17) { // the last are the templates
-		arg := EkSweep{Shard: shard}
-		if ret, err := r.o.EkSweep.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
-			r.tb.Fatalf("sweep shard %d: %d, %v", shard, int32(ret), err)
-		}
-		if shard == 16 {
-			r.templates = arg
-			break
-		}
+	for shard := range uint32(16) {
+		arg := r.sweepBy(r.o.EkSweep, shard)
 		sum.Seen += arg.Seen
 		sum.Expired += arg.Expired
 		sum.Removed += arg.Removed
 	}
+	r.templates = r.sweepBy(r.o.EkSweepTmpl, 0)
 	return sum
+}
+
+func (r *rig) sweepBy(program *ebpf.Program, shard uint32) EkSweep {
+	r.tb.Helper()
+	arg := EkSweep{Shard: shard}
+	if ret, err := program.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
+		r.tb.Fatalf("%s, shard %d: %d, %v", program, shard, int32(ret), err)
+	}
+	return arg
 }
 
 // shards calls visit for each map of the flow table.

@@ -20,8 +20,6 @@ const (
 	MaxOrder = 256
 	// FlowShards is the number of maps that the flows lie in.
 	FlowShards = 16
-	// SweepTemplates is the shard by which a sweep walks the templates.
-	SweepTemplates = FlowShards
 )
 
 // Maps are the maps of one datapath. Those that user space has no business

@@ -194,7 +194,7 @@ func TestTrashIsKeptWhileFlowsLive(t *testing.T) {
 func (r *rig) sweepAll() {
 	r.t.Helper()
 	for shard := range uint32(lbmaps.FlowShards) {
-		check(r.t, r.sweepShard(shard))
+		check(r.t, r.sweepStep(shard))
 	}
 }
 

@@ -152,16 +152,17 @@ func compareMaps(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) []string {
 
 // programs are the loaded programs.
 type programs struct {
-	xdp, sweep, publish, edit *ebpf.Program
+	xdp, sweep, sweepTemplates, publish, edit *ebpf.Program
 }
 
 // named lists the programs by the names that they have in the object.
 func (g *programs) named() map[string]**ebpf.Program {
 	return map[string]**ebpf.Program{
-		bpf.EkProgEkXdp:     &g.xdp,
-		bpf.EkProgEkSweep:   &g.sweep,
-		bpf.EkProgEkPublish: &g.publish,
-		bpf.EkProgEkEdit:    &g.edit,
+		bpf.EkProgEkXdp:       &g.xdp,
+		bpf.EkProgEkSweep:     &g.sweep,
+		bpf.EkProgEkSweepTmpl: &g.sweepTemplates,
+		bpf.EkProgEkPublish:   &g.publish,
+		bpf.EkProgEkEdit:      &g.edit,
 	}
 }
 

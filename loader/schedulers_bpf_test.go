@@ -100,8 +100,8 @@ func TestServiceOptionsSurviveARestart(t *testing.T) {
 	r.restart()
 	wantSame(t, r.tables(), want)
 	r.advance(301 * time.Second)
-	for shard := range uint32(lbmaps.SweepTemplates + 1) {
-		check(t, r.sweepShard(shard))
+	for shard := range uint32(sweepSteps) {
+		check(t, r.sweepStep(shard))
 	}
 	for slot := range uint32(2) {
 		if conns, err := r.maps.Conns(slot); err != nil || !conns.Idle() {

@@ -15,14 +15,15 @@ import (
 // a time, and after it the persistence templates. IPVS looks at deleted servers each minute and gives up those that
 // were idle for two.
 const (
-	sweepInterval   = time.Second / (lbmaps.SweepTemplates + 1)
+	sweepSteps      = lbmaps.FlowShards + 1
+	sweepInterval   = time.Second / sweepSteps
 	collectInterval = time.Minute
 	trashPeriod     = 2 * time.Minute
 )
 
 // sweepCounts are what the sweeps met.
 type sweepCounts struct {
-	live    [lbmaps.SweepTemplates + 1]uint32 // the last are templates
+	live    [lbmaps.FlowShards]uint32
 	expired uint64
 }
 
@@ -35,15 +36,15 @@ func (x *XDP) Run(ctx context.Context) error {
 	collect := time.NewTicker(collectInterval)
 	defer collect.Stop()
 	complain := complaints{}
-	for shard := uint32(0); ; {
+	for step := uint32(0); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-collect.C:
 			complain.note(x, "cannot free the slots of deleted servers", x.collect(now))
 		case now := <-sweep.C:
-			complain.note(x, "cannot sweep the flow table", x.sweepShard(shard))
-			if shard = (shard + 1) % (lbmaps.SweepTemplates + 1); shard == 0 {
+			complain.note(x, "cannot sweep the flow table", x.sweepStep(step))
+			if step = (step + 1) % sweepSteps; step == 0 {
 				x.endEarly(now)
 				complain.note(x, "cannot look after the interfaces", x.checkLinks())
 			}
@@ -66,23 +67,30 @@ func (c complaints) note(x *XDP, what string, err error) {
 	c[what] = text
 }
 
-// sweepShard ends the expired flows of one shard.
-func (x *XDP) sweepShard(shard uint32) error {
+// sweepStep ends the expired flows of one shard, or in the last step the
+// expired templates.
+func (x *XDP) sweepStep(step uint32) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		return ErrClosed
 	}
+	program, name := x.progs.sweep, bpf.EkProgEkSweep
+	if step == lbmaps.FlowShards {
+		program, name = x.progs.sweepTemplates, bpf.EkProgEkSweepTmpl
+	}
 	got := bpf.EkSweep{}
-	ret, err := x.progs.sweep.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: shard}, ContextOut: &got})
+	ret, err := program.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: step}, ContextOut: &got})
 	if err != nil {
-		return fmt.Errorf("run %s for shard %d: %w", bpf.EkProgEkSweep, shard, err)
+		return fmt.Errorf("run %s, step %d: %w", name, step, err)
 	}
 	if ret != 0 {
-		return fmt.Errorf("run %s for shard %d: it returned %d", bpf.EkProgEkSweep, shard, int32(ret))
+		return fmt.Errorf("run %s, step %d: it returned %d", name, step, int32(ret))
 	}
-	x.sweep.live[shard] = got.Seen
-	x.sweep.expired += uint64(got.Expired)
+	if step < lbmaps.FlowShards {
+		x.sweep.live[step] = got.Seen
+		x.sweep.expired += uint64(got.Expired)
+	}
 	return nil
 }
 

@@ -293,9 +293,11 @@ struct settings {
 	__u32 timeout[16]; /* as many as a masked state can name */
 };
 
-/* sweep is the argument and the result of ek_sweep. */
+/* sweep is the argument and the result of ek_sweep, and of ek_sweep_tmpl, which
+ * has no shards.
+ */
 struct sweep {
-	__u32 shard;   /* FLOW_SHARDS: the templates */
+	__u32 shard;
 	__u32 seen;    /* live flows met */
 	__u32 expired; /* flows counted out */
 	__u32 removed; /* entries given back */

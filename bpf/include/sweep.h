@@ -65,23 +65,35 @@ static long sweep_template(void *map, struct template_key *key, struct template 
 	return 0;
 }
 
+static __always_inline void sweep_report(struct sweep *sweep, const struct sweep_run *run)
+{
+	sweep->seen = run->count.seen;
+	sweep->expired = run->count.expired;
+	sweep->removed = run->count.removed;
+}
+
 static __always_inline int sweep_shard(struct sweep *sweep)
 {
 	struct sweep_run run = { .now = clock_precise() };
 	__u32 index = sweep->shard;
-	void *shard;
+	void *shard = bpf_map_lookup_elem(&ek_flows, &index);
 
-	if (index == FLOW_SHARDS) {
-		bpf_for_each_map_elem(&ek_templates, sweep_template, &run, 0);
-	} else {
-		shard = bpf_map_lookup_elem(&ek_flows, &index);
-		if (!shard)
-			return -1;
-		bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
-	}
-	sweep->seen = run.count.seen;
-	sweep->expired = run.count.expired;
-	sweep->removed = run.count.removed;
+	if (!shard)
+		return -1;
+	bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
+	sweep_report(sweep, &run);
+	return 0;
+}
+
+/* The templates have a program of their own: 6.1 wants each call of
+ * for_each_map_elem to see one kind of map.
+ */
+static __always_inline int sweep_templates(struct sweep *sweep)
+{
+	struct sweep_run run = { .now = clock_precise() };
+
+	bpf_for_each_map_elem(&ek_templates, sweep_template, &run, 0);
+	sweep_report(sweep, &run);
 	return 0;
 }
 
