@@ -1,5 +1,5 @@
 // Package model holds the value types that the other packages share: what a
-// configuration asks for (VirtualServer, RealServer, Check, Global), what a
+// configuration asks for (VirtualServer, RealServer, Check, VRRP, Global), what a
 // datapath is told (Service, Server) and what it reports back (Tables, Flow).
 //
 // It owns no behaviour beyond naming and printing its values, never reaches

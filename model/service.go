@@ -200,4 +200,9 @@ type Global struct {
 	Datapath      DatapathChoice
 	XDPInterfaces []string
 	XDPMode       XDPMode
+	// Scripts, FIFOs and Mail are how events are told; Mail is nil without
+	// smtp_server or without a recipient.
+	Scripts ScriptSettings
+	FIFOs   FIFOs
+	Mail    *Mail
 }
