@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -10,19 +9,6 @@ import (
 
 	"github.com/evenkeel/evenkeel/model"
 )
-
-// ErrNotTried marks a Prober's error that says nothing about the server: the
-// try could not be made from this machine. Such a result changes no state.
-var ErrNotTried = errors.New("not tried")
-
-// Prober makes one try of a check. It returns nil when the server passed, an
-// error that wraps ErrNotTried when no try could be made, and any other error
-// when the server failed. The text of the error is shown to people. It keeps to
-// the check's own time limits and returns soon after ctx ends. It is called
-// from many goroutines at once.
-type Prober interface {
-	Probe(ctx context.Context, c model.Check) error
-}
 
 // DefaultMaxInFlight bounds the tries in flight when Options leaves it open.
 const DefaultMaxInFlight = 1000
@@ -63,6 +49,7 @@ type Runner struct {
 type finished struct {
 	check    *check
 	evidence Evidence
+	weight   WeightChange
 }
 
 // New returns a runner for targets. Of targets that name the same server of
@@ -87,8 +74,8 @@ func New(targets []Target, o Options) *Runner {
 	return r
 }
 
-// Verdicts returns the channel on which changes of servers arrive, in the
-// order in which they happened. The start state of a server is not sent, but
+// Verdicts returns the channel on which changes of servers and their weights
+// arrive, in the order in which they happened. The start state of a server is not sent, but
 // the first proof of it is: the first success of all checks of a server that
 // counts as up. A reader that lags gets only the latest verdict of each server.
 // The channel is never closed.
@@ -139,7 +126,7 @@ func (r *Runner) startDue(ctx context.Context, tries *sync.WaitGroup, timer *tim
 		r.inFlight++
 		var tryCtx context.Context
 		tryCtx, c.stop = context.WithCancel(ctx)
-		definition := c.definition
+		definition := c.state.step(c.definition)
 		tries.Go(func() { r.try(tryCtx, ctx, c, definition) })
 	}
 }
@@ -147,12 +134,12 @@ func (r *Runner) startDue(ctx context.Context, tries *sync.WaitGroup, timer *tim
 // try makes one try and hands over its evidence unless the runner ends.
 func (r *Runner) try(ctx, run context.Context, c *check, definition model.Check) {
 	began := time.Now()
-	err := r.opts.Prober.Probe(ctx, definition)
-	e := evidenceOf(definition, err)
+	answer := examine(ctx, r.opts.Prober, definition)
+	e := evidenceOf(definition, answer)
 	e.At = time.Now()
 	e.Took = e.At.Sub(began)
 	select {
-	case r.done <- finished{c, e}:
+	case r.done <- finished{c, e, answer.Weight}:
 	case <-run.Done():
 	}
 }
@@ -173,7 +160,8 @@ func (r *Runner) advance(f finished) (State, bool) {
 	next, pause := was.Next(c.definition, f.evidence.Result)
 	c.state = next
 	c.note(f.evidence, was)
-	c.due = f.evidence.At.Add(r.spread(c.definition, pause))
+	c.weigh(f)
+	c.due = r.dueAfter(c.definition, f.evidence, pause)
 	r.due.add(c)
 	r.judge(c.server, c.reason(), f.evidence)
 	return was, true
@@ -186,10 +174,16 @@ func (r *Runner) log(ctx context.Context, c *check, was State) {
 		slog.String("service", c.server.key.service.String()),
 		slog.String("server", c.server.key.addr.String()),
 		slog.String("check", string(c.definition.Kind)),
-		slog.String("to", c.definition.ConnectTo.String()),
+		slog.String("to", objectOf(c.definition)),
 		slog.String("error", c.last.Error),
 		slog.Uint64("tries", c.streak),
 		slog.Duration("took", c.last.Took),
+	}
+	if c.last.Path != "" {
+		attrs = append(attrs, slog.String("path", c.last.Path))
+	}
+	if c.last.Received != "" {
+		attrs = append(attrs, slog.String("received", c.last.Received))
 	}
 	switch {
 	case was.Up && !c.state.Up:

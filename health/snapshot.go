@@ -23,6 +23,8 @@ type ServerStatus struct {
 	Service string           `json:"service"`
 	Server  netip.AddrPort   `json:"server"`
 	Up      bool             `json:"up"`
+	// Weight is what the checks do to the server's weight.
+	Weight WeightChange `json:"-"`
 	// Reason and Since belong to the last change; Reason is empty at start.
 	Reason string        `json:"reason,omitempty"`
 	Since  time.Time     `json:"since"`
@@ -35,7 +37,9 @@ type CheckStatus struct {
 	// Position is the check's place in the configuration file.
 	Position string         `json:"position"`
 	To       netip.AddrPort `json:"to"`
-	Up       bool           `json:"up"`
+	// Object is what the check is about: To, a script, a track_file.
+	Object string `json:"object"`
+	Up     bool   `json:"up"`
 	// Failures counts the failed tries in a row that retry forgave so far.
 	Failures uint32 `json:"failures"`
 	// Running is set while a try is in flight.
@@ -44,6 +48,11 @@ type CheckStatus struct {
 	Due time.Time `json:"due"`
 	// Last is the evidence of the last try; its At is zero before the first.
 	Last Evidence `json:"last"`
+	// LastFailure is the evidence of the last failed try, nil before the
+	// first.
+	LastFailure *Evidence `json:"last_failure,omitempty"`
+	// Weight is what the check does to the server's weight.
+	Weight WeightChange `json:"-"`
 	// Tries, Successes and Failed count since the check started; the rest of
 	// Tries could not be made. Changes counts turns up or down.
 	Tries     uint64 `json:"tries"`
@@ -80,6 +89,7 @@ func (s *server) status() ServerStatus {
 		Service: s.key.service.String(),
 		Server:  s.key.addr,
 		Up:      s.up,
+		Weight:  s.weight,
 		Reason:  s.reason,
 		Since:   s.since,
 		Checks:  make([]CheckStatus, 0, len(s.checks)),
@@ -91,18 +101,24 @@ func (s *server) status() ServerStatus {
 }
 
 func (c *check) status() CheckStatus {
-	return CheckStatus{
+	st := CheckStatus{
 		Kind:      c.definition.Kind,
 		Position:  c.definition.Pos.String(),
 		To:        c.definition.ConnectTo,
+		Object:    objectOf(c.definition),
 		Up:        c.state.Up,
 		Failures:  c.state.Failures,
 		Running:   c.stop != nil,
 		Due:       c.due,
 		Last:      c.last,
+		Weight:    c.weight,
 		Tries:     c.counts.tries,
 		Successes: c.counts.successes,
 		Failed:    c.counts.failed,
 		Changes:   c.counts.changes,
 	}
+	if c.lastFailure != nil {
+		st.LastFailure = new(*c.lastFailure)
+	}
+	return st
 }

@@ -115,17 +115,6 @@ func explain(err error, c model.Check) error {
 	return errors.New(cause(err))
 }
 
-// notTried returns an error that wraps ErrNotTried without its words, since
-// Result says those already.
-func notTried(format string, args ...any) error {
-	return &notTriedError{fmt.Sprintf(format, args...)}
-}
-
-type notTriedError struct{ text string }
-
-func (e *notTriedError) Error() string { return e.text }
-func (e *notTriedError) Unwrap() error { return ErrNotTried }
-
 func bindText(c model.Check) string {
 	if from := sourceOf(c); from != "" {
 		return from

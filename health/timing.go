@@ -18,8 +18,12 @@ const (
 	leastPause = 10 * time.Millisecond
 )
 
-// firstDelay draws the pause before a check's first run.
+// firstDelay draws the pause before a check's first run. What a file says is
+// known at once.
 func (r *Runner) firstDelay(c model.Check, start Start) time.Duration {
+	if c.Kind == model.FileCheck {
+		return 0
+	}
 	warmup := c.Warmup
 	if start == StartDown {
 		warmup = min(warmup, earlyWarmup)
@@ -34,4 +38,14 @@ func (r *Runner) spread(c model.Check, pause time.Duration) time.Duration {
 		pause += time.Duration((2*r.opts.Random() - 1) * spreadPart * float64(pause))
 	}
 	return max(pause, leastPause)
+}
+
+// dueAfter returns when the next run is due. Pauses count from the end of a
+// try, those of scripts from its start.
+func (r *Runner) dueAfter(c model.Check, e Evidence, pause time.Duration) time.Time {
+	pause = r.spread(c, pause)
+	if c.Kind == model.MiscCheck {
+		pause = max(pause-e.Took, leastPause)
+	}
+	return e.At.Add(pause)
 }

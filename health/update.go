@@ -81,6 +81,7 @@ func (r *Runner) renewServer(s *server, t Target, now time.Time) {
 		left = append(left[:i:i], left[i+1:]...)
 	}
 	r.retire(left)
+	r.judgeWeight(s, "the check that changed the weight is no longer in the file", Evidence{})
 	if s.allUp() != s.up {
 		r.judge(s, "the check that was down is no longer in the file", Evidence{})
 	}

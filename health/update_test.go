@@ -257,6 +257,7 @@ func TestSnapshot(t *testing.T) {
 		r, _ := start(t, []Target{failed, target(2)}, Options{Prober: p, Random: middle})
 		time.Sleep(20 * time.Second)
 		at := began.Add(13 * time.Second)
+		refusal := Evidence{At: at, Took: 2 * time.Second, To: port81(failed.Server), Result: Failed, Error: "connection refused"}
 		want := Snapshot{
 			MaxInFlight: DefaultMaxInFlight,
 			Servers: []ServerStatus{
@@ -264,8 +265,8 @@ func TestSnapshot(t *testing.T) {
 					Key: failed.Service, Service: "[192.0.2.1]:tcp:80", Server: failed.Server,
 					Reason: "TCP_CHECK to 10.0.0.1:81: connection refused", Since: at,
 					Checks: []CheckStatus{{
-						Kind: model.TCPCheck, Position: "k.conf:3:5", To: port81(failed.Server), Due: at.Add(time.Minute),
-						Last:  Evidence{At: at, Took: 2 * time.Second, To: port81(failed.Server), Result: Failed, Error: "connection refused"},
+						Kind: model.TCPCheck, Position: "k.conf:3:5", To: port81(failed.Server), Object: "10.0.0.1:81", Due: at.Add(time.Minute),
+						Last: refusal, LastFailure: &refusal,
 						Tries: 1, Failed: 1, Changes: 1,
 					}},
 				},

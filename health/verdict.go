@@ -9,16 +9,22 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-// Verdict says that a server went up or down.
+// Verdict says that a server went up or down, or that its weight changed.
 type Verdict struct {
 	Service model.ServiceKey
 	Server  netip.AddrPort
 	Up      bool
+	// Weight is what the checks do to the server's weight, whether it is up
+	// or down. It stays in force until the next verdict on the server.
+	Weight WeightChange
 	// Reason is one line: TCP_CHECK to 10.0.0.5:80: connection refused.
 	Reason string
 	// Evidence is the try that decided. It is zero when no try did, as when
 	// a reload took the failed check away.
 	Evidence Evidence
+
+	// judged tells a verdict on the server from one on its weight alone.
+	judged bool
 }
 
 // Evidence is what one try of a check showed.
@@ -32,21 +38,31 @@ type Evidence struct {
 	From string `json:"from,omitempty"`
 	// To is the address that was tried.
 	To netip.AddrPort `json:"to"`
+	// Path is that of the url that was tried, of a check that has urls.
+	Path string `json:"path,omitempty"`
 	// Result is what came of it.
 	Result Result `json:"result"`
 	// Error is the cause in plain words, such as connection refused; empty
 	// after a success.
 	Error string `json:"error,omitempty"`
+	// Sent and Received are excerpts of what went to the server and what came
+	// back, in printable characters. They are kept of failures only.
+	Sent     string `json:"sent,omitempty"`
+	Received string `json:"received,omitempty"`
 }
 
 // evidenceOf returns the evidence of a try without its times.
-func evidenceOf(c model.Check, err error) Evidence {
+func evidenceOf(c model.Check, a Answer) Evidence {
 	e := Evidence{From: sourceOf(c), To: c.ConnectTo, Result: Succeeded}
-	if err == nil {
+	if c.HTTP != nil && len(c.HTTP.URLs) > 0 {
+		e.Path = c.HTTP.URLs[0].Path
+	}
+	if a.Err == nil {
 		return e
 	}
-	e.Result, e.Error = Failed, err.Error()
-	if errors.Is(err, ErrNotTried) {
+	e.Result, e.Error = Failed, a.Err.Error()
+	e.Sent, e.Received = a.Sent, a.Received
+	if errors.Is(a.Err, ErrNotTried) {
 		e.Result = NotTried
 	}
 	return e

@@ -276,7 +276,7 @@ func TestTCP(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&c)
 			}
-			e := evidenceOf(c, TCP{}.Probe(t.Context(), c))
+			e := evidenceOf(c, examine(t.Context(), TCP{}, c))
 			want := Succeeded
 			switch {
 			case tt.failed:
