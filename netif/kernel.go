@@ -137,3 +137,8 @@ func sameFile(a, b *os.File) (bool, error) {
 	}
 	return os.SameFile(sa, sb), nil
 }
+
+// Do runs f on a thread in the Kernel's namespace and returns its error.
+// Sockets that f opens belong to the namespace; goroutines that it starts do
+// not run in it.
+func (k *Kernel) Do(f func() error) error { return k.inNamespace(f) }

@@ -1,0 +1,218 @@
+package keep
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Address is a virtual address.
+type Address struct {
+	// Prefix is the address and its length.
+	Prefix netip.Prefix
+	Link   string
+	// Scope is the kernel's number: 0 global, 253 link, 254 host.
+	Scope uint8
+	// Label is for IPv4; optional, default the link's name.
+	Label string
+	// Broadcast is for IPv4; optional, default none.
+	Broadcast netip.Addr
+	// Peer is the other end of a point-to-point link; optional.
+	Peer netip.Prefix
+	// The flags of the kernel by keepalived's names.
+	Home, ManageTempAddr, NoPrefixRoute, AutoJoin bool
+	// DetectDuplicates makes an IPv6 address wait until nobody objects
+	// (-nodad). A virtual address should not.
+	DetectDuplicates bool
+	// Preferred is the preferred lifetime. Optional, default keepalived's:
+	// none for an IPv6 address of length 128, so that no connection starts
+	// from it, otherwise for ever.
+	Preferred Lifetime
+}
+
+// Lifetime is a number of seconds, with two special values.
+type Lifetime int64
+
+// The special lifetimes. The zero value is the default of the field.
+const (
+	LifetimeNone    Lifetime = -1
+	LifetimeForever Lifetime = 1<<32 - 1
+)
+
+// String returns the address as ip writes it.
+func (a Address) String() string {
+	if a.Peer.IsValid() {
+		return fmt.Sprintf("address %s peer %s dev %s", a.Prefix.Addr(), a.Peer, a.Link)
+	}
+	return fmt.Sprintf("address %s dev %s", a.Prefix, a.Link)
+}
+
+func (a Address) resolve(l links) (object, error) {
+	found, err := l.find(a.Link)
+	if err != nil {
+		return nil, err
+	}
+	if a.Label == "" {
+		a.Label = a.Link
+	}
+	return addressObject{Address: a, index: found.index, flags: a.kernelFlags()}, nil
+}
+
+func (a Address) kernelFlags() (flags uint32) {
+	for flag, set := range map[uint32]bool{
+		unix.IFA_F_HOMEADDRESS:    a.Home,
+		unix.IFA_F_MANAGETEMPADDR: a.ManageTempAddr,
+		unix.IFA_F_NOPREFIXROUTE:  a.NoPrefixRoute,
+		unix.IFA_F_MCAUTOJOIN:     a.AutoJoin,
+		unix.IFA_F_NODAD:          a.Prefix.Addr().Is6() && !a.DetectDuplicates,
+	} {
+		if set {
+			flags |= flag
+		}
+	}
+	return flags
+}
+
+// addressObject is an Address on the link of an index.
+type addressObject struct {
+	Address
+	index    int
+	flags    uint32
+	protocol uint8 // of a seen one
+}
+
+// id leaves the length out for IPv6, which has each address once on a link.
+func (a addressObject) id() id {
+	i := id{kind: kindAddress, link: a.index, prefix: a.Prefix}
+	if a.Prefix.Addr().Is6() {
+		i.prefix = netip.PrefixFrom(a.Prefix.Addr(), 128)
+	} else if a.Peer.IsValid() {
+		i.prefix, i.words = netip.PrefixFrom(a.Prefix.Addr(), a.Peer.Bits()), a.Peer.Masked().String()
+	}
+	return i
+}
+
+// comparedFlags are those that the configuration decides.
+const comparedFlags = unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_NOPREFIXROUTE
+
+// equal does not ask for the lifetime, which changes nothing about who has the
+// address.
+func (a addressObject) equal(seen object) bool {
+	s, ok := seen.(addressObject)
+	if !ok || s.flags&unix.IFA_F_DADFAILED != 0 || s.Prefix != a.Prefix && !a.Peer.IsValid() {
+		return false
+	}
+	if a.Prefix.Addr().Is4() && (s.Label != a.Label || s.Broadcast != a.Broadcast) {
+		return false
+	}
+	return s.Scope == a.scope() && s.flags&comparedFlags == a.flags&comparedFlags
+}
+
+// scope is what the kernel makes of the scope: IPv6 addresses have theirs by
+// nature.
+func (a addressObject) scope() uint8 {
+	switch addr := a.Prefix.Addr(); {
+	case addr.Is4():
+		return a.Scope
+	case addr.IsLinkLocalUnicast():
+		return unix.RT_SCOPE_LINK
+	case addr.IsLoopback():
+		return unix.RT_SCOPE_HOST
+	}
+	return unix.RT_SCOPE_UNIVERSE
+}
+
+// sameSubnet says whether the kernel takes one away with the other when that
+// is the first of the subnet and promote_secondaries is off.
+func (a addressObject) sameSubnet(b addressObject) bool {
+	return a.index == b.index && a.Prefix.Addr().Is4() && a.Prefix.Bits() < 32 && a.Prefix.Masked() == b.Prefix.Masked()
+}
+
+func (a addressObject) ours() bool { return a.protocol == Protocol }
+
+// needsLink: a link that goes down loses its IPv6 addresses.
+func (a addressObject) needsLink() (int, bool) { return a.index, a.Prefix.Addr().Is6() }
+
+// attrProto is IFA_PROTO.
+const attrProto = 11
+
+// lifetimes returns the preferred and the valid lifetime in seconds.
+func (a addressObject) preferred() Lifetime {
+	switch {
+	case a.Preferred == 0 && a.Prefix.Addr().Is6() && a.Prefix.Bits() == 128:
+		return LifetimeNone
+	case a.Preferred == 0:
+		return LifetimeForever
+	}
+	return a.Preferred
+}
+
+func (a addressObject) add() message {
+	b := attr32(a.head(), unix.IFA_FLAGS, a.flags)
+	if a.Prefix.Addr().Is4() {
+		b = attrText(b, unix.IFA_LABEL, a.Label)
+		if a.Broadcast.IsValid() {
+			b = attrAddr(b, unix.IFA_BROADCAST, a.Broadcast)
+		}
+	}
+	if p := a.preferred(); p != LifetimeForever {
+		info := make([]byte, 16) // struct ifa_cacheinfo
+		binary.NativeEndian.PutUint32(info, uint32(max(p, 0)))
+		binary.NativeEndian.PutUint32(info[4:], uint32(LifetimeForever))
+		b = attr(b, unix.IFA_CACHEINFO, info)
+	}
+	b = attr(b, attrProto, []byte{Protocol})
+	return message{unix.RTM_NEWADDR, unix.NLM_F_CREATE | unix.NLM_F_EXCL, b}
+}
+
+func (a addressObject) del() message { return message{unix.RTM_DELADDR, 0, a.head()} }
+
+// head is struct ifaddrmsg and the addresses.
+func (a addressObject) head() []byte {
+	bits, far := a.Prefix.Bits(), a.Prefix.Addr()
+	if a.Peer.IsValid() {
+		bits, far = a.Peer.Bits(), a.Peer.Addr()
+	}
+	b := []byte{family(far.Is6()), uint8(bits), 0, a.scope()}
+	b = binary.NativeEndian.AppendUint32(b, uint32(a.index))
+	b = attrAddr(b, unix.IFA_LOCAL, a.Prefix.Addr())
+	return attrAddr(b, unix.IFA_ADDRESS, far)
+}
+
+// parseAddress reads a message of the kernel about an address.
+func parseAddress(b []byte) (addressObject, bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return addressObject{}, false
+	}
+	a := addressObject{flags: uint32(b[2]), index: int(u32(b[4:]))}
+	a.Scope = b[3]
+	var local, far netip.Addr
+	attrs(b[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFA_LOCAL:
+			local = addrIn(value)
+		case unix.IFA_ADDRESS:
+			far = addrIn(value)
+		case unix.IFA_LABEL:
+			a.Label = unix.ByteSliceToString(value)
+		case unix.IFA_BROADCAST:
+			a.Broadcast = addrIn(value)
+		case unix.IFA_FLAGS:
+			a.flags = u32(value)
+		case attrProto:
+			if len(value) > 0 {
+				a.protocol = value[0]
+			}
+		}
+	})
+	if !local.IsValid() {
+		local = far
+	}
+	a.Prefix = netip.PrefixFrom(local, int(b[1]))
+	if far.IsValid() && far != local {
+		a.Peer = netip.PrefixFrom(far, int(b[1]))
+	}
+	return a, a.Prefix.IsValid()
+}
