@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,15 +27,14 @@ type Script struct {
 // Equal reports whether both run the same program in the same way. Where they
 // are configured does not count.
 func (s Script) Equal(o Script) bool {
-	s.Pos, o.Pos = Position{}, Position{}
+	return s.User == o.User && s.Group == o.Group && s.Timeout == o.Timeout && slices.Equal(s.words(), o.words())
+}
+
+func (s Script) words() []string {
 	if len(s.Argv) == 0 {
-		s.Argv = []string{s.Command}
+		return []string{s.Command}
 	}
-	if len(o.Argv) == 0 {
-		o.Argv = []string{o.Command}
-	}
-	return s.User == o.User && s.Group == o.Group && s.Timeout == o.Timeout &&
-		strings.Join(s.Argv, "\x00") == strings.Join(o.Argv, "\x00")
+	return s.Argv
 }
 
 // String returns the command as configured, or the words of it.

@@ -295,8 +295,20 @@ func TestMaxRunning(t *testing.T) {
 	r.Run(ended, sh("exit 0"), func(res model.ScriptResult) { t.Errorf("outcome %+v", res) })
 	cancel()
 	first.Wait(func(res model.ScriptResult) { t.Errorf("outcome %+v", res) })
-	if got := run(t, r, sh("exit 0")); !got.OK() {
-		t.Errorf("after the first ended: %+v", got)
+	// A program that the kernel cannot start does not keep the slot.
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, []byte("#!/nonexistent/shell\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, r, model.Script{Command: broken}); got.Refused == "" {
+		t.Errorf("a broken program: %+v", got)
+	}
+	timed, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	ok := false
+	r.Run(timed, sh("exit 0"), func(res model.ScriptResult) { ok = res.OK() })
+	if !ok {
+		t.Error("after the first ended no script runs")
 	}
 }
 

@@ -149,8 +149,7 @@ func resultReason(r model.ScriptResult) string {
 
 // changeLevel is the level of the log line about a change.
 func changeLevel(s Status) slog.Level {
-	switch {
-	case s.State == Down, s.State == Disabled:
+	if s.State == Down || s.State == Disabled {
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

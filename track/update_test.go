@@ -1,7 +1,10 @@
 package track
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,7 +119,8 @@ func TestUpdateCancelsRun(t *testing.T) {
 		})
 		d := chk("c")
 		d.Script.Command = "old"
-		tr, changes := watch(t, Options{Definitions: scripts(d), Runner: r})
+		var log bytes.Buffer
+		tr, changes := watch(t, Options{Definitions: scripts(d), Runner: r, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		synctest.Wait()
 		d.Script.Command = "new"
 		tr.Update(scripts(d))
@@ -128,6 +132,51 @@ func TestUpdateCancelsRun(t *testing.T) {
 		}
 		if diff := cmp.Diff([]change{{0, "c", Up, 0, "exit status 0"}}, changes()); diff != "" {
 			t.Errorf("changes (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(log.String(), "tracked object changed"); n != 1 {
+			t.Errorf("%d changes in the log, want 1:\n%s", n, &log)
+		}
+	})
+}
+
+// TestUpdateForgetsChanges removes a thing whose change nobody has read yet.
+func TestUpdateForgetsChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := New(Options{Definitions: scripts(chk("c")), Runner: newFakeRunner(told("s")), Random: lastFirst})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- tr.Run(ctx) }()
+		synctest.Wait()
+		tr.Update(Definitions{})
+		synctest.Wait()
+		select {
+		case s := <-tr.Changes():
+			t.Errorf("told of %+v", s)
+		default:
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+}
+
+// TestUpdateKeepsCount gives a script that is up another fall: it takes as many
+// failures from then on.
+func TestUpdateKeepsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, _ := watch(t, Options{Definitions: scripts(chk("c")), Runner: newFakeRunner(told("sf"))})
+		time.Sleep(time.Second)
+		patient := chk("c")
+		patient.Fall = 3
+		tr.Update(scripts(patient))
+		// It fails at 1 s, 3 s and 5 s.
+		for _, want := range []State{Up, Up, Down} {
+			synctest.Wait()
+			if got := tr.Snapshot()[0]; got.State != want {
+				t.Errorf("after %d failures: %+v, want %v", got.Runs.Failed, got, want)
+			}
+			time.Sleep(2 * time.Second)
 		}
 	})
 }
