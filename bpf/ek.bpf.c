@@ -97,8 +97,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 static __always_inline bool reuses(const struct packet *p, union flow_word w)
 {
 	return p->is_tcp && (p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
-	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) &&
-	       !(w.flags & FLOW_CONTROLLED);
+	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) && !(w.flags & FLOW_CONTROLLED);
 }
 
 /* answer forwards a packet of a NAT server to the client. */

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"os/signal"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -288,7 +289,10 @@ func TestVictim(t *testing.T) {
 	svc := service(vip)
 	check(t, x.Apply(t.Context(), []sched.Op{op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1))}))
 	fmt.Println("started")
-	select {}
+	// Until it is killed; a bare select would be a deadlock to Go.
+	killed := make(chan os.Signal, 1)
+	signal.Notify(killed, os.Interrupt)
+	<-killed
 }
 
 // TestKilledDaemon starts a datapath in another process and kills it. Its lock

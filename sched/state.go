@@ -112,17 +112,21 @@ func (s *State) Apply(op Op) (Change, error) {
 
 func (s *State) apply(op Op) (Change, error) {
 	svc, ok := s.services[op.Service.Key]
-	if op.Kind == AddService {
-		if ok {
-			return Change{}, ErrServiceExists
-		}
+	switch {
+	case ok:
+		return s.applyTo(svc, op)
+	case op.Kind == AddService:
 		return s.addService(op.Service), nil
 	}
-	if !ok {
-		return Change{}, ErrNoService
-	}
+	return Change{}, ErrNoService
+}
+
+// applyTo carries out an operation on a service that runs.
+func (s *State) applyTo(svc *service, op Op) (Change, error) {
 	at := slices.IndexFunc(svc.order, func(d Dest) bool { return d.Server.Addr == op.Server.Addr })
 	switch op.Kind {
+	case AddService:
+		return Change{}, ErrServiceExists
 	case EditService:
 		if op.Service.Scheduler == "wrr" && wrrLength(svc.order) > MaxTable {
 			return Change{}, ErrTableTooLong

@@ -61,8 +61,8 @@ enum __attribute__((packed)) scheduler {
 struct service {
 	__u32 id;
 	enum scheduler scheduler;
-	__u8 flags;	   /* SCHED_* and SERVICE_* */
-	__u8 prefix;	   /* persistence: how many bits of the client's address count */
+	__u8 flags;  /* SCHED_* and SERVICE_* */
+	__u8 prefix; /* persistence: how many bits of the client's address count */
 	__u8 pad;
 	__u32 persistence; /* seconds that a template lives; 0 none */
 };
@@ -127,9 +127,9 @@ struct server {
 	__u8 pad0[2];
 	__u8 smac[ETH_ALEN];
 	__u8 pad1[2];
-	__u32 upper; /* uthreshold, 0 none */
-	__u32 lower; /* lthreshold, 0 none */
-	__u32 mtu;   /* largest IP packet on the way, 0 not known */
+	__u32 upper;	   /* uthreshold, 0 none */
+	__u32 lower;	   /* lthreshold, 0 none */
+	__u32 mtu;	   /* largest IP packet on the way, 0 not known */
 	__s32 last_weight; /* the last that was not 0; user space's, for mh */
 };
 
@@ -181,9 +181,9 @@ enum __attribute__((packed)) flow_state {
 	FLOW_REMOVED = 14, /* being deleted; nobody may take it over */
 };
 
-#define FLOW_INACTIVE 0x01 /* counts in total, not in active */
-#define FLOW_NOOUTPUT 0x02 /* no reply was seen (DR) */
-#define FLOW_NAT 0x04	   /* has an entry in ek_replies */
+#define FLOW_INACTIVE 0x01   /* counts in total, not in active */
+#define FLOW_NOOUTPUT 0x02   /* no reply was seen (DR) */
+#define FLOW_NAT 0x04	     /* has an entry in ek_replies */
 #define FLOW_CONTROLLED 0x08 /* counts in a persistence template */
 
 /* flow_word is what a flow is. It changes by compare-and-swap on word only,
@@ -251,7 +251,8 @@ union template_word {
 /* template sends the new flows of a group of clients to one server
  * (persistence_timeout). Times are in nanoseconds.
  */
-struct template {
+struct template
+{
 	union template_word now;
 	__u64 expires;
 	__u64 timeout;	/* each new flow sets expires to now + timeout */
@@ -290,7 +291,7 @@ struct port {
 struct settings {
 	__u32 layout_version;
 	__u32 icmp_per_second; /* answers that one CPU may send; 0 none */
-	__u32 timeout[16]; /* as many as a masked state can name */
+	__u32 timeout[16];     /* as many as a masked state can name */
 };
 
 /* sweep is the argument and the result of ek_sweep, and of ek_sweep_tmpl, which

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/signal"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -497,5 +498,8 @@ func TestVictim(t *testing.T) {
 	child := exec.Command("sleep", "1000")
 	check(t, top.Client.Start(child))
 	fmt.Println("child", child.Process.Pid)
-	select {}
+	// Until it is killed; a bare select would be a deadlock to Go.
+	killed := make(chan os.Signal, 1)
+	signal.Notify(killed, os.Interrupt)
+	<-killed
 }
