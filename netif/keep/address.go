@@ -4,69 +4,42 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/model"
 )
 
-// Address is a virtual address.
-type Address struct {
-	// Prefix is the address and its length.
-	Prefix netip.Prefix
-	Link   string
-	// Scope is the kernel's number: 0 global, 253 link, 254 host.
-	Scope uint8
-	// Label is for IPv4; optional, default the link's name.
-	Label string
-	// Broadcast is for IPv4; optional, default none.
-	Broadcast netip.Addr
-	// Peer is the other end of a point-to-point link; optional.
-	Peer netip.Prefix
-	// The flags of the kernel by keepalived's names.
-	Home, ManageTempAddr, NoPrefixRoute, AutoJoin bool
-	// DetectDuplicates makes an IPv6 address wait until nobody objects
-	// (-nodad). A virtual address should not.
-	DetectDuplicates bool
-	// Preferred is the preferred lifetime. Optional, default keepalived's:
-	// none for an IPv6 address of length 128, so that no connection starts
-	// from it, otherwise for ever.
-	Preferred Lifetime
-}
-
-// Lifetime is a number of seconds, with two special values.
-type Lifetime int64
-
-// The special lifetimes. The zero value is the default of the field.
-const (
-	LifetimeNone    Lifetime = -1
-	LifetimeForever Lifetime = 1<<32 - 1
-)
+// address is an address of the configuration.
+type address model.Address
 
 // String returns the address as ip writes it.
-func (a Address) String() string {
+func (a address) String() string {
 	if a.Peer.IsValid() {
-		return fmt.Sprintf("address %s peer %s dev %s", a.Prefix.Addr(), a.Peer, a.Link)
+		return fmt.Sprintf("address %s peer %s dev %s", a.Prefix.Addr(), a.Peer, a.Interface)
 	}
-	return fmt.Sprintf("address %s dev %s", a.Prefix, a.Link)
+	return fmt.Sprintf("address %s dev %s", a.Prefix, a.Interface)
 }
 
-func (a Address) resolve(l links) (object, error) {
-	found, err := l.find(a.Link)
+func (a address) resolve(l links) (object, error) {
+	found, err := l.find(a.Interface)
 	if err != nil {
 		return nil, err
 	}
 	if a.Label == "" {
-		a.Label = a.Link
+		a.Label = a.Interface
 	}
-	return addressObject{Address: a, index: found.index, flags: a.kernelFlags()}, nil
+	return addressObject{address: a, index: found.index, flags: a.kernelFlags()}, nil
 }
 
-func (a Address) kernelFlags() (flags uint32) {
+func (a address) kernelFlags() (flags uint32) {
 	for flag, set := range map[uint32]bool{
 		unix.IFA_F_HOMEADDRESS:    a.Home,
-		unix.IFA_F_MANAGETEMPADDR: a.ManageTempAddr,
+		unix.IFA_F_MANAGETEMPADDR: a.ManageTemporary,
 		unix.IFA_F_NOPREFIXROUTE:  a.NoPrefixRoute,
 		unix.IFA_F_MCAUTOJOIN:     a.AutoJoin,
-		unix.IFA_F_NODAD:          a.Prefix.Addr().Is6() && !a.DetectDuplicates,
+		unix.IFA_F_NODAD:          a.Prefix.Addr().Is6() && !a.DAD,
 	} {
 		if set {
 			flags |= flag
@@ -75,9 +48,9 @@ func (a Address) kernelFlags() (flags uint32) {
 	return flags
 }
 
-// addressObject is an Address on the link of an index.
+// addressObject is an address on the link of an index.
 type addressObject struct {
-	Address
+	address
 	index    int
 	flags    uint32
 	protocol uint8 // of a seen one
@@ -138,15 +111,18 @@ func (a addressObject) needsLink() (int, bool) { return a.index, a.Prefix.Addr()
 // attrProto is IFA_PROTO.
 const attrProto = 11
 
-// lifetimes returns the preferred and the valid lifetime in seconds.
-func (a addressObject) preferred() Lifetime {
+// forever is a lifetime of the kernel.
+const forever = ^uint32(0)
+
+// preferred returns the preferred lifetime in seconds.
+func (a addressObject) preferred() uint32 {
 	switch {
-	case a.Preferred == 0 && a.Prefix.Addr().Is6() && a.Prefix.Bits() == 128:
-		return LifetimeNone
-	case a.Preferred == 0:
-		return LifetimeForever
+	case a.Deprecated:
+		return 0
+	case a.PreferredLifetime <= 0:
+		return forever
 	}
-	return a.Preferred
+	return uint32(min(a.PreferredLifetime/time.Second, time.Duration(forever)))
 }
 
 func (a addressObject) add() message {
@@ -157,10 +133,10 @@ func (a addressObject) add() message {
 			b = attrAddr(b, unix.IFA_BROADCAST, a.Broadcast)
 		}
 	}
-	if p := a.preferred(); p != LifetimeForever {
+	if p := a.preferred(); p != forever {
 		info := make([]byte, 16) // struct ifa_cacheinfo
-		binary.NativeEndian.PutUint32(info, uint32(max(p, 0)))
-		binary.NativeEndian.PutUint32(info[4:], uint32(LifetimeForever))
+		binary.NativeEndian.PutUint32(info, p)
+		binary.NativeEndian.PutUint32(info[4:], forever)
 		b = attr(b, unix.IFA_CACHEINFO, info)
 	}
 	b = attr(b, attrProto, []byte{Protocol})

@@ -2,27 +2,35 @@ package keep
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // TestEncodeParse: what is written in a request reads back as the same object.
 func TestEncodeParse(t *testing.T) {
 	set := full()
 	set.Addresses = append(set.Addresses,
-		Address{Prefix: netip.MustParsePrefix("10.0.0.1/24"), Link: "eth0", Label: "eth0:1", Scope: 253, Broadcast: netip.MustParseAddr("10.0.0.255")},
-		Address{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Link: "eth0", Peer: netip.MustParsePrefix("10.0.0.2/24")},
-		Address{Prefix: netip.MustParsePrefix("fe80::1/64"), Link: "eth0", Home: true, NoPrefixRoute: true, ManageTempAddr: true, DetectDuplicates: true, Preferred: 30},
+		model.Address{Prefix: prefix("10.0.0.1/24"), Interface: "eth0", Label: "eth0:1", Scope: 253, Broadcast: ip("10.0.0.255")},
+		model.Address{Prefix: prefix("10.0.0.1/32"), Interface: "eth0", Peer: prefix("10.0.0.2/24")},
+		model.Address{Prefix: prefix("fe80::1/64"), Interface: "eth0", Home: true, NoPrefixRoute: true, ManageTemporary: true, DAD: true, PreferredLifetime: 30 * time.Second},
 	)
 	set.Routes = append(set.Routes,
-		Route{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("fe80::9"), Link: "eth0", OnLink: true, TOS: 4, MTU: 1400, AdvMSS: 1300},
-		Route{To: netip.MustParsePrefix("::/0"), Metric: 5, Table: 300, Hops: []Hop{
-			{Via: netip.MustParseAddr("fd5a::7"), Link: "eth0"}, {Via: netip.MustParseAddr("fd5a::8"), Link: "eth0", Weight: 3}}},
-		Route{To: netip.MustParsePrefix("10.0.0.0/8"), Type: RouteLocal, Link: "lo"},
+		model.Route{Type: 1, Table: 254, Dst: prefix("0.0.0.0/0"), Via: ip("fe80::9"), Interface: "eth0", OnLink: true, TOS: 4,
+			Metrics: model.RouteMetrics{MTU: 1400, MTULock: true, AdvMSS: 1300, RTT: 10 * time.Millisecond, RTOMin: time.Second, InitCwnd: 20}},
+		model.Route{Type: 1, Dst: prefix("::/0"), Metric: 5, Table: 300, NextHops: []model.RouteNextHop{
+			{Via: ip("fd5a::7"), Interface: "eth0"}, {Via: ip("fd5a::8"), Interface: "eth0", Weight: 3}}},
+		model.Route{Type: unix.RTN_LOCAL, Table: 255, Dst: prefix("10.0.0.0/8"), Interface: "lo", ScopeSet: true, Scope: 254},
 	)
+	length, group := uint8(0), uint32(7)
 	set.Rules = append(set.Rules,
-		Rule{Priority: 7, Mark: 0x10, Mask: 0xf0, TOS: 8, Table: 5000, SuppressPrefixLength: new(uint32)},
-		Rule{Priority: 8, IPv6: true, From: netip.MustParsePrefix("fd00::/8"), Action: RuleGoto, Goto: 9},
+		model.Rule{Priority: 7, Mark: 0x10, Mask: 0xf0, TOS: 8, Action: 1, Table: 5000, SuppressPrefixLength: &length, SuppressGroup: &group},
+		model.Rule{Priority: 8, IPv6: true, From: prefix("fd00::/8"), Action: unix.FR_ACT_GOTO, Goto: 9, L3MDev: true},
+		model.Rule{Priority: 9, IPProtocol: 6, SourcePorts: model.PortRange{First: 1, Last: 2}, DestinationPorts: model.PortRange{First: 80, Last: 80},
+			UIDs: &model.UIDRange{First: 0, Last: 1000}, Action: 1, Table: 10},
 	)
 	all := links{"lo": {1, "lo", true}, "eth0": {2, "eth0", true}}
 	for _, it := range set.items() {
@@ -67,26 +75,26 @@ func TestParseCutShort(t *testing.T) {
 
 func TestEqual(t *testing.T) {
 	all := links{"eth0": {2, "eth0", true}}
-	base := Address{Prefix: netip.MustParsePrefix("10.0.0.1/24"), Link: "eth0"}
-	six := Address{Prefix: netip.MustParsePrefix("fd5a::1/64"), Link: "eth0"}
-	with := func(a Address, f func(*Address)) Address { f(&a); return a }
+	base := model.Address{Prefix: prefix("10.0.0.1/24"), Interface: "eth0"}
+	six := model.Address{Prefix: prefix("fd5a::1/64"), Interface: "eth0"}
+	with := func(a model.Address, f func(*model.Address)) model.Address { f(&a); return a }
 	for _, tt := range []struct {
 		name       string
-		want, seen Address
+		want, seen model.Address
 		equal      bool
 	}{
 		{"same", base, base, true},
-		{"label", base, with(base, func(a *Address) { a.Label = "x" }), false},
-		{"scope", base, with(base, func(a *Address) { a.Scope = 253 }), false},
-		{"broadcast", base, with(base, func(a *Address) { a.Broadcast = netip.MustParseAddr("10.0.0.255") }), false},
-		{"flag", base, with(base, func(a *Address) { a.NoPrefixRoute = true }), false},
+		{"label", base, with(base, func(a *model.Address) { a.Label = "x" }), false},
+		{"scope", base, with(base, func(a *model.Address) { a.Scope = 253 }), false},
+		{"broadcast", base, with(base, func(a *model.Address) { a.Broadcast = ip("10.0.0.255") }), false},
+		{"flag", base, with(base, func(a *model.Address) { a.NoPrefixRoute = true }), false},
 		{"IPv6", six, six, true},
-		{"IPv6 length", six, with(six, func(a *Address) { a.Prefix = netip.MustParsePrefix("fd5a::1/128") }), false},
-		{"IPv6 detection", six, with(six, func(a *Address) { a.DetectDuplicates = true }), true},
+		{"IPv6 length", six, with(six, func(a *model.Address) { a.Prefix = prefix("fd5a::1/128") }), false},
+		{"IPv6 detection", six, with(six, func(a *model.Address) { a.DAD = true }), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, _ := tt.want.resolve(all)
-			s, _ := tt.seen.resolve(all)
+			w, _ := address(tt.want).resolve(all)
+			s, _ := address(tt.seen).resolve(all)
 			if got := w.equal(s); got != tt.equal {
 				t.Errorf("equal = %t", got)
 			}

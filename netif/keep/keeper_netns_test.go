@@ -5,7 +5,6 @@ package keep
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
+	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
 )
 
@@ -115,26 +115,26 @@ func (w *real) remove(it item) { _ = w.ip(words(it, "del")...) }
 func words(it item, verb string) []string {
 	var text string
 	switch it := it.(type) {
-	case Address:
-		text = fmt.Sprintf("addr %s %s dev %s", verb, it.Prefix, it.Link)
+	case address:
+		text = fmt.Sprintf("addr %s %s dev %s", verb, it.Prefix, it.Interface)
 		if verb == "add" && it.Prefix.Addr().Is6() {
 			text += " nodad"
 		}
-	case Route:
+	case route:
 		text = fmt.Sprintf("route %s", verb)
-		if it.To.Addr().Is6() {
+		if it.Dst.Addr().Is6() {
 			text = "-6 " + text
 		}
-		text += map[RouteType]string{RouteBlackhole: " blackhole", RouteUnreachable: " unreachable"}[it.Type]
-		text += " " + it.To.String()
+		text += map[uint8]string{unix.RTN_BLACKHOLE: " blackhole", unix.RTN_UNREACHABLE: " unreachable"}[it.Type]
+		text += " " + it.Dst.String()
 		if it.Via.IsValid() {
 			text += " via " + it.Via.String()
 		}
-		if it.Link != "" {
-			text += " dev " + it.Link
+		if it.Interface != "" {
+			text += " dev " + it.Interface
 		}
-		text += fmt.Sprintf(" table %d", it.table())
-	case Rule:
+		text += fmt.Sprintf(" table %d", it.Table)
+	case rule:
 		text = fmt.Sprintf("rule %s priority %d", verb, it.Priority)
 		if it.IPv6 {
 			text = "-6 " + text
@@ -148,28 +148,28 @@ func (w *real) has(it item) bool {
 	w.t.Helper()
 	h := w.node.Netlink()
 	switch it := it.(type) {
-	case Address:
+	case address:
 		list, err := h.AddrList(nil, netlink.FAMILY_ALL)
 		w.check(err)
 		return slices.ContainsFunc(list, func(a netlink.Addr) bool {
 			label := it.Label
 			if label == "" {
-				label = it.Link
+				label = it.Interface
 			}
 			link, _ := h.LinkByIndex(a.LinkIndex)
 			usable := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 			return a.IPNet.String() == it.Prefix.String() && usable && (a.Label == label || it.Prefix.Addr().Is6()) &&
-				link != nil && link.Attrs().Name == it.Link
+				link != nil && link.Attrs().Name == it.Interface
 		})
-	case Route:
-		list, err := h.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: int(it.table())}, netlink.RT_FILTER_TABLE)
+	case route:
+		list, err := h.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: int(it.Table)}, netlink.RT_FILTER_TABLE)
 		w.check(err)
 		return slices.ContainsFunc(list, func(r netlink.Route) bool {
-			return r.Dst != nil && r.Dst.String() == it.To.String() && r.Type == int(it.Type.number()) &&
+			return r.Dst != nil && r.Dst.String() == it.Dst.String() && r.Type == int(it.Type) &&
 				(!it.Via.IsValid() || r.Gw.Equal(net.IP(it.Via.AsSlice()))) && r.Priority == int(it.metric()) &&
 				(!it.Source.IsValid() || r.Src.Equal(net.IP(it.Source.AsSlice())))
 		})
-	case Rule:
+	case rule:
 		family := netlink.FAMILY_V4
 		if it.IPv6 {
 			family = netlink.FAMILY_V6
@@ -177,7 +177,7 @@ func (w *real) has(it item) bool {
 		list, err := h.RuleList(family)
 		w.check(err)
 		return slices.ContainsFunc(list, func(r netlink.Rule) bool {
-			return r.Priority == int(it.Priority) && r.IifName == it.InLink && r.OifName == it.OutLink && r.Mark == it.Mark
+			return r.Priority == int(it.Priority) && r.IifName == it.InInterface && r.OifName == it.OutInterface && r.Mark == it.Mark
 		})
 	}
 	return false
@@ -200,8 +200,8 @@ func TestMarks(t *testing.T) {
 	s := newStage(t, w)
 	defer func() { s.stop() }()
 	set := full()
-	set.Addresses = append(set.Addresses, Address{Prefix: netip.MustParsePrefix("10.92.0.1/32"), Link: "eth0",
-		Peer: netip.MustParsePrefix("10.92.0.2/32"), Label: "eth0:p", Scope: unix.RT_SCOPE_LINK})
+	set.Addresses = append(set.Addresses, model.Address{Prefix: prefix("10.92.0.1/32"), Interface: "eth0",
+		Peer: prefix("10.92.0.2/32"), Label: "eth0:p", Scope: unix.RT_SCOPE_LINK})
 	s.keeper.Hold("A", 1, set)
 	if p := s.report(); p.Failed != 0 {
 		t.Fatalf("report %+v", p)
@@ -265,7 +265,7 @@ func TestThousandAddresses(t *testing.T) {
 	s.report()
 	t.Logf("1000 addresses in place after %v", time.Since(start))
 	start = time.Now()
-	s.remove(set.Addresses[500])
+	s.remove(set.items()[500])
 	s.report()
 	t.Logf("one of them back after %v, with the run of ip", time.Since(start))
 	start = time.Now()

@@ -352,7 +352,7 @@ func TestFight(t *testing.T) {
 		s.keeper.Hold("A", 1, set)
 		s.report()
 		for range 5000 {
-			f.remove(set.Addresses[0])
+			f.remove(set.items()[0])
 			time.Sleep(time.Millisecond)
 		}
 		if got := s.keeper.Stats().Restored; got < 10 || got > 20 {
@@ -371,7 +371,7 @@ func TestBackInPlaceAtOnce(t *testing.T) {
 		s.keeper.Hold("A", 1, set)
 		s.report()
 		start := time.Now()
-		s.remove(set.Addresses[0])
+		s.remove(set.items()[0])
 		synctest.Wait()
 		s.want(set, true)
 		if took := time.Since(start); took != 0 {
@@ -390,7 +390,7 @@ func TestResync(t *testing.T) {
 		s.keeper.Hold("A", 1, set)
 		s.report()
 		f.mu.Lock()
-		delete(f.objs, f.resolve(set.Routes[1]).id())
+		delete(f.objs, f.resolve(route(set.Routes[1])).id())
 		f.mu.Unlock()
 		s.want(Set{Routes: set.Routes[1:2]}, false)
 		time.Sleep(31 * time.Second)

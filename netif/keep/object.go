@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
 )
 
@@ -86,26 +87,42 @@ func (l links) names() []string {
 	return slices.Sorted(maps.Keys(l))
 }
 
-// Set is what one owner wants.
+// Set is what one owner wants. Its slices are not changed any more once it is
+// given away. NoTrack and UseVMAC mean nothing here.
 type Set struct {
-	Addresses []Address
-	Routes    []Route
-	Rules     []Rule
+	Addresses []model.Address
+	Routes    []model.Route
+	Rules     []model.Rule
 }
 
 // items returns the set in the order of adding.
 func (s Set) items() []item {
 	list := make([]item, 0, len(s.Addresses)+len(s.Routes)+len(s.Rules))
 	for _, a := range s.Addresses {
-		list = append(list, a)
+		a.Pos = model.Position{}
+		list = append(list, address(a))
 	}
 	for _, r := range s.Routes {
-		list = append(list, r)
+		r.Pos, r.Line = model.Position{}, ""
+		list = append(list, route(r))
 	}
 	for _, r := range s.Rules {
-		list = append(list, r)
+		r.Pos, r.Line = model.Position{}, ""
+		list = append(list, rule(r))
 	}
 	return list
+}
+
+// protocolKeepalived is what the configuration gives to routes and rules that
+// name no protocol. They get ours instead, so that leftovers of keepalived and
+// of Evenkeel on one host are told apart.
+const protocolKeepalived = 18
+
+func markOf(protocol uint8) uint8 {
+	if protocol == 0 || protocol == protocolKeepalived {
+		return Protocol
+	}
+	return protocol
 }
 
 // leftover is something seen that nobody wants.
@@ -118,11 +135,11 @@ func (l leftover) resolve(links) (object, error) { return l.object, nil }
 
 func kindOf(it item) kind {
 	switch it := it.(type) {
-	case Address:
+	case address:
 		return kindAddress
-	case Route:
+	case route:
 		return kindRoute
-	case Rule:
+	case rule:
 		return kindRule
 	case leftover:
 		return it.id().kind

@@ -181,8 +181,8 @@ func (b *book) settle(owner string, c *claim) (p Placed, st Status, settled bool
 			continue
 		}
 		st.Placed++
-		if a, ok := e.item.(Address); ok && !c.reported[key] {
-			p.Addresses = append(p.Addresses, PlacedAddress{Addr: a.Prefix.Addr(), Link: a.Link, key: key})
+		if a, ok := e.item.(address); ok && !c.reported[key] {
+			p.Addresses = append(p.Addresses, PlacedAddress{Addr: a.Prefix.Addr(), Link: a.Interface, key: key})
 		}
 	}
 	p.Failed = len(st.Missing)

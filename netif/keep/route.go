@@ -8,139 +8,72 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/model"
 )
 
-// RouteType says what a route does with packets. The zero value is unicast.
-type RouteType uint8
+// route is a route of the configuration.
+type route model.Route
 
-// The types, with the kernel's numbers but for the first.
-const (
-	RouteUnicast     RouteType = 0
-	RouteLocal       RouteType = unix.RTN_LOCAL
-	RouteBroadcast   RouteType = unix.RTN_BROADCAST
-	RouteAnycast     RouteType = unix.RTN_ANYCAST
-	RouteMulticast   RouteType = unix.RTN_MULTICAST
-	RouteBlackhole   RouteType = unix.RTN_BLACKHOLE
-	RouteUnreachable RouteType = unix.RTN_UNREACHABLE
-	RouteProhibit    RouteType = unix.RTN_PROHIBIT
-	RouteThrow       RouteType = unix.RTN_THROW
-)
-
-func (t RouteType) number() uint8 {
-	if t == RouteUnicast {
-		return unix.RTN_UNICAST
-	}
-	return uint8(t)
-}
-
-// Route is a virtual route.
-type Route struct {
-	Type RouteType
-	// To is the destination; 0.0.0.0/0 and ::/0 are the default routes.
-	To netip.Prefix
-	// Via and Link say where packets leave, unless Hops does. A zero Via: to
-	// neighbours of the link.
-	Via  netip.Addr
-	Link string
-	// OnLink: the gateway is reached through Link whatever its address.
-	OnLink bool
-	Hops   []Hop
-	// Source is the address that packets of this host get; optional.
-	Source netip.Addr
-	// Table is optional, default main, for local types local.
-	Table uint32
-	// Metric is optional; the kernel makes 1024 of 0 for IPv6.
-	Metric uint32
-	// Scope is for IPv4, as the kernel numbers them. Optional, default what
-	// suits type and gateway.
-	Scope *uint8
-	TOS   uint8
-	// Protocol is optional, default ours. A route of another protocol is not
-	// recognised by a later process.
-	Protocol uint8
-	// MTU and AdvMSS are optional.
-	MTU, AdvMSS uint32
-}
-
-// Hop is one of several ways of a Route.
-type Hop struct {
-	Via    netip.Addr
-	Link   string
-	OnLink bool
-	// Weight is 1 to 256; optional, default 1.
-	Weight int
-}
-
-// String returns the route as ip writes it.
-func (r Route) String() string {
+// String returns the route as ip writes it, as far as it tells it from others.
+func (r route) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "route %s", r.To)
-	if r.Type != RouteUnicast {
+	fmt.Fprintf(&b, "route %s", r.Dst)
+	if r.Type != unix.RTN_UNICAST {
 		fmt.Fprintf(&b, " type %d", r.Type)
 	}
 	for _, h := range r.hops() {
 		if h.Via.IsValid() {
 			fmt.Fprintf(&b, " via %s", h.Via)
 		}
-		if h.Link != "" {
-			fmt.Fprintf(&b, " dev %s", h.Link)
+		if h.Interface != "" {
+			fmt.Fprintf(&b, " dev %s", h.Interface)
 		}
 	}
-	fmt.Fprintf(&b, " table %d metric %d tos %d", r.table(), r.metric(), r.TOS)
+	fmt.Fprintf(&b, " table %d metric %d tos %d", r.Table, r.metric(), r.TOS)
 	return b.String()
 }
 
 // hops returns the ways, also of a route with one.
-func (r Route) hops() []Hop {
-	if len(r.Hops) > 0 || !r.Via.IsValid() && r.Link == "" {
-		return r.Hops
+func (r route) hops() []model.RouteNextHop {
+	if len(r.NextHops) > 0 || !r.Via.IsValid() && r.Interface == "" {
+		return r.NextHops
 	}
-	return []Hop{{Via: r.Via, Link: r.Link, OnLink: r.OnLink}}
+	return []model.RouteNextHop{{Via: r.Via, Interface: r.Interface, OnLink: r.OnLink}}
 }
 
-func (r Route) table() uint32 {
-	switch {
-	case r.Table != 0:
-		return r.Table
-	case r.Type == RouteLocal || r.Type == RouteBroadcast || r.Type == RouteAnycast:
-		return unix.RT_TABLE_LOCAL
-	}
-	return unix.RT_TABLE_MAIN
-}
-
-func (r Route) metric() uint32 {
-	if r.Metric == 0 && r.To.Addr().Is6() {
+// metric is 1024 where the kernel makes it that.
+func (r route) metric() uint32 {
+	if r.Metric == 0 && r.Dst.Addr().Is6() {
 		return 1024
 	}
 	return r.Metric
 }
 
 // scope chooses as ip route does. IPv6 has none.
-func (r Route) scope() uint8 {
+func (r route) scope() uint8 {
 	switch {
-	case r.To.Addr().Is6():
+	case r.Dst.Addr().Is6():
 		return unix.RT_SCOPE_UNIVERSE
-	case r.Scope != nil:
-		return *r.Scope
-	case r.Type == RouteLocal:
+	case r.ScopeSet:
+		return r.Scope
+	case r.Type == unix.RTN_LOCAL:
 		return unix.RT_SCOPE_HOST
-	case r.Type == RouteBroadcast || r.Type == RouteMulticast || r.Type == RouteAnycast:
+	case r.Type == unix.RTN_BROADCAST || r.Type == unix.RTN_MULTICAST || r.Type == unix.RTN_ANYCAST:
 		return unix.RT_SCOPE_LINK
-	case r.Type == RouteUnicast && !slices.ContainsFunc(r.hops(), func(h Hop) bool { return h.Via.IsValid() }):
+	case r.Type == unix.RTN_UNICAST && !slices.ContainsFunc(r.hops(), func(h model.RouteNextHop) bool { return h.Via.IsValid() }):
 		return unix.RT_SCOPE_LINK
 	}
 	return unix.RT_SCOPE_UNIVERSE
 }
 
-func (r Route) resolve(l links) (object, error) {
-	o := routeObject{Route: r, protocol: r.Protocol}
-	if o.protocol == 0 {
-		o.protocol = Protocol
-	}
+func (r route) resolve(l links) (object, error) {
+	r.Protocol = markOf(r.Protocol)
+	o := routeObject{route: r, metrics: metricsOf(r.Metrics)}
 	for _, h := range r.hops() {
 		out := hop{via: h.Via, weight: max(h.Weight, 1), onLink: h.OnLink}
-		if h.Link != "" {
-			found, err := l.find(h.Link)
+		if h.Interface != "" {
+			found, err := l.find(h.Interface)
 			if err != nil {
 				return nil, err
 			}
@@ -151,7 +84,7 @@ func (r Route) resolve(l links) (object, error) {
 	return o, nil
 }
 
-// hop is a Hop with its link found.
+// hop is a way with its link found.
 type hop struct {
 	via    netip.Addr
 	link   int
@@ -159,12 +92,12 @@ type hop struct {
 	onLink bool
 }
 
-// routeObject is a Route with its links found. Of a seen one, Via, Link and
-// Hops are empty.
+// routeObject is a route with its links found. Of a seen one, Via, Interface,
+// NextHops and Metrics are empty.
 type routeObject struct {
-	Route
-	ways     []hop
-	protocol uint8
+	route
+	ways    []hop
+	metrics metrics
 }
 
 // id holds the ways too: the kernel has several routes to a prefix beside each
@@ -172,20 +105,20 @@ type routeObject struct {
 // the wanted route need not name.
 func (r routeObject) id() id {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d/%d/%d/%d", r.Type.number(), r.table(), r.metric(), r.TOS)
+	fmt.Fprintf(&b, "%d/%d/%d/%d", r.Type, r.Table, r.metric(), r.TOS)
 	for _, w := range r.ways {
 		fmt.Fprintf(&b, "/%s", w.via)
 		if !w.via.IsValid() {
 			fmt.Fprintf(&b, "%%%d", w.link)
 		}
 	}
-	return id{kind: kindRoute, prefix: r.To.Masked(), words: b.String()}
+	return id{kind: kindRoute, prefix: r.Dst.Masked(), words: b.String()}
 }
 
 func (r routeObject) equal(seen object) bool {
 	s, ok := seen.(routeObject)
-	if !ok || s.Source != r.Source && r.Source.IsValid() || s.seenScope() != r.scope() ||
-		s.protocol != r.protocol || s.MTU != r.MTU || s.AdvMSS != r.AdvMSS || len(s.ways) != len(r.ways) {
+	if !ok || s.Source != r.Source && r.Source.IsValid() || s.Scope != r.scope() ||
+		s.Protocol != r.Protocol || s.metrics != r.metrics || len(s.ways) != len(r.ways) {
 		return false
 	}
 	for i, w := range r.ways {
@@ -196,14 +129,7 @@ func (r routeObject) equal(seen object) bool {
 	return true
 }
 
-func (r routeObject) seenScope() uint8 {
-	if r.Scope == nil {
-		return 0
-	}
-	return *r.Scope
-}
-
-func (r routeObject) ours() bool { return r.protocol == Protocol }
+func (r routeObject) ours() bool { return r.Protocol == Protocol }
 
 // needsLink names the first link only; the kernel speaks for the others.
 func (r routeObject) needsLink() (int, bool) {
@@ -217,15 +143,8 @@ func (r routeObject) needsLink() (int, bool) {
 
 func (r routeObject) add() message {
 	b := r.head(r.scope())
-	if r.MTU != 0 || r.AdvMSS != 0 {
-		var metrics []byte
-		if r.MTU != 0 {
-			metrics = attr32(metrics, unix.RTAX_MTU, r.MTU)
-		}
-		if r.AdvMSS != 0 {
-			metrics = attr32(metrics, unix.RTAX_ADVMSS, r.AdvMSS)
-		}
-		b = attr(b, unix.RTA_METRICS|unix.NLA_F_NESTED, metrics)
+	if r.metrics != (metrics{}) {
+		b = attr(b, unix.RTA_METRICS|unix.NLA_F_NESTED, r.metrics.attrs())
 	}
 	// Without NLM_F_EXCL the route goes before another one to the same prefix,
 	// as keepalived puts it; the same route twice is EEXIST.
@@ -238,20 +157,20 @@ func (r routeObject) del() message {
 
 // head is struct rtmsg and all that tells the route from others.
 func (r routeObject) head(scope uint8) []byte {
-	table := r.table()
+	table := r.Table
 	b := make([]byte, unix.SizeofRtMsg)
-	b[0], b[1], b[3] = family(r.To.Addr().Is6()), uint8(r.To.Bits()), r.TOS
+	b[0], b[1], b[3] = family(r.Dst.Addr().Is6()), uint8(r.Dst.Bits()), r.TOS
 	b[4] = uint8(min(table, unix.RT_TABLE_COMPAT))
 	if table > 255 {
 		b[4] = unix.RT_TABLE_COMPAT
 	}
-	b[5], b[6], b[7] = r.protocol, scope, r.Type.number()
+	b[5], b[6], b[7] = r.Protocol, scope, r.Type
 	if len(r.ways) == 1 && r.ways[0].onLink {
 		binary.NativeEndian.PutUint32(b[8:], unix.RTNH_F_ONLINK)
 	}
 	b = attr32(b, unix.RTA_TABLE, table)
-	if r.To.Bits() > 0 {
-		b = attrAddr(b, unix.RTA_DST, r.To.Masked().Addr())
+	if r.Dst.Bits() > 0 {
+		b = attrAddr(b, unix.RTA_DST, r.Dst.Masked().Addr())
 	}
 	if m := r.metric(); m != 0 {
 		b = attr32(b, unix.RTA_PRIORITY, m)
@@ -275,7 +194,7 @@ func (r routeObject) gateway(b []byte, via netip.Addr) []byte {
 	switch {
 	case !via.IsValid():
 		return b
-	case via.Is4() == r.To.Addr().Is4():
+	case via.Is4() == r.Dst.Addr().Is4():
 		return attrAddr(b, unix.RTA_GATEWAY, via)
 	}
 	value := binary.NativeEndian.AppendUint16(nil, uint16(family(via.Is6())))
@@ -302,12 +221,10 @@ func parseRoute(b []byte) (routeObject, bool) {
 	if len(b) < unix.SizeofRtMsg || b[0] != unix.AF_INET && b[0] != unix.AF_INET6 {
 		return routeObject{}, false
 	}
-	r := routeObject{protocol: b[5]}
+	var r routeObject
+	r.Protocol, r.Type, r.TOS, r.Table = b[5], b[7], b[3], uint32(b[4])
+	r.Scope, r.ScopeSet = b[6], true
 	to := anyPrefix(b[0] == unix.AF_INET6).Addr()
-	r.TOS, r.Table, r.Scope = b[3], uint32(b[4]), &b[6]
-	if r.Type = RouteType(b[7]); b[7] == unix.RTN_UNICAST {
-		r.Type = RouteUnicast
-	}
 	var one hop
 	attrs(b[unix.SizeofRtMsg:], func(kind uint16, value []byte) {
 		switch kind {
@@ -320,7 +237,7 @@ func parseRoute(b []byte) (routeObject, bool) {
 		case unix.RTA_PREFSRC:
 			r.Source = addrIn(value)
 		case unix.RTA_METRICS:
-			r.parseMetrics(value)
+			r.metrics.parse(value)
 		case unix.RTA_MULTIPATH:
 			r.ways = parseMultipath(value)
 		default:
@@ -331,29 +248,18 @@ func parseRoute(b []byte) (routeObject, bool) {
 		one.weight = 1
 		r.ways = []hop{one}
 	}
-	r.To = netip.PrefixFrom(to, int(b[1]))
-	return r, r.To.IsValid()
+	r.Dst = netip.PrefixFrom(to, int(b[1]))
+	return r, r.Dst.IsValid()
 }
 
 // refuses says whether packets end here. The kernel shows such IPv6 routes with
 // lo as their link.
 func (r routeObject) refuses() bool {
 	switch r.Type {
-	case RouteBlackhole, RouteUnreachable, RouteProhibit, RouteThrow:
+	case unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_THROW:
 		return true
 	}
 	return false
-}
-
-func (r *routeObject) parseMetrics(b []byte) {
-	attrs(b, func(kind uint16, value []byte) {
-		switch kind {
-		case unix.RTAX_MTU:
-			r.MTU = u32(value)
-		case unix.RTAX_ADVMSS:
-			r.AdvMSS = u32(value)
-		}
-	})
 }
 
 func (h *hop) parse(kind uint16, value []byte) {

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // world is a kernel and the hands of somebody else on it.
@@ -116,9 +120,14 @@ func (s *stage) await(set Set, there bool) {
 	s.FailNow()
 }
 
-func addr(prefix string) Address {
-	return Address{Prefix: netip.MustParsePrefix(prefix), Link: "eth0"}
+func addr(prefix string) model.Address {
+	p := netip.MustParsePrefix(prefix)
+	return model.Address{Prefix: p, Interface: "eth0", Deprecated: p.Bits() == 128}
 }
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func addrs(prefixes ...string) (set Set) {
 	for _, p := range prefixes {
@@ -138,17 +147,17 @@ func manyAddresses(n int) (set Set) {
 // full is a set of everything.
 func full() Set {
 	set := addrs("10.90.0.100/24", "10.90.9.1/32", "fd5a::100/64", "fd5a::101/128")
-	set.Routes = []Route{
-		{To: netip.MustParsePrefix("192.0.2.0/24"), Via: netip.MustParseAddr("10.90.0.9"), Source: netip.MustParseAddr("10.90.0.100")},
-		{To: netip.MustParsePrefix("198.51.100.0/24"), Link: "eth0", Table: 1000, Metric: 7},
-		{To: netip.MustParsePrefix("203.0.113.0/24"), Type: RouteBlackhole},
-		{To: netip.MustParsePrefix("2001:db8::/32"), Via: netip.MustParseAddr("fd5a::9"), Link: "eth0"},
-		{To: netip.MustParsePrefix("2001:db9::/32"), Type: RouteUnreachable},
+	set.Routes = []model.Route{
+		{Type: 1, Table: 254, Protocol: 18, Dst: prefix("192.0.2.0/24"), Via: ip("10.90.0.9"), Source: ip("10.90.0.100")},
+		{Type: 1, Table: 1000, Protocol: 18, Dst: prefix("198.51.100.0/24"), Interface: "eth0", Metric: 7},
+		{Type: unix.RTN_BLACKHOLE, Table: 254, Dst: prefix("203.0.113.0/24")},
+		{Type: 1, Table: 254, Dst: prefix("2001:db8::/32"), Via: ip("fd5a::9"), Interface: "eth0"},
+		{Type: unix.RTN_UNREACHABLE, Table: 254, Dst: prefix("2001:db9::/32")},
 	}
-	set.Rules = []Rule{
-		{Priority: 100, From: netip.MustParsePrefix("10.90.0.100/32"), Table: 1000},
-		{Priority: 101, To: netip.MustParsePrefix("192.0.2.0/24"), InLink: "eth0", Mark: 5, Action: RuleProhibit},
-		{Priority: 102, IPv6: true, Not: true, OutLink: "eth0", Table: 1000},
+	set.Rules = []model.Rule{
+		{Priority: 100, From: prefix("10.90.0.100/32"), Action: 1, Table: 1000, Protocol: 18},
+		{Priority: 101, To: prefix("192.0.2.0/24"), InInterface: "eth0", Mark: 5, Mask: ^uint32(0), Action: unix.FR_ACT_PROHIBIT},
+		{Priority: 102, IPv6: true, Invert: true, OutInterface: "eth0", Action: 1, Table: 1000},
 	}
 	return set
 }
@@ -186,12 +195,13 @@ var scenarios = []struct {
 		set := full()
 		s.keeper.Hold("A", 1, set)
 		s.report()
-		s.remove(set.Addresses[0])
+		s.remove(set.items()[0])
 		if p := s.report(); placed(p) != "10.90.0.100" || p.First || p.Epoch != 1 {
 			s.Errorf("report %+v, want 10.90.0.100 again", p)
 		}
 		s.await(set, true) // the route with that source too
-		for _, it := range []item{set.Addresses[3], set.Routes[1], set.Routes[4], set.Rules[0], set.Rules[2]} {
+		all := set.items()
+		for _, it := range []item{all[3], all[5], all[8], all[9], all[11]} {
 			s.remove(it)
 			s.await(set, true)
 		}
@@ -286,7 +296,7 @@ var scenarios = []struct {
 	}},
 	{"link missing", func(s *stage) {
 		set := addrs("10.90.0.100/24")
-		set.Addresses = append(set.Addresses, Address{Prefix: netip.MustParsePrefix("10.91.0.1/24"), Link: "eth7"})
+		set.Addresses = append(set.Addresses, model.Address{Prefix: prefix("10.91.0.1/24"), Interface: "eth7"})
 		s.keeper.Hold("A", 1, set)
 		if p := s.report(); placed(p) != "10.90.0.100" || p.Failed != 1 {
 			s.Errorf("report %+v, want one missing", p)
@@ -322,7 +332,7 @@ var scenarios = []struct {
 		s.want(set, false)
 	}},
 	{"leftovers of another configuration", func(s *stage) {
-		s.put(addr("10.90.0.55/24")) // somebody else's
+		s.put(address(addr("10.90.0.55/24"))) // somebody else's
 		set := full()
 		s.keeper.Hold("A", 1, set)
 		s.report()
@@ -354,10 +364,10 @@ var scenarios = []struct {
 		s.report()
 		s.keeper.Drop("A", set)
 		s.sync()
-		s.put(set.Addresses[0])
+		s.put(set.items()[0])
 		s.keeper.Hold("B", 1, addrs("10.90.0.101/24"))
 		s.report()
-		s.remove(set.Addresses[0])
+		s.remove(set.items()[0])
 		s.keeper.Hold("A", 2, set)
 		s.report()
 		s.await(set, true)
@@ -367,12 +377,12 @@ var scenarios = []struct {
 		s.keeper.Hold("A", 1, set)
 		s.report()
 		s.lose()
-		s.remove(set.Addresses[0])
+		s.remove(set.items()[0])
 		s.await(set, true)
 	}},
 	{"many addresses", func(s *stage) {
 		set := manyAddresses(1000)
-		some := Set{Addresses: []Address{set.Addresses[0], set.Addresses[500], set.Addresses[999]}}
+		some := Set{Addresses: []model.Address{set.Addresses[0], set.Addresses[500], set.Addresses[999]}}
 		s.keeper.Hold("A", 1, set)
 		if p := s.report(); len(p.Addresses) != 1000 {
 			s.Errorf("%d addresses in place", len(p.Addresses))
@@ -384,7 +394,7 @@ var scenarios = []struct {
 	}},
 	{"refused by the kernel", func(s *stage) {
 		set := addrs("10.90.0.100/24")
-		set.Routes = []Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Via: netip.MustParseAddr("172.31.0.1")}}
+		set.Routes = []model.Route{{Type: 1, Table: 254, Dst: prefix("192.0.2.0/24"), Via: ip("172.31.0.1")}}
 		s.keeper.Hold("A", 1, set)
 		if p := s.report(); placed(p) != "10.90.0.100" || p.Failed != 1 {
 			s.Errorf("report %+v, want the address without its route", p)
