@@ -279,7 +279,7 @@ func (x *XDP) drop(p *port) error {
 // busy describes the program that runs on an interface.
 func (x *XDP) busy(l netif.Link) *BusyError {
 	e := &BusyError{Interface: l.Name, ProgramID: l.XDPProgram, Program: programName(l.XDPProgram)}
-	switch id := linkOn(l.Index); {
+	switch id := linkOn(l.Index, l.XDPProgram); {
 	case e.Program == "xdp_dispatcher" || hasDispatcher(filepath.Dir(string(x.pins)), l.Index):
 		e.Fix = "xdp-loader unload " + l.Name + " --all"
 	case id != 0:
@@ -317,9 +317,11 @@ func programName(id uint32) string {
 	return info.Name
 }
 
-// linkOn returns the id of the BPF link that holds an interface's XDP hook, or 0.
-// Without one the program was attached through netlink.
-func linkOn(index int) link.ID {
+// linkOn returns the id of the BPF link by which the program is on the
+// interface, or 0 when it was attached through netlink. Links of other network
+// namespaces are in the list too, with indexes of their own, so the program
+// decides.
+func linkOn(index int, program uint32) link.ID {
 	var it link.Iterator
 	defer it.Close()
 	for it.Next() {
@@ -327,7 +329,7 @@ func linkOn(index int) link.ID {
 		if err != nil {
 			continue
 		}
-		if xdp := info.XDP(); xdp != nil && int(xdp.Ifindex) == index {
+		if xdp := info.XDP(); xdp != nil && int(xdp.Ifindex) == index && uint32(info.Program) == program {
 			return info.ID
 		}
 	}
