@@ -14,6 +14,8 @@ type builder struct {
 	global   model.Global
 	services []model.VirtualServer
 	seen     map[model.ServiceKey]place
+	// tls is the SSL block, or nil.
+	tls *model.ClientTLS
 }
 
 func newBuilder(c *collector) *builder {
@@ -32,6 +34,8 @@ func (b *builder) run(root *block) {
 		case s.skip:
 		case s.keyword() == "global_defs":
 			b.globalDefs(s.block)
+		case s.keyword() == "SSL":
+			b.clientTLS(s.block)
 		case s.keyword() == "instance" && b.global.Instance == "":
 			b.global.Instance = s.arg(0)
 		}

@@ -9,89 +9,227 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-// checkDraft is a TCP_CHECK block before inheritance.
+// checkDraft is a checker's block before inheritance.
 type checkDraft struct {
 	timing
+	connection
 	st            *statement
-	connectIP     netip.Addr
-	connectPort   *uint32
-	bindTo        netip.Addr
-	bindToAt      *statement
-	bindPort      *uint32
-	bindIf        string
-	fwmark        *uint32
+	kind          model.CheckKind
 	logAllFailure *bool
+
+	http  *httpDraft
+	smtp  *model.SMTPSpec
+	hosts []connectDraft // host blocks of SMTP_CHECK
+	dns   *model.DNSSpec
+	udp   *model.UDPSpec
+	misc  *miscDraft
 }
 
-// tcpCheck reads a TCP_CHECK block.
-func (b *builder) tcpCheck(st *statement) *checkDraft {
-	c := &checkDraft{st: st}
+// connection is from where to where a check connects; nil is not set.
+type connection struct {
+	connectIP   netip.Addr
+	connectPort *uint32
+	bindTo      netip.Addr
+	bindToAt    *statement
+	bindPort    *uint32
+	bindIf      string
+	fwmark      *uint32
+}
+
+// connectDraft is a host block of SMTP_CHECK.
+type connectDraft struct {
+	timing
+	connection
+	st *statement
+}
+
+// checkLeftOut is how messages about a check that cannot run end.
+const checkLeftOut = "the check is left out and the server counts as up"
+
+// checkKinds are the blocks that become checks.
+func checkKinds() map[string]model.CheckKind {
+	kinds := make(map[string]model.CheckKind)
+	for _, k := range []model.CheckKind{
+		model.TCPCheck, model.HTTPGet, model.SSLGet, model.SMTPCheck,
+		model.DNSCheck, model.UDPCheck, model.PingCheck, model.MiscCheck,
+	} {
+		kinds[string(k)] = k
+	}
+	return kinds
+}
+
+// checker reads a checker's block.
+func (b *builder) checker(st *statement, kind model.CheckKind) *checkDraft {
+	c := &checkDraft{st: st, kind: kind}
+	own := func(*statement) {}
+	switch kind {
+	case model.HTTPGet, model.SSLGet:
+		c.http = &httpDraft{}
+		own = func(s *statement) { b.httpSetting(c, s) }
+	case model.SMTPCheck:
+		c.smtp = &model.SMTPSpec{HeloName: model.DefaultHeloName}
+		own = func(s *statement) { b.smtpSetting(c, s) }
+	case model.DNSCheck:
+		c.dns = &model.DNSSpec{Type: "SOA", Name: "."}
+		own = func(s *statement) { b.dnsSetting(c.dns, s) }
+	case model.UDPCheck:
+		c.udp = &model.UDPSpec{MaxReply: 255}
+		own = func(s *statement) { b.udpSetting(c.udp, s) }
+	case model.MiscCheck:
+		c.misc = &miscDraft{}
+		own = func(s *statement) { b.miscSetting(c, s) }
+	case model.TCPCheck, model.PingCheck, model.FileCheck, model.BFDCheck:
+	}
 	for _, s := range st.block.statements {
-		if s.skip || b.timing(&c.timing, s, 0) {
-			continue
-		}
-		switch s.keyword() {
-		case "connect_ip":
-			b.address(s, &c.connectIP)
-		case "connect_port":
-			b.number(s, &c.connectPort, 1, 65535)
-		case "bindto":
-			b.address(s, &c.bindTo)
-			c.bindToAt = s
-		case "bind_port":
-			b.number(s, &c.bindPort, 1, 65535)
-		case "bind_if":
-			if len(s.arg(0)) > 15 {
-				b.bad(s, 0, fmt.Errorf("longer than the 15 characters of an interface name"), lineIgnored, "write the interface's name")
-				continue
-			}
-			c.bindIf = s.arg(0)
-		case "fwmark":
-			b.number(s, &c.fwmark, 0, math.MaxUint32)
-		case "log_all_failures":
+		switch {
+		case s.skip, b.timing(&c.timing, s, 0), b.connection(&c.connection, s):
+		case s.keyword() == "log_all_failures":
 			b.boolean(s, &c.logAllFailure)
+		default:
+			own(s)
 		}
 	}
+	b.udpRule(c)
 	return c
+}
+
+// connection takes a keyword that says from where to where to connect and
+// reports whether it was one.
+func (b *builder) connection(c *connection, s *statement) bool {
+	switch s.keyword() {
+	case "connect_ip":
+		b.address(s, &c.connectIP)
+	case "connect_port":
+		b.number(s, &c.connectPort, 1, 65535)
+	case "bindto":
+		b.address(s, &c.bindTo)
+		c.bindToAt = s
+	case "bind_port":
+		b.number(s, &c.bindPort, 1, 65535)
+	case "bind_if":
+		if len(s.arg(0)) > 15 {
+			b.bad(s, 0, fmt.Errorf("longer than the 15 characters of an interface name"), lineIgnored, "write the interface's name")
+			break
+		}
+		c.bindIf = s.arg(0)
+	case "fwmark":
+		b.number(s, &c.fwmark, 0, math.MaxUint32)
+	default:
+		return false
+	}
+	return true
+}
+
+// inherit fills what c does not set from outer.
+func (c connection) inherit(outer connection) connection {
+	if !c.connectIP.IsValid() {
+		c.connectIP = outer.connectIP
+	}
+	if !c.bindTo.IsValid() {
+		c.bindTo, c.bindToAt = outer.bindTo, outer.bindToAt
+	}
+	if c.bindIf == "" {
+		c.bindIf = outer.bindIf
+	}
+	c.connectPort = first(c.connectPort, outer.connectPort)
+	c.bindPort = first(c.bindPort, outer.bindPort)
+	c.fwmark = first(c.fwmark, outer.fwmark)
+	return c
+}
+
+// around is what a check inherits from the blocks around it.
+type around struct {
+	server netip.AddrPort
+	// timing is the real server's, with the virtual server's filled in.
+	timing timing
+	// serviceLoop is the virtual server's own delay_loop.
+	serviceLoop time.Duration
+	virtualHost string
+}
+
+// checks returns what a block runs: one check, or one for each host block of
+// SMTP_CHECK.
+func (b *builder) checks(c *checkDraft, outer around) []model.Check {
+	if len(c.hosts) == 0 {
+		if out, ok := b.check(c, c.st, c.connection, c.timing, outer); ok {
+			return []model.Check{out}
+		}
+		return nil
+	}
+	var list []model.Check
+	for _, h := range c.hosts {
+		if out, ok := b.check(c, h.st, h.connection.inherit(c.connection), h.timing.inherit(c.timing), outer); ok {
+			list = append(list, out)
+		}
+	}
+	return list
 }
 
 // check applies inheritance: own settings, then the real server's, then the
 // virtual server's (both in outer), then keepalived's defaults. It reports
 // whether the check can run.
-func (b *builder) check(c *checkDraft, server netip.AddrPort, outer timing) (model.Check, bool) {
-	t := c.inherit(outer)
+func (b *builder) check(c *checkDraft, at *statement, conn connection, own timing, outer around) (model.Check, bool) {
+	t := own.inherit(outer.timing)
 	delayLoop := or(time.Minute, t.delayLoop)
+	retry, pause := retryDefaults(c.kind, delayLoop)
 	out := model.Check{
-		Kind:             model.TCPCheck,
-		Pos:              b.position(c.st.at()),
-		ConnectTo:        b.target(c, server),
-		BindTo:           netip.AddrPortFrom(c.bindTo, uint16(or(0, c.bindPort))),
-		BindInterface:    c.bindIf,
-		FWMark:           or(0, c.fwmark),
+		Kind:             c.kind,
+		Pos:              b.position(at.at()),
 		ConnectTimeout:   or(5*time.Second, t.connectTimeout),
 		DelayLoop:        delayLoop,
-		Retry:            or(1, t.retry),
-		DelayBeforeRetry: or(time.Second, t.delayBeforeRetry),
+		Retry:            or(retry, t.retry),
+		DelayBeforeRetry: or(pause, t.delayBeforeRetry),
 		Warmup:           or(delayLoop, t.warmup),
 		Alpha:            or(false, t.alpha),
 		LogAllFailures:   or(b.global.CheckerLogAllFailures, c.logAllFailure),
+		SMTP:             c.smtp,
+		DNS:              c.dns,
+		UDP:              c.udp,
 	}
-	if out.ConnectTo.Port() == 0 {
-		b.add(Error, c.st.at(), "TCP_CHECK", "the real server has no port that TCP_CHECK could connect to; the check is left out and the server counts as up", "write connect_port in it")
+	if c.kind == model.MiscCheck {
+		return b.misc(c, out, outer)
+	}
+	if !b.connect(&out, conn, at, outer.server) {
 		return out, false
 	}
-	if c.bindTo.IsValid() && c.bindTo.Is4() != out.ConnectTo.Addr().Is4() {
-		b.add(Error, c.bindToAt.at(), "bindto", fmt.Sprintf("bindto %s is not of the address family of %s; the line is ignored", c.bindTo, out.ConnectTo.Addr()), "write an address of the same family")
-		out.BindTo = netip.AddrPortFrom(netip.Addr{}, out.BindTo.Port())
+	if c.http != nil {
+		return b.http(c, out, outer)
 	}
 	return out, true
 }
 
-// target is where the check connects.
-func (b *builder) target(c *checkDraft, server netip.AddrPort) netip.AddrPort {
+// retryDefaults are keepalived's defaults of retry and delay_before_retry.
+func retryDefaults(kind model.CheckKind, delayLoop time.Duration) (uint32, time.Duration) {
+	switch kind {
+	case model.HTTPGet, model.SSLGet:
+		return 1, 3 * time.Second
+	case model.DNSCheck:
+		return 3, delayLoop
+	case model.MiscCheck:
+		return 0, time.Second
+	case model.TCPCheck, model.SMTPCheck, model.UDPCheck, model.PingCheck, model.FileCheck, model.BFDCheck:
+	}
+	return 1, time.Second
+}
+
+// connect sets from where to where a check connects. It reports whether the
+// check can run.
+func (b *builder) connect(out *model.Check, c connection, at *statement, server netip.AddrPort) bool {
 	addr := server.Addr()
 	if c.connectIP.IsValid() {
 		addr = c.connectIP
 	}
-	return netip.AddrPortFrom(addr, uint16(or(uint32(server.Port()), c.connectPort)))
+	out.ConnectTo = netip.AddrPortFrom(addr, uint16(or(uint32(server.Port()), c.connectPort)))
+	out.BindTo = netip.AddrPortFrom(c.bindTo, uint16(or(0, c.bindPort)))
+	out.BindInterface = c.bindIf
+	out.FWMark = or(0, c.fwmark)
+	if out.ConnectTo.Port() == 0 && out.Kind != model.PingCheck {
+		b.add(Error, at.at(), string(out.Kind), fmt.Sprintf("the real server has no port that %s could connect to; %s", out.Kind, checkLeftOut), "write connect_port in it")
+		return false
+	}
+	if c.bindTo.IsValid() && c.bindTo.Is4() != addr.Is4() {
+		b.add(Error, c.bindToAt.at(), "bindto", fmt.Sprintf("bindto %s is not of the address family of %s; the line is ignored", c.bindTo, addr), "write an address of the same family")
+		out.BindTo = netip.AddrPortFrom(netip.Addr{}, out.BindTo.Port())
+	}
+	return true
 }

@@ -16,6 +16,7 @@ import (
 var corpusErrors = map[string]string{
 	"031-KailongLi-elb-test.conf": "lb_kind FNAT is a word of another LVS; keepalived complains, too, and would run NAT",
 	"067-quydx-scripts.conf":      "the virtual server's address is a placeholder, fakevip; keepalived skips it, too",
+	"077-shidg-note.conf":         "an excerpt: MISC_CHECK without misc_path, and checks of servers for every port without connect_port",
 }
 
 // corpusUnparsable are those that cannot be used as a whole.

@@ -21,7 +21,7 @@ func topLevelKeywords() []keyword {
 		{name: "interface_up_down_delays", priority: p2, status: NotYet, block: "interface_up_down_delays"},
 		{name: "linkbeat_interfaces", priority: p3, status: Ignored, block: "linkbeat_interfaces"},
 		{name: "linkbeat_use_polling", priority: p3, status: Ignored},
-		{name: "SSL", priority: p2, status: NotYet, block: "SSL"},
+		{name: "SSL", priority: p2, status: Runs, block: "SSL"},
 		{name: "net_namespace", args: "NAME", priority: p2, status: NotYet},
 		{name: "net_namespace_ipvs", args: "[NAME]", priority: p2, status: NotYet},
 		{name: "namespace_with_ipsets", priority: p3, status: Ignored},

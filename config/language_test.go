@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ func samples() map[string]map[string]string {
 	}
 	all := map[string]map[string]string{
 		"": {
-			"global_defs": "global_defs { router_id x\n}", "instance": "instance x",
+			"global_defs": "global_defs { router_id x\n}", "instance": "instance x", "SSL": "SSL { ca /x\n}",
 			"virtual_server": "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
 		},
 		"global_defs": {
@@ -28,20 +29,19 @@ func samples() map[string]map[string]string {
 			"real_server": "real_server 198.51.100.9 80 { }", "sorry_server": "sorry_server 198.51.100.9 80",
 			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
-			"weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
+			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
 			"sh-port": "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
 		},
 		"real_server": {
 			"weight": "weight 7", "lvs_method": "lvs_method DR", "inhibit_on_failure": "inhibit_on_failure",
-			"uthreshold": "uthreshold 7", "lthreshold": "uthreshold 8\nlthreshold 7", "TCP_CHECK": "TCP_CHECK { }",
-		},
-		"TCP_CHECK": {
-			"connect_ip": "connect_ip 192.0.2.77", "connect_port": "connect_port 7", "bindto": "bindto 192.0.2.78", "bind_port": "bind_port 7",
-			"bind_if": "bind_if eth7", "fwmark": "fwmark 7", "log_all_failures": "log_all_failures",
+			"uthreshold": "uthreshold 7", "lthreshold": "uthreshold 8\nlthreshold 7", "virtualhost": "virtualhost a.example",
+			"TCP_CHECK": "TCP_CHECK { }", "HTTP_GET": "HTTP_GET {\nurl { path / }\n}", "SSL_GET": "SSL_GET {\nurl { path / }\n}", "SMTP_CHECK": "SMTP_CHECK { }",
+			"DNS_CHECK": "DNS_CHECK { }", "UDP_CHECK": "UDP_CHECK { }", "PING_CHECK": "PING_CHECK { }", "MISC_CHECK": "MISC_CHECK {\nmisc_path /bin/true\n}",
 		},
 	}
+	maps.Copy(all, checkSamples(timing))
 	for k, line := range timing {
-		for _, name := range []string{"virtual_server", "real_server", "TCP_CHECK"} {
+		for _, name := range []string{"virtual_server", "real_server"} {
 			all[name][k] = line
 		}
 	}
@@ -52,12 +52,12 @@ func samples() map[string]map[string]string {
 // says runs changes the outcome, and the samples list no other.
 func TestRunningKeywordsHaveAnEffect(t *testing.T) {
 	frame := map[string]string{
-		"":               "%\n" + "vrrp_x { }",
+		"":               "%\n" + checkFrames()["SSL_GET"],
 		"global_defs":    "global_defs { router_id y\n%\n}",
-		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 { TCP_CHECK { }\n}\n%\n}",
-		"real_server":    "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nTCP_CHECK { }\n%\n}\n}",
-		"TCP_CHECK":      "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nTCP_CHECK {\n%\n}\n}\n}",
+		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n}\n%\n}",
+		"real_server":    "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n%\n}\n}",
 	}
+	maps.Copy(frame, checkFrames())
 	have := samples()
 	for name, c := range newLanguage() {
 		for word, k := range c.keywords {

@@ -55,7 +55,8 @@ func checkService(t failer, vs model.VirtualServer) {
 		}
 		seen[s.Addr] = true
 		for _, check := range s.Checks {
-			if check.ConnectTo.Port() == 0 || check.DelayLoop <= 0 || check.ConnectTimeout <= 0 || check.DelayBeforeRetry < 0 || check.Warmup < 0 {
+			unconnected := check.ConnectTo.Port() == 0 && check.Kind != model.MiscCheck && check.Kind != model.PingCheck
+			if unconnected || check.DelayLoop <= 0 || check.ConnectTimeout <= 0 || check.DelayBeforeRetry < 0 || check.Warmup < 0 {
 				t.Errorf("%s: check %+v", vs.Key, check)
 			}
 		}
@@ -98,7 +99,7 @@ func genText() *rapid.Generator[string] {
 		"virtual_server", "192.0.2.1", "80", "fwmark", "real_server", "198.51.100.1", "2001:db8::1", "TCP_CHECK", "protocol", "TCP",
 		"lb_kind", "DR", "weight", "-1", "1", "0", "quorum", "sorry_server", "connect_port", "global_defs", "vrrp_instance", "script",
 		"$A", "${A}", "$A=", "$B=x $A", "~SEQ(x,1,3)", "~LST(x,a,b)", "$x", "@evenkeel", "@test", "@other", "include b.conf",
-		"alpha", "ops", "retry", "lvs_timeouts", "udp", "HTTP_GET", "weigth", "delay_loop", "0.5", "virtual_ipaddress", "dev",
+		"alpha", "ops", "retry", "lvs_timeouts", "udp", "HTTP_GET", "url", "path", "/", "status_code", "200-299", "regex", "MISC_CHECK", "misc_path", "UDP_CHECK", "payload", "0X", "weigth", "delay_loop", "0.5", "virtual_ipaddress", "dev",
 	}
 	signs := []string{" ", "\n", "{", "}", "\"", "#", "!", "\\", "\t", "{\n", "}\n", "'", "\\\n", "\r\n", "\x00", "é"}
 	piece := rapid.OneOf(rapid.SampledFrom(words), rapid.SampledFrom(signs), rapid.Just("\n"), rapid.Just(" "))

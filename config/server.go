@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"time"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -18,6 +19,7 @@ type serverDraft struct {
 	upper, lower *uint32
 	lowerAt      *statement
 	inhibit      *bool
+	virtualHost  string
 	checks       []*checkDraft
 }
 
@@ -60,8 +62,12 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 	case "lthreshold":
 		b.number(s, &r.lower, 0, math.MaxUint32)
 		r.lowerAt = s
-	case "TCP_CHECK":
-		r.checks = append(r.checks, b.tcpCheck(s))
+	case "virtualhost":
+		b.hostName(s, &r.virtualHost)
+	default:
+		if kind, ok := checkKinds()[s.keyword()]; ok {
+			r.checks = append(r.checks, b.checker(s, kind))
+		}
 	}
 	return true
 }
@@ -106,10 +112,12 @@ func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, m
 		b.add(Error, r.lowerAt.at(), "lthreshold", fmt.Sprintf("lthreshold %d is above uthreshold %d; the line is ignored", out.Lower, out.Upper), "write a uthreshold that is not below it")
 		out.Lower = 0
 	}
+	outer := around{server: addr, timing: t, serviceLoop: or(time.Minute, d.delayLoop), virtualHost: r.virtualHost}
+	if outer.virtualHost == "" {
+		outer.virtualHost = d.virtualHost
+	}
 	for _, c := range r.checks {
-		if check, ok := b.check(c, addr, t); ok {
-			out.Checks = append(out.Checks, check)
-		}
+		out.Checks = append(out.Checks, b.checks(c, outer)...)
 	}
 	return out
 }

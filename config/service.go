@@ -40,6 +40,8 @@ type serviceDraft struct {
 	sorryForward *model.Forward
 	sorryInhibit bool
 
+	virtualHost string
+
 	servers []*serverDraft
 	leftOut bool // a complaint said so already
 }
@@ -122,6 +124,8 @@ func (b *builder) serviceSetting(d *serviceDraft, s *statement) {
 		b.protocol(d, s)
 	case "datapath":
 		d.leftOut = !b.datapath(s, &d.datapath, serviceLeftOut) || d.leftOut
+	case "virtualhost":
+		b.hostName(s, &d.virtualHost)
 	case "weight":
 		b.number(s, &d.weight, 1, math.MaxInt32)
 	case "inhibit_on_failure":
