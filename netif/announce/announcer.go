@@ -31,21 +31,27 @@ type Link interface {
 // Options describe an Announcer.
 type Options struct {
 	Links Links // required
-	// ARPInterval and NAInterval are the pauses between two frames on one link
-	// (garp_interval, gna_interval), unless Pace says otherwise for the link.
-	// Default none: frames leave in small batches.
-	ARPInterval, NAInterval time.Duration
-	// Pace overrides the pauses for links by name. Optional.
-	Pace map[string]Pace
+	// Pace is the default of every link by itself.
+	Pace Pace
+	// Groups pace links together. A link is in one at most. Optional.
+	Groups []Group
 	// Reply sends gratuitous ARP as replies. Default: as requests, like
 	// keepalived.
 	Reply bool
 	Log   *slog.Logger // optional, default discards
 }
 
-// Pace is the pauses of one link.
+// Pace is the least pauses between two frames (garp_interval, gna_interval).
+// Zero is none: frames leave in small batches.
 type Pace struct {
 	ARPInterval, NAInterval time.Duration
+}
+
+// Group is links that share a switch and so a Pace (garp_group). A zero pause
+// is that of Options.Pace, on each link by itself.
+type Group struct {
+	Links []string
+	Pace  Pace
 }
 
 // Burst announces addresses in rounds.
@@ -74,8 +80,11 @@ type Announcer struct {
 
 	arps, nas, errs, cancelled atomic.Uint64
 
+	groups map[laneKey]Group // by link; does not change
+
 	// The rest belongs to Run.
-	lines map[string]*line
+	lanes map[laneKey]*lane
+	open  map[string]Link
 	frame []byte
 }
 
@@ -86,29 +95,36 @@ type order struct {
 	epoch uint64
 }
 
-// line is one link with its two schedules.
-type line struct {
+// laneKey names a schedule: of a link, or of a group of links, and a family.
+type laneKey struct {
 	name string
-	lane [2]lane // ARP, NA
-	link Link    // nil while nothing is queued
+	ipv6 bool
 }
-
-const (
-	laneARP = iota
-	laneNA
-)
 
 // New returns an Announcer that Run starts.
 func New(opt Options) *Announcer {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Announcer{
-		opt:   opt,
-		ended: make(map[string]uint64),
-		wake:  make(chan struct{}, 1),
-		lines: make(map[string]*line),
+	a := &Announcer{
+		opt:    opt,
+		ended:  make(map[string]uint64),
+		wake:   make(chan struct{}, 1),
+		groups: make(map[laneKey]Group),
+		lanes:  make(map[laneKey]*lane),
+		open:   make(map[string]Link),
 	}
+	for _, g := range opt.Groups {
+		for _, link := range g.Links {
+			if g.Pace.ARPInterval > 0 {
+				a.groups[laneKey{link, false}] = g
+			}
+			if g.Pace.NAInterval > 0 {
+				a.groups[laneKey{link, true}] = g
+			}
+		}
+	}
+	return a
 }
 
 // Announce queues a burst. It is ignored when its epoch has ended.
@@ -185,8 +201,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 }
 
 func (a *Announcer) closeLinks() {
-	for _, l := range a.lines {
-		l.close()
+	for name, l := range a.open {
+		l.Close()
+		delete(a.open, name)
 	}
 }
 
@@ -204,126 +221,117 @@ func (a *Announcer) takeOrders() {
 			a.queue(o.burst)
 			continue
 		}
-		for _, l := range a.lines {
-			for i := range l.lane {
-				a.cancelled.Add(uint64(l.lane[i].cancel(o.owner, o.epoch)))
-			}
+		for _, l := range a.lanes {
+			a.cancelled.Add(uint64(l.cancel(o.owner, o.epoch)))
 		}
 	}
 }
 
 func (a *Announcer) queue(b *Burst) {
-	l, ok := a.lines[b.Link]
-	if !ok {
-		pace, own := a.opt.Pace[b.Link]
-		if !own {
-			pace = Pace{a.opt.ARPInterval, a.opt.NAInterval}
-		}
-		l = &line{name: b.Link}
-		l.lane[laneARP].gap, l.lane[laneNA].gap = pace.ARPInterval, pace.NAInterval
-		a.lines[b.Link] = l
-	}
 	var addrs [2][]netip.Addr
 	for _, addr := range b.Addrs {
 		if addr = addr.Unmap(); addr.Is4() {
-			addrs[laneARP] = append(addrs[laneARP], addr)
+			addrs[0] = append(addrs[0], addr)
 		} else {
-			addrs[laneNA] = append(addrs[laneNA], addr)
+			addrs[1] = append(addrs[1], addr)
 		}
 	}
-	for i := range l.lane {
-		if len(addrs[i]) > 0 {
-			l.lane[i].add(burst{owner: b.Owner, epoch: b.Epoch, reply: a.opt.Reply, addrs: addrs[i], rounds: b.Rounds})
+	for i, list := range addrs {
+		if len(list) > 0 {
+			a.lane(b.Link, i == 1).add(burst{
+				link: b.Link, owner: b.Owner, epoch: b.Epoch, addrs: list, rounds: b.Rounds,
+			})
 		}
 	}
 }
 
-// sendDue sends what is due on all links, and returns when the next is.
+// lane returns the schedule that the link's frames go by.
+func (a *Announcer) lane(link string, ipv6 bool) *lane {
+	key, pace := laneKey{link, ipv6}, a.opt.Pace
+	if g, grouped := a.groups[key]; grouped {
+		key, pace = laneKey{"group of " + g.Links[0], ipv6}, g.Pace
+	}
+	l, ok := a.lanes[key]
+	if !ok {
+		l = &lane{gap: pace.ARPInterval}
+		if ipv6 {
+			l.gap = pace.NAInterval
+		}
+		a.lanes[key] = l
+	}
+	return l
+}
+
+// sendDue sends what is due, and returns when the next is.
 func (a *Announcer) sendDue(now time.Time) (wait time.Duration, busy bool) {
-	for _, l := range a.lines {
-		for i := range l.lane {
-			a.sendLane(now, l, i)
-			if w, more := l.lane[i].wait(now); more && (!busy || w < wait) {
-				wait, busy = w, true
-			}
+	for _, l := range a.lanes {
+		a.sendLane(now, l)
+		if w, more := l.wait(now); more && (!busy || w < wait) {
+			wait, busy = w, true
 		}
-		if l.idle() {
-			// The next burst opens the link as it is then.
-			l.close()
-		}
+	}
+	if !busy {
+		// The next burst opens its link as that is then.
+		a.closeLinks()
 	}
 	return wait, busy
 }
 
-func (l *line) idle() bool {
-	return len(l.lane[laneARP].bursts) == 0 && len(l.lane[laneNA].bursts) == 0
-}
-
-func (l *line) close() {
-	if l.link != nil {
-		l.link.Close()
-		l.link = nil
-	}
-}
-
 // sendLane stops early for new orders: they may end the burst.
-func (a *Announcer) sendLane(now time.Time, l *line, i int) {
+func (a *Announcer) sendLane(now time.Time, l *lane) {
 	for len(a.wake) == 0 {
-		addr, reply, ok := l.lane[i].next(now)
+		link, addr, ok := l.next(now)
 		if !ok {
 			return
 		}
-		switch err := a.send(l, addr, reply); {
+		switch err := a.send(link, addr); {
 		case err == nil:
-			l.lane[i].done(now)
+			l.done(now)
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
-			l.lane[i].later(now)
+			l.later(now)
 		default:
 			// Whatever is wrong with the link, its other frames meet it too.
-			a.giveUp(l, addr, err)
+			a.giveUp(link, addr, err)
 		}
 	}
 }
 
-func (a *Announcer) giveUp(l *line, addr netip.Addr, err error) {
-	frames := l.drop()
+// giveUp drops all bursts of the link.
+func (a *Announcer) giveUp(link string, addr netip.Addr, err error) {
+	frames := 0
+	for _, l := range a.lanes {
+		frames += l.drop(link)
+	}
+	if open, ok := a.open[link]; ok {
+		open.Close()
+		delete(a.open, link)
+	}
 	if errors.Is(err, ErrNotEthernet) {
 		return
 	}
 	a.errs.Add(uint64(frames))
-	a.opt.Log.Warn("address not announced", "interface", l.name, "address", addr, "error", err)
+	a.opt.Log.Warn("address not announced", "interface", link, "address", addr, "error", err)
 }
 
-// drop gives up all bursts of the link and returns how many frames they had.
-func (l *line) drop() (frames int) {
-	for i := range l.lane {
-		for _, b := range l.lane[i].bursts {
-			frames += (b.rounds-b.round)*len(b.addrs) - b.at
-		}
-		l.lane[i].bursts = nil
-	}
-	l.close()
-	return frames
-}
-
-func (a *Announcer) send(l *line, addr netip.Addr, reply bool) error {
-	if l.link == nil {
-		link, err := a.opt.Links.Open(l.name)
-		if err != nil {
+func (a *Announcer) send(name string, addr netip.Addr) error {
+	link, ok := a.open[name]
+	if !ok {
+		var err error
+		if link, err = a.opt.Links.Open(name); err != nil {
 			return fmt.Errorf("open link: %w", err)
 		}
-		l.link = link
+		a.open[name] = link
 	}
 	var err error
 	if addr.Is4() {
-		a.frame, err = appendARP(a.frame[:0], addr, l.link.MAC(), reply)
+		a.frame, err = appendARP(a.frame[:0], addr, link.MAC(), a.opt.Reply)
 	} else {
-		a.frame = appendNA(a.frame[:0], addr, l.link.MAC())
+		a.frame = appendNA(a.frame[:0], addr, link.MAC())
 	}
 	if err != nil {
 		return fmt.Errorf("make frame: %w", err)
 	}
-	if err := l.link.Send(a.frame); err != nil {
+	if err := link.Send(a.frame); err != nil {
 		return fmt.Errorf("send frame: %w", err)
 	}
 	if addr.Is4() {

@@ -174,7 +174,7 @@ func TestManyAddressesInBatches(t *testing.T) {
 // TestFirstRoundsFirst: the first round of a late burst comes before the
 // second of an early one.
 func TestFirstRoundsFirst(t *testing.T) {
-	play(t, Options{ARPInterval: time.Millisecond}, func(t *testing.T, a *Announcer, links *fakeLinks) {
+	play(t, Options{Pace: Pace{ARPInterval: time.Millisecond}}, func(t *testing.T, a *Announcer, links *fakeLinks) {
 		list := vips(4)
 		for i, addr := range list {
 			a.Announce(Burst{Owner: fmt.Sprint(i), Epoch: 1, Link: "eth0", Addrs: []netip.Addr{addr}, Rounds: 2})
@@ -192,36 +192,52 @@ func TestFirstRoundsFirst(t *testing.T) {
 	})
 }
 
-// TestIntervals: garp_interval and gna_interval hold for each link by itself.
+// TestIntervals: garp_interval and gna_interval hold for each link by itself, or
+// for the links of a group together.
 func TestIntervals(t *testing.T) {
 	opt := Options{
-		ARPInterval: 10 * time.Millisecond, NAInterval: 20 * time.Millisecond,
-		Pace: map[string]Pace{"eth1": {ARPInterval: 50 * time.Millisecond}},
+		Pace: Pace{ARPInterval: 10 * time.Millisecond, NAInterval: 20 * time.Millisecond},
+		Groups: []Group{
+			{Links: []string{"eth1"}, Pace: Pace{ARPInterval: 50 * time.Millisecond}},
+			{Links: []string{"eth2", "eth3"}, Pace: Pace{ARPInterval: 30 * time.Millisecond, NAInterval: 40 * time.Millisecond}},
+		},
 	}
 	play(t, opt, func(t *testing.T, a *Announcer, links *fakeLinks) {
 		v6 := netip.MustParseAddr("fd5a::100")
 		for _, owner := range []string{"A", "B"} {
-			for _, link := range []string{"eth0", "eth1"} {
+			for _, link := range []string{"eth0", "eth1", "eth2", "eth3"} {
 				a.Announce(Burst{Owner: owner, Epoch: 1, Link: link, Addrs: append(vips(1), v6), Rounds: 3})
 			}
 		}
 		after(time.Minute)
-		gaps := make(map[string][]time.Duration)
+		times := make(map[string][]time.Duration)
 		for _, s := range links.all() {
-			key := fmt.Sprint(s.link, s.addr.Is4())
-			gaps[key] = append(gaps[key], s.at)
+			link := s.link
+			if link == "eth3" {
+				link = "eth2"
+			}
+			key := fmt.Sprint(link, s.addr.Is4())
+			times[key] = append(times[key], s.at)
 		}
-		for key, want := range map[string]time.Duration{
-			"eth0true": 10 * time.Millisecond, "eth0false": 20 * time.Millisecond,
-			"eth1true": 50 * time.Millisecond, "eth1false": 0,
+		for _, tt := range []struct {
+			key    string
+			frames int
+			gap    time.Duration
+		}{
+			{"eth0true", 6, 10 * time.Millisecond},
+			{"eth0false", 6, 20 * time.Millisecond},
+			{"eth1true", 6, 50 * time.Millisecond},
+			{"eth1false", 6, 20 * time.Millisecond},
+			{"eth2true", 12, 30 * time.Millisecond},
+			{"eth2false", 12, 40 * time.Millisecond},
 		} {
-			at := gaps[key]
-			if len(at) != 6 {
-				t.Errorf("%s: %d frames, want 6", key, len(at))
+			at := times[tt.key]
+			if len(at) != tt.frames {
+				t.Errorf("%s: %d frames, want %d", tt.key, len(at), tt.frames)
 			}
 			for i := 1; i < len(at); i++ {
-				if got := at[i] - at[i-1]; got != want {
-					t.Errorf("%s: gap %v, want %v", key, got, want)
+				if got := at[i] - at[i-1]; got != tt.gap {
+					t.Errorf("%s: gap %v, want %v", tt.key, got, tt.gap)
 				}
 			}
 		}
@@ -229,7 +245,7 @@ func TestIntervals(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	play(t, Options{ARPInterval: 10 * time.Millisecond}, func(t *testing.T, a *Announcer, links *fakeLinks) {
+	play(t, Options{Pace: Pace{ARPInterval: 10 * time.Millisecond}}, func(t *testing.T, a *Announcer, links *fakeLinks) {
 		list := vips(2)
 		a.Announce(Burst{Owner: "A", Epoch: 3, Link: "eth0", Addrs: list[:1], Rounds: 100})
 		a.Announce(Burst{Owner: "B", Epoch: 1, Link: "eth0", Addrs: list[1:], Rounds: 4})
@@ -278,7 +294,7 @@ func TestCancelIsHeardInsideABatch(t *testing.T) {
 
 // TestOneBurstPerOwner: a new burst takes over; no queue grows.
 func TestOneBurstPerOwner(t *testing.T) {
-	play(t, Options{ARPInterval: time.Millisecond}, func(t *testing.T, a *Announcer, links *fakeLinks) {
+	play(t, Options{Pace: Pace{ARPInterval: time.Millisecond}}, func(t *testing.T, a *Announcer, links *fakeLinks) {
 		for range 1000 {
 			a.Announce(Burst{Owner: "VI", Epoch: 1, Link: "eth0", Addrs: vips(1), Rounds: 2})
 		}

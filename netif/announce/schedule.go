@@ -16,16 +16,17 @@ const (
 
 // burst is what is left of a Burst for one family.
 type burst struct {
+	link   string
 	owner  string
 	epoch  uint64
-	reply  bool
 	addrs  []netip.Addr
 	at     int // next address
 	round  int // rounds done
 	rounds int
 }
 
-// lane is the schedule of one link and family. It belongs to one goroutine.
+// lane is the schedule of the frames of one family on one link, or on a group
+// of links. It belongs to one goroutine.
 type lane struct {
 	gap    time.Duration // pause between frames; 0 is tick and perTick
 	bursts []*burst      // in order of arrival
@@ -33,10 +34,11 @@ type lane struct {
 	sent   int           // frames in this tick
 }
 
-// add queues a burst. What is left of an earlier one of its owner is replaced,
-// and no round of it is lost, so an owner has one burst at most.
+// add queues a burst. What is left of an earlier one of its owner on the link is
+// replaced, and no round of it is lost, so there is one such burst at most.
 func (l *lane) add(b burst) {
-	if at := l.find(b.owner); at >= 0 {
+	at := slices.IndexFunc(l.bursts, func(o *burst) bool { return o.owner == b.owner && o.link == b.link })
+	if at >= 0 {
 		old := l.bursts[at]
 		if old.epoch == b.epoch {
 			b.rounds = max(b.rounds, old.rounds-old.round)
@@ -46,30 +48,35 @@ func (l *lane) add(b burst) {
 	l.bursts = append(l.bursts, &b)
 }
 
-func (l *lane) find(owner string) int {
-	return slices.IndexFunc(l.bursts, func(b *burst) bool { return b.owner == owner })
+// cancel ends the owner's bursts of the epoch and before, and returns how many
+// frames they had left.
+func (l *lane) cancel(owner string, epoch uint64) int {
+	return l.remove(func(b *burst) bool { return b.owner == owner && b.epoch <= epoch })
 }
 
-// cancel ends the owner's burst if it is of the epoch or before, and returns
-// how many frames it had left.
-func (l *lane) cancel(owner string, epoch uint64) int {
-	at := l.find(owner)
-	if at < 0 || l.bursts[at].epoch > epoch {
-		return 0
+// drop ends the bursts on a link, and returns how many frames they had left.
+func (l *lane) drop(link string) int {
+	return l.remove(func(b *burst) bool { return b.link == link })
+}
+
+func (l *lane) remove(which func(*burst) bool) (frames int) {
+	for _, b := range l.bursts {
+		if which(b) {
+			frames += (b.rounds-b.round)*len(b.addrs) - b.at
+		}
 	}
-	b := l.bursts[at]
-	l.bursts = slices.Delete(l.bursts, at, at+1)
-	return (b.rounds-b.round)*len(b.addrs) - b.at
+	l.bursts = slices.DeleteFunc(l.bursts, which)
+	return frames
 }
 
 // next returns the address to announce now, or false. It stays the next one
 // until done says that it was announced.
-func (l *lane) next(now time.Time) (addr netip.Addr, reply, ok bool) {
+func (l *lane) next(now time.Time) (link string, addr netip.Addr, ok bool) {
 	if len(l.bursts) == 0 || now.Before(l.ready) {
-		return netip.Addr{}, false, false
+		return "", netip.Addr{}, false
 	}
 	b := l.bursts[l.first()]
-	return b.addrs[b.at], b.reply, true
+	return b.link, b.addrs[b.at], true
 }
 
 // first returns the burst that has done fewest rounds.
