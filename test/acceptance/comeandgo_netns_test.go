@@ -3,8 +3,10 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -71,19 +73,35 @@ type request struct {
 	err    error
 }
 
-// ask asks a service, one request after another, until the test ends.
-func (s *site) ask(at netip.AddrPort) *requests {
+// ask asks a service, one request after another, until the test ends. Each
+// comes from a port of its own, counted from first: a port that comes again
+// within two minutes may belong to a flow of before, and goes where that went,
+// as in IPVS.
+func (s *site) ask(at netip.AddrPort, first int) *requests {
 	s.t.Helper()
-	client := s.top.Client.HTTPClient()
-	// A request to a server that is taken out meanwhile gets no answer.
-	client.Timeout = 3 * time.Second
+	var d net.Dialer
+	client := &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+				err = s.top.Client.Do(func() (err error) {
+					c, err = d.DialContext(ctx, network, addr)
+					return err
+				})
+				return c, err
+			},
+		},
+		// A request to a server that is taken out meanwhile gets no answer.
+		Timeout: 3 * time.Second,
+	}
 	r := &requests{}
 	var work sync.WaitGroup
 	stop := make(chan struct{})
 	work.Go(func() {
 		pause := time.NewTicker(10 * time.Millisecond)
 		defer pause.Stop()
-		for {
+		for port := first; ; port++ {
+			d.LocalAddr = &net.TCPAddr{Port: port}
 			r.add(fetch(client, "http://"+at.String()))
 			select {
 			case <-stop:
@@ -133,13 +151,13 @@ func (r *requests) answered(t *testing.T, when string, by ...string) {
 	labtest.Until(t, "requests "+when, func() bool { return r.count() >= mark+each*len(by) })
 	got := map[string]int{}
 	for _, q := range r.since(mark)[:each*len(by)] {
-		if q.err != nil {
+		if q.err != nil && got[""] == 0 {
 			t.Errorf("a request failed %s: %v", when, q.err)
 		}
 		got[q.server]++
 	}
 	for _, name := range by {
-		if got[name] < each-1 || got[name] > each+1 {
+		if got[name] != each {
 			t.Errorf("requests %s were answered by %v, want %d each of %v", when, got, each, by)
 			return
 		}
@@ -192,7 +210,7 @@ func TestServersComeAndGo(t *testing.T) {
 	for _, at := range services {
 		s.alive(at, 3)
 	}
-	asked := []*requests{s.ask(dr), s.ask(nat)}
+	asked := []*requests{s.ask(dr, 20000), s.ask(nat, 30000)}
 	all := []string{"server1", "server2", "server3"}
 	answered := func(t *testing.T, when string, by ...string) {
 		t.Helper()
@@ -249,7 +267,9 @@ func TestServersComeAndGo(t *testing.T) {
 		sorry(s, false)
 		answered(t, "after the sorry server", all...)
 		for i, r := range asked {
-			if n := r.failed(marks[i]); n != 0 {
+			// The sorry server is taken out with the request that it may be
+			// answering, as keepalived does it.
+			if n := r.failed(marks[i]); n > 1 {
 				t.Errorf("%d requests to %s failed while all servers returned", n, services[i])
 			}
 		}
