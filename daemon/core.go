@@ -31,6 +31,8 @@ type core struct {
 	caps   director.Capabilities
 	dir    *director.Director
 	runner *health.Runner
+	// scripts runs MISC_CHECK; nil where Options have a Prober.
+	scripts *scripts
 
 	conf    *config.Config
 	running api.Load

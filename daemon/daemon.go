@@ -109,10 +109,16 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	}
 	running := map[model.DatapathChoice]model.Tables{model.DatapathXDP: tables}
 	dir, change := director.Adopt(cfg.Services, caps, running)
+	prober := d.opts.Prober
+	var own *scripts
+	if prober == nil {
+		own = newScripts(cfg.Global.Scripts, d.log)
+		prober = health.NewCheckers(health.CheckersOptions{Scripts: own})
+	}
 	d.core = &core{
 		log: d.log, xdp: xdp, caps: caps, dir: dir,
-		runner: health.New(dir.Targets(), health.Options{Prober: d.opts.Prober, Log: d.log}),
-		conf:   cfg, running: loadOf(cfg, "start"),
+		runner: health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log}), scripts: own,
+		conf: cfg, running: loadOf(cfg, "start"),
 		repairs: time.NewTimer(time.Hour),
 	}
 	d.core.repairs.Stop()
@@ -151,6 +157,9 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	err := tasks.Wait()
 	if err != nil {
 		err = fmt.Errorf("daemon failed, its datapath is kept: %w", err)
+	}
+	if d.core.scripts != nil {
+		err = errors.Join(err, d.core.scripts.Close())
 	}
 	d.readers.Wait()
 	result := d.release(stop.keep)

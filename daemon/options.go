@@ -28,7 +28,8 @@ type Options struct {
 	Listen func(path string) (net.Listener, error)
 	// Version is what the status says of this program; optional.
 	Version string
-	// Prober makes the tries of checks, default health.TCP.
+	// Prober makes the tries of checks, default health.Checkers with the
+	// scripts of this machine.
 	Prober health.Prober
 	// Signals are acted on: SIGHUP reloads, SIGTERM and SIGINT stop. Default
 	// nil: none arrive.
@@ -51,9 +52,6 @@ func (o Options) orDefault() Options {
 	}
 	if o.Listen == nil {
 		o.Listen = func(path string) (net.Listener, error) { return api.Listen(path) }
-	}
-	if o.Prober == nil {
-		o.Prober = health.TCP{}
 	}
 	if o.Notify == nil {
 		o.Notify = func(string) {}

@@ -90,6 +90,9 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	change := c.dir.Reload(cfg.Services, c.caps)
 	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
+	if c.scripts != nil {
+		c.scripts.configure(cfg.Global.Scripts)
+	}
 	c.runner.Update(c.dir.Targets())
 	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "warnings", load.Warnings)
 	return load

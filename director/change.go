@@ -47,6 +47,8 @@ const (
 	ServiceRemoved
 	// ServiceMoved is a new placement: another datapath, or another reason.
 	ServiceMoved
+	// ServerWeight is a weight that a check changed.
+	ServerWeight
 )
 
 // String returns the event as it is logged.
@@ -66,6 +68,8 @@ func (k EventKind) String() string {
 		return "service removed"
 	case ServiceMoved:
 		return "service moved"
+	case ServerWeight:
+		return "server weight"
 	}
 	return fmt.Sprintf("event %d", uint8(k))
 }
@@ -75,7 +79,7 @@ type Event struct {
 	Kind    EventKind
 	At      time.Time
 	Service model.ServiceKey
-	// Server is set for ServerUp and ServerDown.
+	// Server is set for ServerUp, ServerDown and ServerWeight.
 	Server netip.AddrPort
 	// Reason is one line that says why.
 	Reason string

@@ -1,6 +1,7 @@
 package director
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/evenkeel/evenkeel/health"
@@ -81,7 +82,8 @@ func (d *Director) configure(services []model.VirtualServer, caps Capabilities, 
 	}
 }
 
-// Verdict takes a server in or out. A verdict that changes nothing, or on a
+// Verdict takes a server in or out, or changes its weight. A verdict that
+// changes nothing, or on a
 // server that is not in the configuration, gives an empty change.
 func (d *Director) Verdict(v health.Verdict) Change {
 	s := d.byKey[v.Service]
@@ -93,22 +95,24 @@ func (d *Director) Verdict(v health.Verdict) Change {
 		return Change{}
 	}
 	now := time.Now()
-	if rs.alive == v.Up {
-		if !rs.judged {
-			rs.reason, rs.judged = v.Reason, true
+	before, weight := d.tablesOf(s), rs.weight()
+	rs.change = v.Weight
+	var events []Event
+	switch {
+	case rs.alive != v.Up:
+		rs.alive, rs.reason, rs.since, rs.judged = v.Up, v.Reason, now, true
+		kind := ServerDown
+		if v.Up {
+			kind = ServerUp
 		}
-		return Change{}
+		events = append(events, s.serverEvent(kind, rs, now, v.Reason))
+	case !rs.judged:
+		rs.reason, rs.judged = v.Reason, true
 	}
-
-	before := d.tablesOf(s)
-	rs.alive, rs.reason, rs.since, rs.judged = v.Up, v.Reason, now, true
-	kind := ServerDown
-	if v.Up {
-		kind = ServerUp
+	if rs.weight() != weight {
+		events = append(events, s.serverEvent(ServerWeight, rs, now, fmt.Sprintf("weight %d: %s", rs.weight(), v.Reason)))
 	}
-	event := s.event(kind, now, v.Reason)
-	event.Server = v.Server
-	events := append([]Event{event}, s.judgeQuorum(now)...)
+	events = append(events, s.judgeQuorum(now)...)
 	return Change{Steps: transition(before, d.tablesOf(s)), Events: events}
 }
 
@@ -212,9 +216,7 @@ func (s *service) eventsOfDown(now time.Time) []Event {
 	var events []Event
 	for _, rs := range s.servers {
 		if !rs.alive {
-			e := s.event(ServerDown, now, rs.reason)
-			e.Server = rs.conf.Addr
-			events = append(events, e)
+			events = append(events, s.serverEvent(ServerDown, rs, now, rs.reason))
 		}
 	}
 	return events
@@ -222,4 +224,10 @@ func (s *service) eventsOfDown(now time.Time) []Event {
 
 func (s *service) event(kind EventKind, now time.Time, reason string) Event {
 	return Event{Kind: kind, At: now, Service: s.key(), Reason: reason}
+}
+
+func (s *service) serverEvent(kind EventKind, rs *server, now time.Time, reason string) Event {
+	e := s.event(kind, now, reason)
+	e.Server = rs.conf.Addr
+	return e
 }

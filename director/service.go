@@ -31,7 +31,12 @@ type server struct {
 	// start is told to the health runner until the first verdict.
 	start  health.Start
 	judged bool
+	// change is what the checks do to the weight.
+	change health.WeightChange
 }
+
+// weight is the weight that the server takes flows with while it is alive.
+func (s *server) weight() int32 { return s.change.Apply(s.conf.Weight) }
 
 // newService returns a service whose servers start by their alpha rule. Of
 // servers with the same address the first counts.
@@ -77,7 +82,7 @@ func (s *service) aliveWeight() uint64 {
 	var sum uint64
 	for _, rs := range s.servers {
 		if rs.alive {
-			sum += uint64(max(rs.conf.Weight, 0))
+			sum += uint64(rs.weight())
 		}
 	}
 	return sum
@@ -121,6 +126,7 @@ func (s *service) table() Table {
 	t := Table{Service: s.conf.Service}
 	for _, rs := range s.servers {
 		entry := rs.conf.Server
+		entry.Weight = rs.weight()
 		switch {
 		case rs.alive && !s.sorryActive():
 		case rs.conf.InhibitOnFailure:
@@ -165,6 +171,7 @@ func (s *service) carry(old *service) {
 			rs.alive, rs.start, rs.reason = true, health.StartUp, "not checked yet"
 		default:
 			rs.alive, rs.reason, rs.since, rs.start, rs.judged = was.alive, was.reason, was.since, was.start, was.judged
+			rs.change = was.change
 		}
 	}
 	s.quorumUp, s.quorumSince = old.quorumUp, old.quorumSince
