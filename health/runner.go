@@ -33,7 +33,7 @@ type Options struct {
 type Runner struct {
 	opts     Options
 	verdicts chan Verdict
-	// wake tells Run that an Update changed the set.
+	// wake tells Run that the set of checks or what is due has changed.
 	wake chan struct{}
 	done chan finished
 
@@ -123,6 +123,11 @@ func (r *Runner) startDue(ctx context.Context, tries *sync.WaitGroup, timer *tim
 			return
 		}
 		r.due.remove(c)
+		if c.suspended() {
+			c.due = now.Add(r.spread(c.definition, c.definition.DelayLoop))
+			r.due.add(c)
+			continue
+		}
 		r.inFlight++
 		var tryCtx context.Context
 		tryCtx, c.stop = context.WithCancel(ctx)
@@ -162,6 +167,9 @@ func (r *Runner) advance(f finished) (State, bool) {
 	c.note(f.evidence, was)
 	c.weigh(f)
 	c.due = r.dueAfter(c.definition, f.evidence, pause)
+	if c.again {
+		c.again, c.due = false, f.evidence.At
+	}
 	r.due.add(c)
 	r.judge(c.server, c.reason(), f.evidence)
 	return was, true

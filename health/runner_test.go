@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func start(t *testing.T, targets []Target, o Options) (r *Runner, verdicts func(
 func everySecond(seconds ...float64) []time.Duration {
 	var list []time.Duration
 	for _, s := range seconds {
-		list = append(list, time.Duration(s*float64(time.Second)))
+		list = append(list, time.Duration(math.Round(s*1000))*time.Millisecond)
 	}
 	return list
 }

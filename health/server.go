@@ -35,6 +35,8 @@ type server struct {
 	// waits is set while the server is in the runner's pending list.
 	waits bool
 	gone  bool
+	// suspended is that of the target.
+	suspended bool
 }
 
 // check is one check of a server.
@@ -49,6 +51,8 @@ type check struct {
 	stop func()
 	// gone is set when an update took the check away during a try.
 	gone bool
+	// again is set when the check was touched during a try.
+	again bool
 
 	last Evidence
 	// lastFailure is the evidence of the last failed try; nil before the
@@ -62,6 +66,11 @@ type check struct {
 
 type counts struct {
 	tries, successes, failed, changes uint64
+}
+
+// suspended reports whether the check makes no tries for now.
+func (c *check) suspended() bool {
+	return c.server.suspended && c.definition.Kind != model.FileCheck
 }
 
 // note keeps the evidence and counts it.

@@ -23,6 +23,8 @@ type ServerStatus struct {
 	Service string           `json:"service"`
 	Server  netip.AddrPort   `json:"server"`
 	Up      bool             `json:"up"`
+	// Suspended is set while its checks make no tries.
+	Suspended bool `json:"suspended,omitempty"`
 	// Weight is what the checks do to the server's weight.
 	Weight WeightChange `json:"-"`
 	// Reason and Since belong to the last change; Reason is empty at start.
@@ -85,14 +87,15 @@ func (r *Runner) Snapshot() Snapshot {
 
 func (s *server) status() ServerStatus {
 	st := ServerStatus{
-		Key:     s.key.service,
-		Service: s.key.service.String(),
-		Server:  s.key.addr,
-		Up:      s.up,
-		Weight:  s.weight,
-		Reason:  s.reason,
-		Since:   s.since,
-		Checks:  make([]CheckStatus, 0, len(s.checks)),
+		Key:       s.key.service,
+		Service:   s.key.service.String(),
+		Server:    s.key.addr,
+		Up:        s.up,
+		Weight:    s.weight,
+		Suspended: s.suspended,
+		Reason:    s.reason,
+		Since:     s.since,
+		Checks:    make([]CheckStatus, 0, len(s.checks)),
 	}
 	for _, c := range s.checks {
 		st.Checks = append(st.Checks, c.status())

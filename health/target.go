@@ -30,6 +30,9 @@ type Target struct {
 	Checks []model.Check
 	// Start counts for a target that was not there before.
 	Start Start
+	// Suspended checks make no tries and keep their state (ha_suspend); only
+	// FILE_CHECK goes on. What a server counts as does not change.
+	Suspended bool
 }
 
 // StartsUp reports whether a server with these checks counts as up before any

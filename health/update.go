@@ -29,6 +29,7 @@ func (r *Runner) Update(targets []Target) {
 		} else {
 			r.renewServer(s, t, now)
 		}
+		s.suspended = t.Suspended
 		r.byKey[key] = s
 		r.servers = append(r.servers, s)
 	}
@@ -38,6 +39,33 @@ func (r *Runner) Update(targets []Target) {
 			r.retire(s.checks)
 		}
 	}
+	r.wakeUp()
+}
+
+// Touch tries the FILE_CHECKs of a track_file now. It is called when the value
+// of the file has changed.
+func (r *Runner) Touch(trackFile string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, s := range r.servers {
+		for _, c := range s.checks {
+			switch {
+			case c.definition.File == nil || c.definition.File.TrackFile != trackFile:
+			case c.stop != nil:
+				c.again = true
+			default:
+				r.due.remove(c)
+				c.due = now
+				r.due.add(c)
+			}
+		}
+	}
+	r.wakeUp()
+}
+
+// wakeUp lets Run look at what is due.
+func (r *Runner) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
