@@ -23,12 +23,14 @@ type RunningError struct {
 	PID int
 }
 
-// Error returns one line that names the holder if it is known.
+// Error returns one line that names the holder if it is known, and says what to
+// do.
 func (e *RunningError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("lock %s: %v", e.Dir, ErrRunning)
+	who := ErrRunning.Error()
+	if e.PID != 0 {
+		who += fmt.Sprintf(" (pid %d)", e.PID)
 	}
-	return fmt.Sprintf("lock %s: %v (pid %d)", e.Dir, ErrRunning, e.PID)
+	return fmt.Sprintf("lock %s: %s; stop it with evenkeel stop, or use another --pin-dir", e.Dir, who)
 }
 
 // Is makes errors.Is(e, ErrRunning) true.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,6 +19,7 @@ type FactKind string
 const (
 	FactKernel     FactKind = "kernel"
 	FactPrivileges FactKind = "privileges"
+	FactBPF        FactKind = "bpf"
 	FactBPFFS      FactKind = "bpffs"
 	FactPins       FactKind = "pins"
 	FactBTF        FactKind = "btf"
@@ -62,7 +64,11 @@ func Probe(dir string) []Fact {
 	if dir == "" {
 		dir = DefaultDir
 	}
-	return []Fact{probeKernel(), probePrivileges(), probeBPFFS(filepath.Dir(dir)), probePins(dir), probeBTF("/sys/kernel/btf/vmlinux")}
+	facts := []Fact{probeKernel(), probePrivileges()}
+	if facts[1].OK {
+		facts = append(facts, probeBPF())
+	}
+	return append(facts, probeBPFFS(filepath.Dir(dir)), probePins(dir), probeBTF("/sys/kernel/btf/vmlinux"))
 }
 
 func probeKernel() Fact {
@@ -135,6 +141,35 @@ func judgePrivileges(status string) Fact {
 	}
 	f.Found = "missing " + strings.Join(missing, ", ")
 	f.Fix = "run as root, or give the process these capabilities"
+	return f
+}
+
+// probeBPF makes a map and forgets it. It is of a type that takes CAP_BPF
+// whatever sysctls say, and root of a user namespace has that in name only.
+func probeBPF() Fact {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err == nil {
+		m.Close()
+	}
+	return judgeBPF(err)
+}
+
+func judgeBPF(err error) Fact {
+	f := Fact{Kind: FactBPF, Needed: true}
+	switch {
+	case err == nil:
+		f.OK, f.Found = true, "the kernel makes BPF maps"
+	case errors.Is(err, unix.ENOSYS):
+		f.Found = "the kernel has no BPF"
+		f.Fix = "use a kernel with CONFIG_BPF_SYSCALL, or allow the system call bpf where a filter forbids it"
+	case errors.Is(err, unix.EPERM):
+		f.Kind = FactPrivileges
+		f.Found = "the kernel refuses BPF in spite of the capabilities"
+		f.Fix = "run as root of the machine, outside of user namespaces, or allow the system call bpf where a filter forbids it"
+	default:
+		f.Found = fmt.Sprintf("the kernel makes no BPF map: %s", errnoText(err))
+		f.Fix = "give the process more memory, or see the kernel's log"
+	}
 	return f
 }
 

@@ -2,10 +2,12 @@ package loader
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/evenkeel/evenkeel/lbmaps"
@@ -79,6 +81,20 @@ func TestJudgePrivileges(t *testing.T) {
 	}
 }
 
+func TestJudgeBPF(t *testing.T) {
+	for found, err := range map[string]error{
+		"the kernel makes BPF maps":                           nil,
+		"the kernel has no BPF":                               fmt.Errorf("map create: %w", unix.ENOSYS),
+		"the kernel refuses BPF in spite of the capabilities": fmt.Errorf("map create: %w (MEMLOCK may be too low)", unix.EPERM),
+		"the kernel makes no BPF map: cannot allocate memory": fmt.Errorf("map create: %w", unix.ENOMEM),
+	} {
+		f := judgeBPF(err)
+		if f.Found != found || f.OK != (err == nil) || !f.Needed || (f.Fix == "") != f.OK {
+			t.Errorf("%v is judged %+v, want %q", err, f, found)
+		}
+	}
+}
+
 func TestProbeNamesTheFix(t *testing.T) {
 	for _, f := range Probe(t.TempDir() + "/ek") {
 		if f.Found == "" || (f.Fix == "") != f.OK {
@@ -128,7 +144,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 	for want, err := range map[string]error{
 		`interface eth0 already runs XDP program 12 "xdp_dispatcher"; detach it with `: &BusyError{Interface: "eth0", ProgramID: 12, Program: "xdp_dispatcher", Fix: "x"},
 		"interface eth0 already runs another XDP program; ":                            &BusyError{Interface: "eth0"},
-		"lock /d: another daemon holds the datapath (pid 7)":                           &RunningError{Dir: "/d", PID: 7},
+		"lock /d: another daemon holds the datapath (pid 7); stop it with ":            &RunningError{Dir: "/d", PID: 7},
+		"lock /e: another daemon holds the datapath; stop it with evenkeel stop":       &RunningError{Dir: "/e"},
 		"evenkeel stop": &IncompatibleError{Dir: "/d", Differences: []string{"a", "b"}},
 	} {
 		if got := err.Error(); !strings.Contains(got, want) || strings.ContainsRune(got, '\n') {

@@ -74,8 +74,8 @@ func TestBadInputStarts(t *testing.T) {
 				GidMappings: []syscall.SysProcIDMap{{Size: 1 << 16}},
 			}
 			return cmd
-		}, privilege, []string{"not permitted"}},
-		{"kernel without BPF", "", in(withoutBPF), noBPF, []string{"function not implemented"}},
+		}, privilege, []string{"the kernel refuses BPF", "run as root of the machine, outside of user namespaces"}},
+		{"kernel without BPF", "", in(withoutBPF), noBPF, []string{"the kernel has no BPF", "use a kernel with CONFIG_BPF_SYSCALL"}},
 		{"no bpf file system", "", func(s *site, cmd *exec.Cmd) *exec.Cmd {
 			dir := filepath.Join(s.dir, "tmpfs")
 			s.must(os.Mkdir(dir, 0o755))
@@ -101,7 +101,7 @@ func TestBadInputStarts(t *testing.T) {
 			s.start()
 			cmd.Args = append(cmd.Args, "--socket", s.sock+"2")
 			return cmd
-		}, running, []string{"another daemon holds the datapath (pid "}},
+		}, running, []string{"another daemon holds the datapath (pid ", "stop it with evenkeel stop, or use another --pin-dir"}},
 		{"second daemon with its own everything", "", func(s *site, cmd *exec.Cmd) *exec.Cmd {
 			s.start()
 			cmd.Args = append(cmd.Args, "--socket", s.sock+"2", "--pin-dir", s.pins+"2")
