@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,4 +100,120 @@ func TestMiscChecks(t *testing.T) {
 	if got := s.requests(10); got["server2"] != 6 {
 		t.Errorf("requests by server = %v, want 6 of 10 for server2", got)
 	}
+}
+
+// TestOtherChecks: a server that does not answer a checker is out, and comes
+// in when it does.
+func TestOtherChecks(t *testing.T) {
+	for _, tt := range []struct {
+		name, checks string
+		// answer makes a server pass.
+		answer func(*testing.T, *lab.Node)
+	}{
+		{"UDP_CHECK", "UDP_CHECK {\nconnect_port 7\npayload 0102\nrequire_reply 01XX\n}", func(t *testing.T, n *lab.Node) {
+			if _, err := n.ServeUDPEcho(":7"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"SSL_GET", "SSL_GET {\nconnect_port 443\nurl {\npath /\nstatus_code 202\n}\n}", answerTLS},
+		{"SMTP_CHECK", "SMTP_CHECK {\nhelo_name lb.example\nhost {\nconnect_port 25\n}\n}", answerSMTP},
+		{"DNS_CHECK", "DNS_CHECK {\nconnect_port 53\ntype A\nname example.org\n}", answerDNS},
+		{"PING_CHECK", "PING_CHECK {\n}", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, lab.DR)
+			answer := tt.answer
+			if answer == nil {
+				setEcho(t, s.top.Servers[1], false)
+				answer = func(t *testing.T, n *lab.Node) { setEcho(t, n, true) }
+			}
+			answer(t, s.top.Servers[0])
+			answer(t, s.top.Servers[2])
+			s.configureChecks(tt.checks)
+			s.start()
+			s.ready(2)
+			if got := s.requests(4); got["server2"] != 0 || got[""] != 0 {
+				t.Errorf("requests without server2 = %v", got)
+			}
+			answer(t, s.top.Servers[1])
+			s.ready(3)
+			s.balanced(1)
+		})
+	}
+}
+
+func setEcho(t *testing.T, n *lab.Node, on bool) {
+	t.Helper()
+	value := "1"
+	if on {
+		value = "0"
+	}
+	if err := n.SetSysctl("net/ipv4/icmp_echo_ignore_all", value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listen(t *testing.T, n *lab.Node, addr string) net.Listener {
+	t.Helper()
+	l, err := n.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // it may be closed
+	return l
+}
+
+func answerTLS(t *testing.T, n *lab.Node) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
+	if err := srv.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	srv.Listener = listen(t, n, ":443")
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+}
+
+func answerSMTP(t *testing.T, n *lab.Node) {
+	t.Helper()
+	l := listen(t, n, ":25")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "220 here\r\n")
+			lines := bufio.NewScanner(c)
+			for lines.Scan() {
+				code := 221
+				if lines.Text() == "HELO lb.example" {
+					code = 250
+				}
+				fmt.Fprintf(c, "%d ok\r\n", code)
+			}
+			_ = c.Close() // nothing follows
+		}
+	}()
+}
+
+// answerDNS answers each query without a record.
+func answerDNS(t *testing.T, n *lab.Node) {
+	t.Helper()
+	c, err := n.ListenPacket("udp", ":53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // it may be closed
+	go func() {
+		buf := make([]byte, 512)
+		for {
+			got, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			buf[2] |= 0x80                    // a response
+			_, _ = c.WriteTo(buf[:got], from) // the next query comes anyway
+		}
+	}()
 }
