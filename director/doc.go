@@ -7,6 +7,11 @@
 // quorum state (table.go). A change yields the operations from the table
 // before to the table after (reconcile.go), so nothing is ever sent twice.
 //
+// A check may change the weight of its server (misc_dynamic). The changed weight
+// is what the table holds and what counts for the quorum; it stays until the
+// next verdict, over reloads too. Whether XDP can run a service is judged by the
+// weights of the file.
+//
 // Servers that come in are added before those that go are taken out, in the
 // order of the file. So when quorum is lost the sorry server comes in first,
 // then the failed and the remaining servers leave; when it is regained the live
