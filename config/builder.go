@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
@@ -52,6 +53,11 @@ const (
 	lineIgnored    = "the line is ignored"
 	serverLeftOut  = "the real server is left out"
 	serviceLeftOut = "the virtual server is left out"
+
+	instanceLeftOut = "the instance is left out"
+	groupLeftOut    = "the sync group is left out"
+	trackerLeftOut  = "it is left out"
+	entryIgnored    = "the entry is ignored"
 )
 
 // bad complains about argument i of a statement.
@@ -121,6 +127,12 @@ func (b *builder) address(s *statement, field *netip.Addr) {
 
 // position returns a place for the model.
 func (b *builder) position(at place) model.Position { return at.position(b.files) }
+
+// placeOf returns the place of a position of this configuration.
+func (b *builder) placeOf(pos model.Position) place {
+	file := slices.Index(b.files, pos.File)
+	return place{file: int32(max(file, 0)), line: int32(pos.Line), col: int32(pos.Column)}
+}
 
 // or returns the first value that is set, or the default.
 func or[T any](otherwise T, candidates ...*T) T {

@@ -14,8 +14,13 @@ type collector struct {
 	limit      int
 	complaints []placed
 	kept       [2]int // errors, others
+	perPlace   map[place]int
 	more       int
 }
+
+// mostPerPlace is how many complaints about one place are kept: a sequence
+// makes thousands of blocks of one line.
+const mostPerPlace = 20
 
 // placed is a complaint with its place in the order of reading.
 type placed struct {
@@ -29,11 +34,15 @@ func (c *collector) add(sev Severity, at place, keyword, message, hint string) {
 	if sev == Error {
 		class = 0
 	}
-	if c.kept[class] >= c.limit {
+	if c.perPlace == nil {
+		c.perPlace = make(map[place]int)
+	}
+	if c.kept[class] >= c.limit || c.perPlace[at] >= mostPerPlace {
 		c.more++
 		return
 	}
 	c.kept[class]++
+	c.perPlace[at]++
 	c.complaints = append(c.complaints, placed{at, c.diagnostic(sev, at, keyword, message, hint)})
 }
 

@@ -26,6 +26,8 @@ type Config struct {
 	// Services are the virtual servers that can run, in the order of the
 	// files.
 	Services []model.VirtualServer
+	// VRRP is what the VRRP blocks say, as far as it can run.
+	VRRP model.VRRP
 	// Diagnostics are all complaints in the order of the files.
 	Diagnostics []Diagnostic
 	// Keywords says for each keyword that the files use whether it runs.
@@ -71,12 +73,15 @@ func load(fs fileSystem, path string, opts Options) (*Config, error) {
 	lint.run(r.tree.root)
 	build := newBuilder(&r.collector)
 	build.run(r.tree.root)
+	routers := newVRRPBuilder(build, fs, host)
+	routers.run(r.tree.root)
 	if build.global.RouterID == "" {
 		build.global.RouterID = host
 	}
 	return &Config{
 		Global:      build.global,
 		Services:    build.services,
+		VRRP:        routers.out,
 		Diagnostics: r.sorted(),
 		Keywords:    lint.keywords(),
 		Files:       r.files,

@@ -14,9 +14,11 @@ import (
 // corpusErrors are the files of the corpus with errors, and why each is the
 // file's own fault.
 var corpusErrors = map[string]string{
-	"031-KailongLi-elb-test.conf": "lb_kind FNAT is a word of another LVS; keepalived complains, too, and would run NAT",
-	"067-quydx-scripts.conf":      "the virtual server's address is a placeholder, fakevip; keepalived skips it, too",
-	"077-shidg-note.conf":         "an excerpt: MISC_CHECK without misc_path, and checks of servers for every port without connect_port",
+	"018-goncaloGIT-mykernelpanic.conf":         "the addresses are placeholders, xxx.xxx.xxx.xxx, and a tracked script does not exist",
+	"036-Mall0c-keydb-multi-master-issues.conf": "the virtual address is a placeholder, __VIRTUAL_IP__; keepalived does not serve it either",
+	"031-KailongLi-elb-test.conf":               "lb_kind FNAT is a word of another LVS; keepalived complains, too, and would run NAT",
+	"067-quydx-scripts.conf":                    "the virtual server's address is a placeholder, fakevip; keepalived skips it, too",
+	"077-shidg-note.conf":                       "an excerpt: MISC_CHECK without misc_path, and checks of servers for every port without connect_port",
 }
 
 // corpusUnparsable are those that cannot be used as a whole.

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // priority is how common a keyword is in real files.
 type priority string
@@ -30,10 +33,34 @@ type keyword struct {
 	// vital is set for a keyword whose block must not run if its line cannot be
 	// used, since the default would be something else than the user wrote.
 	vital bool
-	// many is set for a keyword that may stand in its block more than once.
-	many bool
+	// many is set for a keyword that may stand in its block more than once,
+	// first for one of which the first one counts and not the last.
+	many, first bool
+	// waits is set for a keyword whose meaning is built, while nothing runs it
+	// yet. It is reported as not used yet, but its mistakes are errors.
+	waits bool
 	// own is set for Evenkeel's words, which belong on @evenkeel lines.
 	own bool
+}
+
+// vrrpRuns says that the daemon runs what the VRRP blocks say.
+const vrrpRuns = false
+
+// forVRRP marks the keywords that run with VRRP.
+func forVRRP(rows ...[]keyword) []keyword {
+	list := slices.Concat(rows...)
+	for i := range list {
+		list[i].waits = list[i].status == Runs && !vrrpRuns
+	}
+	return list
+}
+
+// told is the status that users are told.
+func (k keyword) told() Status {
+	if k.waits {
+		return NotYet
+	}
+	return k.status
 }
 
 // raw reports whether the keyword takes the raw line.

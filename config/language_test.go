@@ -45,6 +45,12 @@ func samples() map[string]map[string]string {
 			all[name][k] = line
 		}
 	}
+	for name, lines := range vrrpSamples() {
+		if all[name] == nil {
+			all[name] = make(map[string]string)
+		}
+		maps.Copy(all[name], lines)
+	}
 	return all
 }
 
@@ -52,12 +58,12 @@ func samples() map[string]map[string]string {
 // says runs changes the outcome, and the samples list no other.
 func TestRunningKeywordsHaveAnEffect(t *testing.T) {
 	frame := map[string]string{
-		"":               "%\n" + checkFrames()["SSL_GET"],
-		"global_defs":    "global_defs { router_id y\n%\n}",
+		"":               checkFrames()["SSL_GET"] + "\n" + instanceWith("") + "%\n",
 		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n}\n%\n}",
 		"real_server":    "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n%\n}\n}",
 	}
 	maps.Copy(frame, checkFrames())
+	maps.Copy(frame, vrrpFrames())
 	have := samples()
 	for name, c := range newLanguage() {
 		for word, k := range c.keywords {
@@ -69,8 +75,12 @@ func TestRunningKeywordsHaveAnEffect(t *testing.T) {
 			if !ok {
 				continue
 			}
-			base := load2(strings.Replace(frame[name], "%", "", 1))
-			with := load2(strings.Replace(frame[name], "%", line, 1))
+			before := ""
+			if before, line, ok = strings.Cut(line, " => "); !ok { // what the line needs stands before the arrow
+				before, line = "", before
+			}
+			base := load2(strings.Replace(frame[name], "%", before, 1))
+			with := load2(strings.Replace(frame[name], "%", before+"\n"+line, 1))
 			if reflect.DeepEqual(base, with) {
 				t.Errorf("%s in %q has no effect: %q", word, name, line)
 			}
@@ -85,7 +95,7 @@ func load2(s string) any {
 	if err != nil {
 		return false
 	}
-	return []any{c.Global, c.Services}
+	return []any{c.Global, c.Services, c.VRRP}
 }
 
 // TestLanguage checks the shape of the table.

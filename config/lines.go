@@ -69,13 +69,24 @@ func ruleOptions() map[string]option {
 	return o
 }
 
-// entry checks a line that is no keyword, such as an address with options.
-func (l *linter) entry(s *statement, c *context) {
-	if s.block != nil {
-		l.often(Warning, s, "block inside "+c.name, fmt.Sprintf("a block inside %s is ignored", c.name), `check for a missing "}"`)
+// waitingOptions are the options that nothing runs yet.
+func waitingOptions() map[string][]string {
+	return map[string][]string{
+		"address": {"track_group"},
+		"route":   append(slices.Sorted(maps.Keys(harmlessRouteWords())), "from", "encap", "or", "vrf", "track_group", "realms"),
+		"rule":    {"realms", "tunnel-id", "track_group"},
 	}
-	if s.openQuote {
-		l.often(Warning, s, "open quote in "+c.name, "a quote is not closed", `write a " at the end of the word`)
+}
+
+// entry checks a line that is no keyword, such as an address with options.
+func (l *linter) entry(s *statement, c *context, outer standing) {
+	switch {
+	case s.block != nil:
+		l.often(fault(outer.meant), s, "block inside "+c.name, fmt.Sprintf("a block inside %s is ignored", c.name), `check for a missing "}"`)
+		s.skip, s.spoils = true, true
+	case s.openQuote:
+		l.often(fault(outer.meant), s, "open quote in "+c.name, "a quote is not closed", `write a " at the end of the word`)
+		s.skip, s.spoils = true, true
 	}
 	l.undefined(s)
 	options := l.options[c.entries]
@@ -83,7 +94,8 @@ func (l *linter) entry(s *statement, c *context) {
 		return
 	}
 	list := s.words[1:]
-	if c.entries == "route" || c.entries == "rule" {
+	whole := c.entries == "route" || c.entries == "rule" // an unknown word spoils the line
+	if whole {
 		list = s.words
 	}
 	for len(list) > 0 {
@@ -93,14 +105,22 @@ func (l *linter) entry(s *statement, c *context) {
 		case w.s == "encap": // its words are many and differ by kind
 			return
 		case known:
-			l.useAt(w, c.name, NotYet, "")
+			l.useAt(w, c.name, optionStatus(c, w.s, outer), "")
 			list = list[min(1+o.args+locked(list), len(list)):]
 			continue
-		case !addressLike(w.s):
+		case !whole && !addressLike(w.s):
 			l.unknownOption(s, w, c, slices.Collect(maps.Keys(options)))
 		}
 		list = list[1:]
 	}
+}
+
+// optionStatus returns what becomes of an option.
+func optionStatus(c *context, word string, outer standing) Status {
+	if outer.told == Runs && slices.Contains(waitingOptions()[c.entries], word) {
+		return NotYet
+	}
+	return outer.told
 }
 
 // locked is 1 if "lock" or a family stands between an option and its value.

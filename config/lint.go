@@ -43,7 +43,7 @@ func newLinter(c *collector, lang language) *linter {
 
 // run checks a whole configuration.
 func (l *linter) run(root *block) {
-	l.block(root, l.lang[""], Runs)
+	l.block(root, l.lang[""], standing{Runs, Runs})
 	for _, key := range slices.Sorted(maps.Keys(l.repeats)) {
 		if r := l.repeats[key]; r.count > r.shown {
 			l.add(r.sev, r.last, "", fmt.Sprintf("%s: %d more like this", key, r.count-r.shown), "")
@@ -71,9 +71,25 @@ func (l *linter) oftenAt(sev Severity, at place, keyword, what, message, hint st
 	r.last = at
 }
 
+// standing is what becomes of a block: meant is what its mistakes are judged by,
+// told is what users are told. They differ only for keywords that wait.
+type standing struct{ meant, told Status }
+
+// of returns the standing of a keyword in a block with the standing st.
+func (st standing) of(k keyword) standing {
+	in := standing{k.status, k.told()}
+	if st.meant != Runs && in.meant == Runs {
+		in.meant = st.meant
+	}
+	if st.told != Runs && in.told == Runs {
+		in.told = st.told
+	}
+	return in
+}
+
 // block checks the statements of a block. outer is NotYet or Ignored inside
 // a block that does not run, and mutes what only matters when it does.
-func (l *linter) block(b *block, c *context, outer Status) {
+func (l *linter) block(b *block, c *context, outer standing) {
 	seen := make(map[string]place)
 	for _, s := range b.statements {
 		switch {
@@ -81,7 +97,7 @@ func (l *linter) block(b *block, c *context, outer Status) {
 			s.skip = true
 			l.add(Error, s.at(), "{", "the block has no keyword and is left out", `write what it is before the "{"`)
 		case c.entries != "":
-			l.entry(s, c)
+			l.entry(s, c, outer)
 		default:
 			l.statement(s, c, outer)
 			l.again(s, c, seen)
@@ -89,8 +105,8 @@ func (l *linter) block(b *block, c *context, outer Status) {
 	}
 }
 
-// again warns about a setting that stands in its block twice. seen holds the
-// settings of the block so far.
+// again warns about a setting that stands in its block twice, and drops the one
+// that does not count. seen holds the settings of the block so far.
 func (l *linter) again(s *statement, c *context, seen map[string]place) {
 	k, ok := c.keywords[s.keyword()]
 	if !ok || s.skip || k.status != Runs || k.block != "" || k.many || c.name == "" {
@@ -103,44 +119,48 @@ func (l *linter) again(s *statement, c *context, seen map[string]place) {
 	case "lvs_method":
 		name = "lb_kind"
 	}
-	if at, ok := seen[name]; ok {
+	at, ok := seen[name]
+	switch {
+	case ok && k.first:
+		l.often(Warning, s, name+" given again", fmt.Sprintf("%s is given again in this block; the first one counts, at line %d", s.keyword(), at.line),
+			"remove one of them")
+		s.skip = true
+		return
+	case ok:
 		l.often(Warning, s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
 			fmt.Sprintf("remove this one or the one at line %d", at.line))
 	}
 	seen[name] = s.at()
 }
 
-func (l *linter) statement(s *statement, c *context, outer Status) {
+func (l *linter) statement(s *statement, c *context, outer standing) {
 	k, ok := c.keywords[s.keyword()]
 	if !ok {
 		l.unknown(s, c)
 		return
 	}
-	status := k.status
-	if outer != Runs && status == Runs {
-		status = outer
-	}
-	l.use(s, c.name, status, "")
+	st := outer.of(k)
+	l.use(s, c.name, st.told, "")
 	if k.own && !s.own {
 		l.add(Note, s.at(), k.name, fmt.Sprintf("keepalived does not know %s", k.name),
 			fmt.Sprintf("write @%s %s, so that keepalived skips the line", ownID, k.name))
 	}
 	l.status(s, k, c, outer)
-	if !l.words(s, k, c, status) || !l.braces(s, k, status) {
+	if !l.words(s, k, c, st.meant) || !l.braces(s, k, st.meant) {
 		s.skip, s.spoils = true, k.vital
 		return
 	}
 	if s.block != nil {
-		l.block(s.block, l.lang[k.block], status)
+		l.block(s.block, l.lang[k.block], st)
 	}
 }
 
 // status complains about a keyword that has no effect.
-func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
+func (l *linter) status(s *statement, k keyword, c *context, outer standing) {
 	if k.note != "" {
 		l.oldWord(s, k, c)
 	}
-	if k.status != NotYet || outer != Runs || c.name == "global_defs" {
+	if k.told() != NotYet || outer.told != Runs || c.name == "global_defs" {
 		return
 	}
 	what := k.name + " is parsed, not used yet"
@@ -223,6 +243,8 @@ func (k keyword) consequence(c *context) string {
 		return serviceLeftOut
 	case k.vital && c.name == "real_server":
 		return serverLeftOut
+	case k.vital:
+		return instanceLeftOut
 	}
 	return lineIgnored
 }

@@ -265,7 +265,8 @@ func TestHasErrors(t *testing.T) {
 	for in, want := range map[string]bool{
 		"global_defs { }":                              false,
 		"glob { }":                                     false,
-		"vrrp_instance A { }":                          false,
+		"vrrp_instance A { }":                          true,
+		instanceWith(""):                               false,
 		"virtual_server 192.0.2.1 80 { }":              false,
 		"virtual_server 192.0.2.1 80 { lb_algo x\n}":   true,
 		"global_defs { lvs_timeouts tcp x\n}":          true,

@@ -125,3 +125,12 @@ func parsePrefix(s string, v6 bool) (uint8, error) {
 	}
 	return uint8(ones), nil
 }
+
+// parseInt reads a whole number between least and most, both included.
+func parseInt(s string, least, most int64) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("not a whole number from %d to %d", least, most)
+	}
+	return n, nil
+}
