@@ -47,12 +47,27 @@ func TestPingsShareASocket(t *testing.T) {
 	k := NewCheckers(CheckersOptions{})
 	var running sync.WaitGroup
 	for n := range 200 {
-		c.ConnectTo = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(n)}), 0)
-		running.Go(func() { expect(t, k, c, "") })
+		one := c
+		one.ConnectTo = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(n)}), 0)
+		running.Go(func() { expect(t, k, one, "") })
 	}
 	running.Wait()
 	if n := len(k.pings.sockets); n != 0 {
 		t.Errorf("%d sockets are left open", n)
+	}
+	first, err := k.pings.acquire(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.pings.release(keyOf(c), first)
+	c.ConnectTo = netip.MustParseAddrPort("127.0.0.2:0")
+	second, err := k.pings.acquire(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.pings.release(keyOf(c), second)
+	if first != second {
+		t.Error("two targets have two sockets")
 	}
 }
 

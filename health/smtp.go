@@ -77,7 +77,7 @@ func (t *smtpTalk) hold(name string) error {
 			return err
 		}
 		if s.want != "" && code != s.want {
-			return fmt.Errorf("server said %q, want %s", excerpt(bytes.TrimRight(t.received, "\r\n")), s.want)
+			return fmt.Errorf(`server said "%s", want %s`, excerpt(bytes.TrimRight(t.received, "\r\n")), s.want)
 		}
 	}
 	return nil
@@ -86,7 +86,7 @@ func (t *smtpTalk) hold(name string) error {
 // readReply reads one reply and returns its code, empty if it has none. It
 // takes replies of several lines (250-); keepalived does not.
 func (t *smtpTalk) readReply() (code string, err error) {
-	for range mostLines {
+	for i := range mostLines {
 		line, err := t.in.ReadSlice('\n')
 		t.received = append(t.received, line...)
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -95,10 +95,15 @@ func (t *smtpTalk) readReply() (code string, err error) {
 		if err != nil {
 			return "", err
 		}
-		code, last := replyCode(line)
-		if last {
-			return code, nil
+		own, last := replyCode(line)
+		switch {
+		case i > 0 && own != code:
+			// RFC 5321 section 4.2.1: all lines have the same code.
+			return "", nil
+		case last:
+			return own, nil
 		}
+		code = own
 	}
 	return "", fmt.Errorf("no end of the reply in %d lines", mostLines)
 }

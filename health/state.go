@@ -81,6 +81,7 @@ func (s State) Next(c model.Check, r Result) (State, time.Duration) {
 		return s.nextURL(c, r)
 	case model.SMTPCheck:
 		return s.nextSMTP(c, r)
+	default:
 	}
 	switch {
 	case r == Succeeded:
