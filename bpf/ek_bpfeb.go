@@ -128,10 +128,10 @@ type EkPublish struct {
 }
 
 type EkReply struct {
-	_     structs.HostLayout
-	Vaddr uint32
-	Vport uint16
-	Pad   uint16
+	_          structs.HostLayout
+	Vaddr      uint32
+	Vport      uint16
+	Generation uint16
 }
 
 type EkReplyKey struct {

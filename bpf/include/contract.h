@@ -274,7 +274,7 @@ struct reply_key {
 struct reply {
 	__be32 vaddr;
 	__be16 vport;
-	__be16 pad;
+	__u16 generation; /* of the flow */
 };
 
 /* port is an interface that the program is attached to, indexed by ifindex.

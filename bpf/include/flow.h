@@ -99,6 +99,14 @@ static __always_inline int flow_is_active(union flow_word w)
 	return (w.flags & FLOW_INACTIVE) ^ FLOW_INACTIVE;
 }
 
+/* flow_method is the forwarding method that the flow was born with; the server's
+ * own may have been changed since.
+ */
+static __always_inline __u8 flow_method(union flow_word w)
+{
+	return w.flags & FLOW_NAT ? FORWARD_NAT : FORWARD_DR;
+}
+
 /* flow_live says whether the flow exists for a packet at this time. */
 static __always_inline bool flow_live(const struct flow *flow, union flow_word w, __u64 now)
 {
@@ -116,7 +124,8 @@ static __always_inline void flow_give(const struct flow_key *key, __u8 prefix)
 
 /* flow_unbind counts a flow out and forgets its reply tuple. Only who won the
  * swap that ended the flow may call it. The reply tuple may belong to a younger
- * flow of another service on the same server; then it stays.
+ * flow by now, of this entry or of another service on the same server; then it
+ * stays.
  */
 static __always_inline void flow_unbind(const struct flow *flow, union flow_word w,
 					const struct flow_key *key)
@@ -136,7 +145,8 @@ static __always_inline void flow_unbind(const struct flow *flow, union flow_word
 		return;
 	reply_key_of(srv, key, &rkey);
 	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
-	if (reply && reply->vaddr == key->vaddr && reply->vport == key->vport)
+	if (reply && reply->vaddr == key->vaddr && reply->vport == key->vport &&
+	    reply->generation == w.generation)
 		bpf_map_delete_elem(&ek_replies, &rkey);
 }
 
@@ -165,15 +175,17 @@ static __always_inline __u64 flow_timeout(__u8 state)
 	return settings->timeout[index] * SECOND;
 }
 
-/* flow_touch sets the time of death. A difference under a second is not worth
- * a write to a cache line that other CPUs read.
+/* flow_touch sets the time of death. A difference of less than a second, or an
+ * eighth of a short time-out, is not worth a write to a cache line that other
+ * CPUs read.
  */
 static __always_inline void flow_touch(struct flow *flow, __u8 state, __u64 now)
 {
-	__u64 expires = now + flow_timeout(state);
-	__u64 set = READ_ONCE(flow->expires);
+	__u64 timeout = flow_timeout(state);
+	__u64 expires = now + timeout, set = READ_ONCE(flow->expires);
+	__u64 slack = timeout / 8 < SECOND ? timeout / 8 : SECOND;
 
-	if (expires - set + SECOND > 2 * SECOND)
+	if (expires - set + slack > 2 * slack)
 		WRITE_ONCE(flow->expires, expires);
 }
 
@@ -266,9 +278,10 @@ static __always_inline bool flow_replace(const struct opening *o, union flow_wor
 	struct flow *flow = o->old;
 
 	w->generation = o->seen.generation + 1;
+	/* Before the swap: the sweep must not meet the new word with the old time. */
+	WRITE_ONCE(flow->expires, o->now + flow_timeout(w->state));
 	if (__sync_val_compare_and_swap(&flow->now.word, o->seen.word, w->word) != o->seen.word)
 		return false;
-	WRITE_ONCE(flow->expires, o->now + flow_timeout(w->state));
 	WRITE_ONCE(flow->reply_checked, 0);
 	link_turn(&flow->request, o->p);
 	conns_bind(w->server, srv, flow_is_active(*w));
@@ -319,6 +332,7 @@ static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
 	if (!(w.flags & FLOW_NAT))
 		return 0;
 	reply_key_of(srv, &o->key, &rkey);
+	reply.generation = w.generation;
 	if (!bpf_map_update_elem(&ek_replies, &rkey, &reply, 0))
 		return 0;
 	if (!flow)

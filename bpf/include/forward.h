@@ -70,8 +70,10 @@ static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dm
 	return finish(reason, (int)bpf_redirect(ifindex, 0));
 }
 
-/* to_server transmits a client's packet by the server's method. */
-static __always_inline int to_server(struct packet *p, const struct server *srv)
+/* to_server transmits a client's packet by a method: the server's for a new
+ * flow, and afterwards the one that the flow was born with.
+ */
+static __always_inline int to_server(struct packet *p, const struct server *srv, __u8 method)
 {
 	__u32 reason;
 
@@ -82,10 +84,10 @@ static __always_inline int to_server(struct packet *p, const struct server *srv)
 				  REASON_TTL_EXCEEDED);
 	if (srv->mtu && p->len > srv->mtu)
 		return drop(REASON_TOO_BIG);
-	if (srv->forward == FORWARD_NAT) {
+	if (method == FORWARD_NAT) {
 		nat_to_server(p, srv);
 		reason = REASON_FORWARDED_NAT;
-	} else if (srv->forward == FORWARD_DR) {
+	} else if (method == FORWARD_DR) {
 		reason = REASON_FORWARDED_DR;
 	} else {
 		return drop(REASON_UNSUPPORTED);

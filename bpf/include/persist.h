@@ -16,6 +16,7 @@
 
 #define TEMPLATE_EXTENSION (60 * SECOND)
 #define TEMPLATE_TRIES 4
+#define GIVE_TRIES 32
 
 static __always_inline void template_key_of(__be32 caddr, __be32 vaddr, __be16 vport, __u8 proto,
 					    __u8 prefix, struct template_key *key)
@@ -80,9 +81,16 @@ static __always_inline __s64 template_use(struct template *t, __u64 now)
 static __always_inline void template_give(const struct template_key *key)
 {
 	struct template *t = bpf_map_lookup_elem(&ek_templates, key);
+	__u32 seen;
+	int i;
 
-	if (t && READ_ONCE(t->controls))
-		__sync_fetch_and_add(&t->controls, -1);
+	if (!t)
+		return;
+	for (i = 0; i < GIVE_TRIES; i++) {
+		seen = READ_ONCE(t->controls);
+		if (!seen || __sync_val_compare_and_swap(&t->controls, seen, seen - 1) == seen)
+			return;
+	}
 }
 
 /* template_bind counts a template in; by the old rules it may mark its server. */
