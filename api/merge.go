@@ -25,7 +25,12 @@ func Merge(wanted director.Snapshot, conf map[model.ServiceKey]model.Service, ru
 		} else {
 			delete(entries, w.Key)
 		}
-		services = append(services, mergeService(w, entry))
+		merged := mergeService(w, entry)
+		if !runs && w.Datapath == string(model.DatapathXDP) {
+			merged.Datapath, merged.ReasonWord = "none", "refused"
+			merged.Reason = "the datapath did not take it, see the error in evenkeel status"
+		}
+		services = append(services, merged)
 	}
 	for _, e := range running.Services {
 		if left, ok := entries[e.Key]; ok {

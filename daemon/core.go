@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/api"
@@ -114,10 +116,20 @@ func (c *core) failed(err error) {
 	if !c.dirty {
 		c.faultAt = time.Now()
 	}
-	c.dirty, c.fault = true, err.Error()
+	c.dirty, c.fault = true, oneLine(err)
 	c.pause = min(max(2*c.pause, repairLeast), repairMost)
-	c.log.Error("datapath did not take a change", "error", err, "next_try", c.pause)
+	c.log.Error("datapath did not take a change", "error", c.fault, "next_try", c.pause)
 	c.repairs.Reset(c.pause)
+}
+
+// oneLine is the first of joined errors, and how many more there are: a
+// datapath may refuse many services at once.
+func oneLine(err error) string {
+	first, rest, more := strings.Cut(err.Error(), "\n")
+	if !more {
+		return first
+	}
+	return fmt.Sprintf("%s (and %d more)", first, 1+strings.Count(rest, "\n"))
 }
 
 func logEvent(log *slog.Logger, e director.Event) {

@@ -75,6 +75,9 @@ func (h *Host) Start(_ context.Context, s Settings) (XDP, error) {
 		Links:    h.kernel,
 		Dir:      h.pinDir,
 		Timeouts: timeouts(s),
+		// New maps have room for the file to double by reloads.
+		Services: max(loader.DefaultServices, 2*s.ServiceCount),
+		Servers:  max(loader.DefaultServers, 2*s.ServerCount),
 		Resolver: x.resolver,
 		Log:      h.log,
 	})

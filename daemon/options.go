@@ -102,6 +102,9 @@ type Settings struct {
 	// Virtual are the addresses of the services that XDP runs, Servers those
 	// of their servers. Both are sorted, each address once.
 	Virtual, Servers []netip.Addr
+	// ServiceCount and ServerCount are how many of each XDP shall run; a
+	// server counts in each of its services.
+	ServiceCount, ServerCount uint32
 }
 
 // Report is the state of the datapath.

@@ -31,6 +31,8 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 		}
 		s.Virtual = append(s.Virtual, vs.Key.Addr.Addr().Unmap())
 		s.Servers = append(s.Servers, serverAddrs(vs)...)
+		s.ServiceCount++
+		s.ServerCount += uint32(len(serverAddrs(vs)))
 	}
 	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
 	return s

@@ -22,11 +22,13 @@ var (
 	ErrLocal = errors.New("the server is this machine")
 )
 
-// Apply carries out operations in order and stops at the first that cannot
-// be. Operations that were carried out already may come again: adding what is
-// there edits it, and deleting what is not there does nothing. The error
-// wraps ErrUnsupported, ErrFull, ErrLocal, ErrClosed, one of package sched's, or
-// the kernel's; the operations before it have been carried out.
+// Apply carries out operations in order. One that cannot be carried out ends
+// the operations on its service; those on the others go on, so that no service
+// waits for another's trouble. Operations that were carried out already may
+// come again: adding what is there edits it, and deleting what is not there
+// does nothing. The error joins one for each such service; each wraps
+// ErrUnsupported, ErrFull, ErrLocal, ErrClosed, one of package sched's, or the
+// kernel's.
 func (x *XDP) Apply(ctx context.Context, ops []sched.Op) error {
 	forget := x.resolveNew(ctx, ops)
 	defer forget()
@@ -35,15 +37,21 @@ func (x *XDP) Apply(ctx context.Context, ops []sched.Op) error {
 	if x.closed {
 		return ErrClosed
 	}
+	var errs []error
+	refused := map[model.ServiceKey]bool{}
 	for _, op := range ops {
 		if err := ctx.Err(); err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
+		}
+		if refused[op.Service.Key] {
+			continue
 		}
 		if err := x.apply(op); err != nil {
-			return fmt.Errorf("xdp: %w", err)
+			refused[op.Service.Key] = true
+			errs = append(errs, fmt.Errorf("xdp: %w", err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (x *XDP) apply(op sched.Op) error {

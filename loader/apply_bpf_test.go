@@ -361,3 +361,27 @@ func TestApplyWaitsForNextHops(t *testing.T) {
 		}
 	}
 }
+
+// One service's trouble keeps no operation from another.
+func TestApplyGoesOnWithOtherServices(t *testing.T) {
+	r := newRig(t)
+	first, second := service(netip.MustParseAddrPort("198.51.100.2:53")), service(vip)
+	wrong := realServer(2, 1)
+	wrong.Forward = model.TUN
+	err := r.Apply(t.Context(), []sched.Op{
+		op(sched.AddService, first),
+		op(sched.AddService, second),
+		op(sched.AddServer, first, wrong),
+		op(sched.AddServer, first, realServer(1, 1)),
+		op(sched.AddServer, second, realServer(1, 1)),
+	})
+	if !errors.Is(err, ErrUnsupported) {
+		t.Errorf("error %v, want ErrUnsupported", err)
+	}
+	if got := list(r.tables(), second.Key); len(got) != 1 {
+		t.Errorf("the other service has the servers %v, want one", got)
+	}
+	if got := list(r.tables(), first.Key); got != nil {
+		t.Errorf("the refused service has the servers %v, want none after its trouble", got)
+	}
+}
