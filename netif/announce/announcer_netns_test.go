@@ -65,7 +65,12 @@ func TestNeighboursLearn(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- a.Run(ctx) }()
-			defer func() { stop(); <-done }()
+			defer func() {
+				stop()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}()
 			a.Announce(Burst{Owner: "VI", Link: "eth0", Addrs: []netip.Addr{netip.MustParseAddr(tt.addr)}, Rounds: 1})
 			waitMAC(t, client, ifaces[1].Index, tt.addr, ifaces[0].MAC.String())
 		})

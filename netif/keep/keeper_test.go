@@ -234,7 +234,9 @@ func (f *fake) has(it item) bool {
 func (f *fake) remove(it item) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.do(f.resolve(it).del(), otherPort)
+	if err := f.do(f.resolve(it).del(), otherPort); err != nil {
+		panic(err)
+	}
 }
 
 func (f *fake) put(it item) {

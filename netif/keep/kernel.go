@@ -178,6 +178,7 @@ func parse(kd kind, m []byte) (object, bool) {
 	case kindRule:
 		o, ok := parseRule(m)
 		return o, ok
+	case kindAddress, kinds:
 	}
 	o, ok := parseAddress(m)
 	return o, ok

@@ -186,6 +186,7 @@ func shortConnection(ctx context.Context, from, to netip.AddrPort, how manner) e
 		}
 	case withReset:
 		return c.(*net.TCPConn).SetLinger(0)
+	case clientFirst, unused:
 	}
 	return nil
 }

@@ -31,6 +31,12 @@ type Config struct {
 	// VirtualMAC makes multicast adverts leave from this Ethernet address.
 	// Zero: from the link's own, as vmac_xmit_base and unicast want it.
 	VirtualMAC MAC
+	// Parent is the link that they leave through; optional, default
+	// Interface. Where Interface is a macvlan of the virtual MAC, Parent is
+	// the link below it: the kernel hands what other routers send from the
+	// same MAC to the macvlan only, and the addresses that adverts come from
+	// are on the parent only.
+	Parent string
 	// Queue is how many packets wait for the instance. Optional, default 64.
 	Queue int
 }

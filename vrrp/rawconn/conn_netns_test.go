@@ -283,6 +283,40 @@ func TestVirtualMAC(t *testing.T) {
 	}
 }
 
+// TestSharedVirtualMAC: routers that have the same virtual MAC hear each other
+// on its interface, and those without it too.
+func TestSharedVirtualMAC(t *testing.T) {
+	hosts := newLAN(t, 3, Options{})
+	mac := MAC{0, 0, 0x5e, 0, 1, testVRID}
+	var conns []*Conn
+	for _, h := range hosts[:2] {
+		eth0, err := h.node.Netlink().LinkByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		vlan := &netlink.Macvlan{Mode: netlink.MACVLAN_MODE_PRIVATE, LinkAttrs: netlink.LinkAttrs{
+			Name: "vrrp.51", ParentIndex: eth0.Attrs().Index, HardwareAddr: mac[:],
+		}}
+		if err := errors.Join(h.node.Netlink().LinkAdd(vlan), h.node.Netlink().LinkSetUp(vlan)); err != nil {
+			t.Fatal(err)
+		}
+		cfg := multicast(false)
+		cfg.Interface, cfg.Parent, cfg.VirtualMAC = "vrrp.51", "eth0", mac
+		conns = append(conns, h.open(cfg))
+	}
+	plain := hosts[2].open(multicast(false))
+	send(t, conns[0], hosts[0].advert(vrrp.V3, false))
+	recv(t, conns[1])
+	recv(t, plain)
+	send(t, plain, hosts[2].advert(vrrp.V3, false))
+	for _, c := range conns {
+		if p := recv(t, c); p.Src != hosts[2].addr4 {
+			t.Errorf("advert from %s", p.Src)
+		}
+		wantNothing(t, c)
+	}
+}
+
 // sniff returns a function that waits for the next frame of an advert on the
 // station's link.
 func sniff(t *testing.T, s *station) func() []byte {
@@ -302,7 +336,9 @@ func sniff(t *testing.T, s *station) func() []byte {
 	return func() []byte {
 		for {
 			b := make([]byte, 2048)
-			conn.SetReadDeadline(deadline())
+			if err := conn.SetReadDeadline(deadline()); err != nil {
+				t.Fatal(err)
+			}
 			n, _, err := conn.ReadFrom(b)
 			if err != nil {
 				t.Fatalf("read frame: %v", err)

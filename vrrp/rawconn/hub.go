@@ -1,6 +1,7 @@
 package rawconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,9 +145,10 @@ func (h *Hub) attach(c *Conn) error {
 	if !c.cfg.fromVirtualMAC() {
 		return nil
 	}
-	f, ok := h.frames[c.cfg.Interface]
+	link := cmp.Or(c.cfg.Parent, c.cfg.Interface)
+	f, ok := h.frames[link]
 	if !ok {
-		f = &frameSocket{hub: h, link: c.cfg.Interface}
+		f = &frameSocket{hub: h, link: link}
 		h.frames[f.link] = f
 	}
 	c.frames = f

@@ -55,8 +55,12 @@ func (s *station) keepalived(t *testing.T, instance string) <-chan string {
 	}
 	in.Close()
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Logf("stop keepalived: %v", err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Logf("keepalived ended: %v", err)
+		}
 	})
 	lines := make(chan string, 1000)
 	go func() {

@@ -122,7 +122,7 @@ func (s *socket) refreshFor(rejoin bool) error {
 	}
 	if err := errors.Join(s.setFilter(l), s.setGroups(l, rejoin && !fresh)); err != nil {
 		if fresh {
-			l.shut()
+			err = errors.Join(err, l.shut())
 		}
 		return err
 	}
