@@ -125,12 +125,12 @@ func connect(a, b *station) (*lab.Iface, *lab.Iface, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return ia, ib, errors.Join(carries(ia), carries(ib))
+	return ia, ib, errors.Join(carries(a.node, ia.Name), carries(b.node, ib.Name))
 }
 
-func carries(i *lab.Iface) error {
+func carries(n *lab.Node, name string) error {
 	for end := deadline(); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		link, err := i.Node.Netlink().LinkByName(i.Name)
+		link, err := n.Netlink().LinkByName(name)
 		if err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func carries(i *lab.Iface) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s of %s has no carrier", i.Name, i.Node.Name())
+	return fmt.Errorf("%s of %s has no carrier", name, n.Name())
 }
 
 // TestUnicast sends to two peers, with a link and without.
@@ -297,7 +297,7 @@ func TestSharedVirtualMAC(t *testing.T) {
 		vlan := &netlink.Macvlan{Mode: netlink.MACVLAN_MODE_PRIVATE, LinkAttrs: netlink.LinkAttrs{
 			Name: "vrrp.51", ParentIndex: eth0.Attrs().Index, HardwareAddr: mac[:],
 		}}
-		if err := errors.Join(h.node.Netlink().LinkAdd(vlan), h.node.Netlink().LinkSetUp(vlan)); err != nil {
+		if err := errors.Join(h.node.Netlink().LinkAdd(vlan), h.node.Netlink().LinkSetUp(vlan), carries(h.node, "vrrp.51")); err != nil {
 			t.Fatal(err)
 		}
 		cfg := multicast(false)
@@ -402,6 +402,9 @@ func TestLinkFlap(t *testing.T) {
 		if err := hosts[1].hub.Refresh("eth0"); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := carries(hosts[1].node, "eth0"); err != nil {
+		t.Fatal(err)
 	}
 	send(t, a, hosts[0].advert(vrrp.V3, true))
 	recv(t, b)
