@@ -32,13 +32,23 @@ const eventBuffer = 4 << 20
 
 // Subscribe starts to listen for changes in the Kernel's namespace.
 func (k *Kernel) Subscribe() (Subscription, error) {
+	return k.subscribe(
+		unix.RTNLGRP_NEIGH, unix.RTNLGRP_LINK,
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE,
+		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE,
+		unix.RTNLGRP_NEXTHOP)
+}
+
+// SubscribeLinks starts to listen for changes of links and their addresses
+// only.
+func (k *Kernel) SubscribeLinks() (Subscription, error) {
+	return k.subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+}
+
+func (k *Kernel) subscribe(groups ...uint) (Subscription, error) {
 	var s *nl.NetlinkSocket
 	err := k.inNamespace(func() (err error) {
-		s, err = nl.Subscribe(unix.NETLINK_ROUTE,
-			unix.RTNLGRP_NEIGH, unix.RTNLGRP_LINK,
-			unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE,
-			unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE,
-			unix.RTNLGRP_NEXTHOP)
+		s, err = nl.Subscribe(unix.NETLINK_ROUTE, groups...)
 		return err
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func rank() map[string]int {
 		"config": 1, "sched": 1, "bpf": 1, "bpf/reasons": 1,
 		"internal/lab": 1, "internal/guest": 1, "internal/tally": 1,
 		"lbmaps": 2, "ipvs": 2, "netif": 2, "vrrp": 2, "health": 2, "notify": 2, "track": 2,
-		"loader": 3, "director": 3,
+		"loader": 3, "director": 3, "failover": 3,
 		"api": 4, "metrics": 4,
 		"daemon": 5, "demo": 5,
 		"cmd": 6, "bench": 6,

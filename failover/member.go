@@ -1,0 +1,248 @@
+package failover
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/evenkeel/evenkeel/netif/announce"
+	"github.com/evenkeel/evenkeel/netif/keep"
+	"github.com/evenkeel/evenkeel/vrrp"
+	"github.com/evenkeel/evenkeel/vrrp/rawconn"
+)
+
+// member is an instance at work. Its Runner tells it what to do, the Keeper
+// what is done.
+type member struct {
+	service *Service
+	plan    memberPlan
+	// owner names the member to Keeper and Announcer. It is never used again,
+	// so that what one of the same name leaves behind disturbs no other.
+	owner  string
+	socket *rawconn.Conn
+	conn   *advertising
+
+	mu sync.Mutex // guards the fields below
+	// placed is the epoch whose addresses are in place, and targets are those
+	// by link; waiting is how many rounds they are announced once they are.
+	// Before that, targets are those of the member that this one follows.
+	placed  uint64
+	targets map[string][]netip.Addr
+	waiting int
+	source  netip.Addr
+	// linger is set while a router that gave up goes on serving.
+	linger *linger
+}
+
+// linger is the time between a goodbye and the successor's first advert.
+type linger struct {
+	timer *time.Timer
+	over  chan struct{} // closed at its end
+}
+
+func (m *member) name() string { return m.plan.instance.Name }
+
+// take puts the addresses in place.
+func (m *member) take(epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.endLinger()
+	m.service.keeper.Hold(m.owner, epoch, m.plan.set)
+}
+
+// release takes the addresses away, at once or as soon as another router has
+// taken over.
+func (m *member) release(a vrrp.Action) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.targets = nil
+	held := m.placed != 0 && m.placed == a.Epoch
+	m.placed, m.waiting = 0, 0
+	m.conn.note.clear()
+	m.service.announcer.Cancel(m.owner, a.Epoch)
+	m.service.announcer.Cancel(m.sourceOwner(), a.Epoch)
+	if held && lingers(a) {
+		m.startLinger()
+		return
+	}
+	m.drop()
+}
+
+func (m *member) drop() { m.service.keeper.Drop(m.owner, m.plan.set) }
+
+// lingers says whether clients gain when the router goes on serving: it gave up
+// though its links are well, and nobody has taken over yet.
+func lingers(a vrrp.Action) bool {
+	switch a.Reason.Code {
+	case vrrp.ReasonStop:
+		return true
+	case vrrp.ReasonFault:
+		k := a.Reason.Cause.Kind
+		return k == vrrp.TrackScript || k == vrrp.TrackFile || k == vrrp.TrackProcess
+	}
+	return false
+}
+
+// patience is how long a router that gave up waits for its successor: as long
+// as a backup waits after a goodbye, and a little.
+func (m *member) patience() time.Duration {
+	i := m.plan.instance
+	const little = 250 * time.Millisecond
+	return vrrp.SkewTime(vrrp.Version(i.Version), 1, i.Interval) + little
+}
+
+// startLinger needs m.mu.
+func (m *member) startLinger() {
+	l := &linger{over: make(chan struct{})}
+	end := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.linger == l {
+			m.endLinger()
+			m.drop()
+		}
+	}
+	l.timer = time.AfterFunc(m.patience(), end)
+	m.linger = l
+	m.conn.await(end)
+}
+
+// endLinger needs m.mu. The caller decides what becomes of the addresses.
+func (m *member) endLinger() {
+	if m.linger == nil {
+		return
+	}
+	m.linger.timer.Stop()
+	m.conn.await(nil)
+	close(m.linger.over)
+	m.linger = nil
+}
+
+// lingering returns a channel that is closed when the router serves no more, or
+// nil if it does not.
+func (m *member) lingering() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.linger == nil {
+		return nil
+	}
+	return m.linger.over
+}
+
+// rounds says how often addresses are announced for a cause.
+func (m *member) rounds(c vrrp.AnnounceCause) int {
+	a := m.plan.instance.Announce
+	switch c {
+	case vrrp.CauseLowerPriority, vrrp.CauseLowerPriorityAgain:
+		return a.LowerPrioRepeat
+	case vrrp.CauseRefresh:
+		return a.RefreshRepeat
+	case vrrp.CauseHeal:
+		// Neighbours that were misled must hear it whatever is configured.
+		return max(a.LowerPrioRepeat, 1)
+	}
+	return a.Repeat
+}
+
+// announce announces the addresses, now or once they are in place.
+func (m *member) announce(epoch uint64, rounds int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.placed != epoch {
+		m.waiting = max(m.waiting, rounds)
+		return
+	}
+	m.send(epoch, m.targets, rounds)
+}
+
+// send needs m.mu.
+func (m *member) send(epoch uint64, targets map[string][]netip.Addr, rounds int) {
+	for link, addrs := range targets {
+		m.service.announcer.Announce(announce.Burst{
+			Owner: m.owner, Epoch: epoch, Link: link, Addrs: addrs, Rounds: rounds,
+		})
+	}
+}
+
+// inPlace is the Keeper's news.
+func (m *member) inPlace(p keep.Placed) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !p.First && p.Epoch != m.placed {
+		return
+	}
+	targets, fresh := make(map[string][]netip.Addr), make(map[string][]netip.Addr)
+	if !p.First {
+		for link, addrs := range m.targets {
+			targets[link] = slices.Clone(addrs)
+		}
+	}
+	for _, a := range p.Addresses {
+		if !p.First || !slices.Contains(m.targets[a.Link], a.Addr) {
+			fresh[a.Link] = append(fresh[a.Link], a.Addr)
+		}
+		if !slices.Contains(targets[a.Link], a.Addr) {
+			targets[a.Link] = append(targets[a.Link], a.Addr)
+		}
+	}
+	m.targets, m.placed = targets, p.Epoch
+	if m.waiting > 0 {
+		m.send(p.Epoch, targets, m.waiting)
+		m.waiting = 0
+		return
+	}
+	m.send(p.Epoch, fresh, m.rounds(vrrp.CauseRestored))
+}
+
+// sourceOwner tells bursts for the source address from those for the others.
+func (m *member) sourceOwner() string { return m.owner + " source" }
+
+// announceSource tells unicast peers where the source address is.
+func (m *member) announceSource(epoch uint64) {
+	m.mu.Lock()
+	source := m.source
+	m.mu.Unlock()
+	if m.plan.instance.Interface == "" || !source.IsValid() {
+		return
+	}
+	// The epoch after, since that of a backup has ended already.
+	m.service.announcer.Announce(announce.Burst{
+		Owner: m.sourceOwner(), Epoch: epoch + 1, Link: m.plan.instance.Interface,
+		Addrs: []netip.Addr{source}, Rounds: m.plan.instance.Announce.Repeat,
+	})
+}
+
+// follow takes over what an earlier member of the same virtual router knows, so
+// that this one goes on under another configuration.
+func (m *member) follow(old *member) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.source = old.source
+	m.targets = old.targets
+}
+
+// forget ends what a member left behind that another one follows.
+func (m *member) forget() {
+	m.service.keeper.Drop(m.owner, keep.Set{})
+	m.forgetBursts()
+}
+
+func (m *member) forgetBursts() {
+	for _, owner := range []string{m.owner, m.sourceOwner()} {
+		m.service.announcer.Cancel(owner, math.MaxUint64)
+		m.service.announcer.Forget(owner)
+	}
+}
+
+// setSource notes the source and says whether it is another one.
+func (m *member) setSource(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	changed := m.source != a
+	m.source = a
+	return changed
+}

@@ -1,0 +1,137 @@
+package failover
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory is a file that outlives a crash of the process, not of the machine: it
+// holds for each instance when it last advertised as master. It is mapped, so
+// that a note costs no system call beside that for the clock. A nil memory
+// remembers nothing.
+type memory struct {
+	data []byte
+}
+
+// The file begins with the machine's boot id, which makes notes of an earlier
+// boot worthless. Slots follow: 24 bytes of a hash of the instance's name, and
+// the time since boot in nanoseconds, 0 for none, in the machine's byte order.
+const (
+	memoryHeader = 64
+	slotLen      = 32
+	slotKeyLen   = 24
+	slotCount    = 4096
+	memoryLen    = memoryHeader + slotCount*slotLen
+)
+
+// openMemory opens or makes the file, which belongs to one process.
+func openMemory(path, bootID string) (*memory, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open memory of masterships: %w", err)
+	}
+	defer f.Close()
+	if err := f.Truncate(memoryLen); err != nil {
+		return nil, fmt.Errorf("open memory of masterships: %w", err)
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, memoryLen, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map memory of masterships %s: %w", path, err)
+	}
+	m := &memory{data: data}
+	var header [memoryHeader]byte
+	copy(header[:], "evenkeel 1 "+bootID)
+	if [memoryHeader]byte(data) != header {
+		clear(data)
+		copy(data, header[:])
+	}
+	return m, nil
+}
+
+// readBootID returns the kernel's random number of this boot.
+func readBootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read boot id: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func (m *memory) close() error {
+	if m == nil {
+		return nil
+	}
+	return unix.Munmap(m.data)
+}
+
+// slot is the note of one instance.
+type slot struct{ at *int64 }
+
+// errMemoryFull: the file has no room for more instances.
+var errMemoryFull = errors.New("memory of masterships is full")
+
+// slot returns the slot of a name, making one if needed.
+func (m *memory) slot(name string) (slot, error) {
+	if m == nil {
+		return slot{}, nil
+	}
+	sum := sha256.Sum256([]byte(name))
+	key := [slotKeyLen]byte(sum[:])
+	first := int(binary.NativeEndian.Uint32(key[:])) & (slotCount - 1)
+	for n := range slotCount {
+		b := m.data[memoryHeader+(first+n)%slotCount*slotLen:][:slotLen]
+		if [slotKeyLen]byte(b) == ([slotKeyLen]byte{}) {
+			copy(b, key[:])
+		}
+		if [slotKeyLen]byte(b) == key {
+			// Slots are aligned, as is the mapping.
+			return slot{(*int64)(unsafe.Pointer(&b[slotKeyLen]))}, nil
+		}
+	}
+	return slot{}, errMemoryFull
+}
+
+// stamp notes that the instance advertises as master now.
+func (s slot) stamp() {
+	if s.at != nil {
+		atomic.StoreInt64(s.at, sinceBoot())
+	}
+}
+
+// clear notes that it is no master.
+func (s slot) clear() {
+	if s.at != nil {
+		atomic.StoreInt64(s.at, 0)
+	}
+}
+
+// age returns how long ago the instance last advertised as master; false if it
+// gave that up, or never was one.
+func (s slot) age() (time.Duration, bool) {
+	if s.at == nil {
+		return 0, false
+	}
+	at := atomic.LoadInt64(s.at)
+	if at == 0 {
+		return 0, false
+	}
+	return time.Duration(sinceBoot() - at), true
+}
+
+// sinceBoot goes on while the machine sleeps: others take over meanwhile.
+func sinceBoot() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return ts.Nano()
+}
