@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/model/pcre"
 )
 
 // longestWaits bounds an exchange by HTTP or SMTP, in connect_timeouts:
@@ -26,38 +27,43 @@ func (k *Checkers) http(ctx context.Context, c model.Check) Answer {
 	if c.HTTP == nil || len(c.HTTP.URLs) == 0 {
 		return Answer{Err: notTried("the check has no url")}
 	}
-	url := c.HTTP.URLs[0]
-	pattern, err := k.patterns.get(url.Regex)
+	pattern, err := k.patterns.get(c.HTTP.URLs[0].Regex)
 	if err != nil {
 		return Answer{Err: err}
 	}
-	request := httpRequest(c, url)
-	answer := Answer{Sent: excerpt(request)}
 	began := time.Now()
-	raw, err := dial(ctx, "tcp", c)
+	conn, err := dial(ctx, "tcp", c)
 	if err != nil {
-		answer.Sent, answer.Err = "", err
-		return answer
+		return Answer{Err: err}
 	}
-	defer raw.Close()
-	defer closeAt(ctx, raw)()
+	defer conn.Close()
+	defer closeAt(ctx, conn)()
+	return k.get(ctx, conn, began, c, pattern)
+}
+
+// get asks for the url of a check on a connection that was begun at began.
+func (k *Checkers) get(ctx context.Context, raw net.Conn, began time.Time, c model.Check, pattern *pcre.Pattern) Answer {
+	url := c.HTTP.URLs[0]
 	conn := &timedConn{Conn: raw, each: c.ConnectTimeout, end: began.Add(longestWaits * c.ConnectTimeout)}
 	stream := net.Conn(conn)
 	if c.Kind == model.SSLGet {
 		secured, err := k.handshake(ctx, conn, began, c, url)
 		if err != nil {
-			answer.Sent, answer.Err = "", err
-			return answer
+			return Answer{Err: err}
 		}
 		stream = secured
 		if url.TLSCompliant {
 			defer secured.Close()
 		}
 	}
+	request := httpRequest(c, url)
+	answer := Answer{Sent: excerpt(request)}
 	if _, err := stream.Write(request); err != nil {
 		answer.Err = fmt.Errorf("send the request: %w", httpCause(err, c, 0))
 		return answer
 	}
+	// keepalived bounds each wait of HTTP_GET, but all of the answer together
+	// of SSL_GET.
 	conn.endEarly = c.Kind == model.SSLGet
 	response, err := readResponse(stream, reading{digest: url.Digest != "", pattern: pattern, lax: c.Kind == model.SSLGet})
 	answer.Received = excerpt(response.first)

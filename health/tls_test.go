@@ -16,7 +16,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
@@ -308,5 +310,51 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		if !bytes.Equal(files.certificates[0].Certificate[0], want.Certificate[0]) {
 			t.Errorf("read %d returns another certificate", i)
 		}
+	}
+}
+
+// A body that trickles: HTTP_GET waits for each piece, SSL_GET as long as one
+// wait for all of them, both as keepalived.
+func TestTrickleOfKinds(t *testing.T) {
+	certificate := newAuthority(t).issue(time.Hour)
+	tests := []struct {
+		kind   model.CheckKind
+		pieces int // one each 3 s
+		want   string
+	}{
+		{model.HTTPGet, 8, ""},
+		{model.HTTPGet, 80, "timed out after 35 bytes: the server neither went on nor closed"},
+		{model.SSLGet, 1, ""},
+		{model.SSLGet, 8, "timed out after 20 bytes: the server neither went on nor closed"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			client, raw := net.Pipe()
+			server := raw
+			if tt.kind == model.SSLGet {
+				server = tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}})
+			}
+			var running sync.WaitGroup
+			defer running.Wait()
+			defer client.Close()
+			running.Go(func() {
+				defer raw.Close()
+				readRequest(server)
+				_, err := server.Write([]byte("HTTP/1.0 200 OK\r\n\r\n"))
+				for n := 0; n < tt.pieces && err == nil; n++ {
+					time.Sleep(3 * time.Second)
+					_, err = server.Write([]byte("x"))
+				}
+			})
+			c := model.Check{Kind: tt.kind, ConnectTimeout: 5 * time.Second, HTTP: &model.HTTPSpec{URLs: []model.URL{{Path: "/"}}}}
+			a := NewCheckers(CheckersOptions{}).get(t.Context(), client, time.Now(), c, nil)
+			got := ""
+			if a.Err != nil {
+				got = a.Err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("%s, %d pieces: %q, want %q", tt.kind, tt.pieces, got, tt.want)
+			}
+		})
 	}
 }

@@ -2,7 +2,11 @@ package health
 
 import (
 	"bytes"
+	"net"
+	"net/netip"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -84,6 +88,28 @@ func TestUDPPayload(t *testing.T) {
 		expect(t, NewCheckers(CheckersOptions{}), c, "")
 		if got := <-heard; payload == nil && len(got) == 0 || payload != nil && !bytes.Equal(got, payload) {
 			t.Errorf("sent %x for payload %x", got, payload)
+		}
+	}
+}
+
+// The kernel is asked to report unreachable hosts, too.
+func TestUDPReportsErrors(t *testing.T) {
+	for to, option := range map[string][2]int{
+		"127.0.0.1:9": {unix.IPPROTO_IP, unix.IP_RECVERR},
+		"[::1]:9":     {unix.IPPROTO_IPV6, unix.IPV6_RECVERR},
+	} {
+		conn, err := dial(t.Context(), "udp", networkCheck(model.UDPCheck, netip.MustParseAddrPort(to)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		raw, err := conn.(*net.UDPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value int
+		if ctlErr := raw.Control(func(fd uintptr) { value, err = unix.GetsockoptInt(int(fd), option[0], option[1]) }); ctlErr != nil || err != nil || value != 1 {
+			t.Errorf("%s: option is %d (%v, %v), want 1", to, value, err, ctlErr)
 		}
 	}
 }
