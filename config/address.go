@@ -162,11 +162,14 @@ func (v *vrrpBuilder) broadcast(out *model.Address, s *statement, w word) {
 		v.lineError(s, w, fmt.Errorf("a broadcast address, which IPv6 has not"), optionIgnored, "leave it out")
 		return
 	}
-	switch w.s {
-	case "+":
+	switch {
+	case w.s != "+" && w.s != "-":
+	case out.Prefix.Bits() > 30: // has no room for one, so keepalived sets none
+		return
+	case w.s == "+":
 		out.Broadcast = lastOf(out.Prefix)
 		return
-	case "-":
+	default:
 		out.Broadcast = out.Prefix.Masked().Addr()
 		return
 	}

@@ -27,14 +27,13 @@ func mostAddresses(v6 bool) int {
 // addressRules completes the virtual addresses.
 func (v *vrrpBuilder) addressRules(d *instanceDraft) {
 	out := &d.out
-	out.Addresses = v.unique(d, out.Addresses, nil)
 	if most := mostAddresses(out.IPv6); len(out.Addresses) > most {
 		v.warn(d, "virtual_ipaddress", fmt.Sprintf("an advert has room for %d of the %d addresses; the others are treated as virtual_ipaddress_excluded, as in keepalived", most, len(out.Addresses)),
 			"move them to virtual_ipaddress_excluded")
 		out.Excluded = append(out.Excluded, out.Addresses[most:]...)
 		out.Addresses = out.Addresses[:most:most]
 	}
-	out.Excluded = v.unique(d, out.Excluded, out.Addresses)
+	v.twice(d)
 	v.noAddresses(d)
 	v.devices(d, out.Addresses)
 	v.devices(d, out.Excluded)
@@ -43,21 +42,27 @@ func (v *vrrpBuilder) addressRules(d *instanceDraft) {
 	}
 }
 
-// unique drops what is in the list twice, or in the other list, too.
-func (v *vrrpBuilder) unique(d *instanceDraft, list, other []model.Address) []model.Address {
-	seen := make(map[holding]bool, len(list)+len(other))
-	for _, a := range other {
-		seen[holding{a.Prefix.Addr(), d.device(a)}] = true
+// twice warns of what is in both lists, or in one of them twice. In the adverts
+// it stays, since keepalived counts it twice, too; elsewhere it is dropped.
+func (v *vrrpBuilder) twice(d *instanceDraft) {
+	type line struct {
+		prefix netip.Prefix
+		iface  string
 	}
-	return slices.DeleteFunc(list, func(a model.Address) bool {
-		h := holding{a.Prefix.Addr(), d.device(a)}
-		if seen[h] {
-			v.add(Warning, v.placeOf(a.Pos), "", fmt.Sprintf("%s is in vrrp_instance %s already; it is ignored here", a.Prefix.Addr(), d.out.Name), "remove one of the two")
-			return true
+	seen := make(map[line]bool, len(d.out.Addresses)+len(d.out.Excluded))
+	again := func(a model.Address, consequence string) bool {
+		l := line{a.Prefix, d.device(a)}
+		if !seen[l] {
+			seen[l] = true
+			return false
 		}
-		seen[h] = true
-		return false
-	})
+		v.add(Warning, v.placeOf(a.Pos), "", fmt.Sprintf("%s is in vrrp_instance %s already; %s", a.Prefix.Addr(), d.out.Name, consequence), "remove one of the two")
+		return true
+	}
+	for _, a := range d.out.Addresses {
+		again(a, "adverts have it twice, as keepalived's")
+	}
+	d.out.Excluded = slices.DeleteFunc(d.out.Excluded, func(a model.Address) bool { return again(a, "it is ignored here") })
 }
 
 // device returns where an address goes.
@@ -96,7 +101,7 @@ func (v *vrrpBuilder) devices(d *instanceDraft, list []model.Address) {
 			return
 		}
 		h := holding{a.Prefix.Addr(), a.Interface}
-		if other, taken := v.holders[h]; taken {
+		if other, taken := v.holders[h]; taken && other != d.out.Name {
 			v.add(Warning, v.placeOf(a.Pos), "", fmt.Sprintf("%s on %s belongs to vrrp_instance %s, too; each takes it away from the other", a.Prefix.Addr(), a.Interface, other), "remove one of the two")
 			continue
 		}

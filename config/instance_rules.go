@@ -274,7 +274,7 @@ func (v *vrrpBuilder) vmacRule(d *instanceDraft) {
 func (v *vrrpBuilder) inherit(d *instanceDraft) {
 	g := &v.defaults
 	out := &d.out
-	out.NoAccept = !or(!out.Strict, d.accept) && out.Priority != 255
+	out.NoAccept = !or(!out.Strict || out.Priority == 255, d.accept)
 	if out.Strict && out.Version == 2 && out.Priority != 255 && or(false, d.accept) {
 		v.warn(d, "accept", "strict mode has no accept in version 2; it is ignored, as in keepalived", "remove the line")
 		out.NoAccept = true

@@ -18,7 +18,8 @@ type vrrpDefaults struct {
 	multicast4 netip.Addr
 	multicast6 netip.Addr
 
-	announce announceDraft
+	announce      announceDraft
+	leastAnnounce *bool // vrrp_min_garp
 
 	downAdverts          *uint32
 	lowerPrioNoAdvert    *bool
@@ -133,8 +134,7 @@ func familyName(v6 bool) string {
 	return "IPv4"
 }
 
-// globalAnnounce applies the words in their order, since vrrp_min_garp is
-// overridden by those after it and overrides those before it.
+// globalAnnounce takes the words about announcements.
 func (v *vrrpBuilder) globalAnnounce(s *statement) {
 	a := &v.defaults.announce
 	switch s.keyword() {
@@ -143,11 +143,7 @@ func (v *vrrpBuilder) globalAnnounce(s *statement) {
 	case "vrrp_gna_interval":
 		v.pause(s, &v.out.Global.GNAInterval)
 	case "vrrp_min_garp":
-		var on *bool
-		if v.boolean(s, &on); on != nil && *on {
-			a.delay, a.refresh = new(time.Duration), new(time.Duration)
-			a.repeat, a.refreshRepeat = new(uint32(1)), new(uint32(1))
-		}
+		v.boolean(s, &v.defaults.leastAnnounce)
 	case "vrrp_notify_priority_changes":
 		v.boolean(s, &v.defaults.priorityEvents)
 	default:
@@ -210,6 +206,11 @@ func (b *builder) delay(s *statement, field *time.Duration) {
 func (v *vrrpBuilder) finishGlobals() {
 	if v.out.Global.VMACPrefix == "" {
 		v.out.Global.VMACPrefix = "vrrp"
+	}
+	if a := &v.defaults.announce; or(false, v.defaults.leastAnnounce) { // other words come first, wherever they stand
+		a.delay = first(a.delay, new(time.Duration))
+		a.repeat = first(a.repeat, new(uint32(1)))
+		a.refreshRepeat = first(a.refreshRepeat, new(uint32))
 	}
 	v.finishMail()
 	v.finishFIFOs()

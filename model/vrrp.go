@@ -67,8 +67,8 @@ type VRRPInstance struct {
 	// from 1 to 255, or hundredths from 10 ms to 40.95 s.
 	Interval time.Duration
 	// Addresses are those in the adverts, in their order and all of the
-	// instance's family; as many as fit. Excluded are not in the adverts and of
-	// any family. No address is in both, or twice in one.
+	// instance's family; as many as fit. One may be there twice, since keepalived
+	// sends it twice. Excluded are not in the adverts and of any family.
 	Addresses, Excluded []Address
 	// NoAddresses is no_virtual_ipaddress, or a version 2 instance without any.
 	NoAddresses bool
@@ -101,8 +101,8 @@ type VRRPInstance struct {
 
 	// Strict is strict_mode; what it changes is in the other fields.
 	Strict bool
-	// NoAccept: packets to the addresses are not for this host. An owner always
-	// accepts.
+	// NoAccept: packets to the addresses are not for this host. It means nothing
+	// to an owner.
 	NoAccept bool
 	// NoPreempt leaves a master of lower priority in place; PreemptDelay does
 	// for a time. At most one is set.
