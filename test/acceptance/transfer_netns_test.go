@@ -37,8 +37,10 @@ type fleet struct {
 	work      sync.WaitGroup // of the clients
 
 	mu      sync.Mutex // guards what follows
+	conns   []net.Conn // both ends
 	errs    []error
-	stopped bool
+	stopped bool // no longer sends
+	aborted bool // what breaks now is the test's own doing
 }
 
 // transfer is one connection of a fleet.
@@ -52,7 +54,7 @@ type transfer struct {
 
 func newFleet(t *testing.T) *fleet {
 	f := &fleet{t: t, stop: make(chan struct{})}
-	t.Cleanup(f.end)
+	t.Cleanup(f.abort)
 	return f
 }
 
@@ -75,7 +77,7 @@ func (f *fleet) serve(n *lab.Node, addr string) {
 	})
 	f.t.Cleanup(func() {
 		l.Close()
-		f.end()
+		f.abort()
 		work.Wait()
 	})
 }
@@ -94,6 +96,7 @@ func (f *fleet) open(n *lab.Node, virtual netip.AddrPort) {
 	}
 	number := uint32(len(f.transfers))
 	x := &transfer{client: client, virtual: virtual, began: time.Now()}
+	f.own(c)
 	f.mu.Lock()
 	f.transfers = append(f.transfers, x)
 	f.mu.Unlock()
@@ -113,6 +116,7 @@ func (f *fleet) open(n *lab.Node, virtual netip.AddrPort) {
 // ended. A connection that says nothing is a check.
 func (f *fleet) answer(c net.Conn) {
 	defer c.Close()
+	f.own(c)
 	var number [4]byte
 	if _, err := io.ReadFull(c, number[:]); err != nil {
 		return
@@ -186,12 +190,21 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// broken notes the end of one end of a transfer. After the test has given up,
-// ends are its own doing.
+// own has abort close a connection.
+func (f *fleet) own(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns = append(f.conns, c)
+	if f.aborted {
+		c.Close()
+	}
+}
+
+// broken notes how one end of a transfer ended.
 func (f *fleet) broken(x *transfer, end string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil && !f.t.Failed() {
+	if err != nil && !f.aborted {
 		f.errs = append(f.errs, fmt.Errorf("transfer %s to %s broke at its %s: %w", x.client, x.virtual, end, err))
 	}
 }
@@ -239,6 +252,13 @@ func (f *fleet) advance(when string) {
 func (f *fleet) finish() {
 	f.t.Helper()
 	f.end()
+	done := make(chan struct{})
+	go func() { f.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(labtest.Patience):
+		f.t.Error("transfers do not end")
+	}
 	f.whole()
 	slowest, total := math.Inf(1), uint64(0)
 	for _, x := range f.transfers {
@@ -249,12 +269,23 @@ func (f *fleet) finish() {
 	f.t.Logf("%d transfers moved %d MB, the slowest direction of one %.0f kB/s", len(f.transfers), total/1e6, slowest/1e3)
 }
 
-// end tells the clients to end, and waits for them.
+// end tells the clients to end.
 func (f *fleet) end() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !f.stopped {
 		f.stopped = true
 		close(f.stop)
+	}
+}
+
+// abort ends what a failed test has left.
+func (f *fleet) abort() {
+	f.end()
+	f.mu.Lock()
+	f.aborted = true
+	for _, c := range f.conns {
+		c.Close()
 	}
 	f.mu.Unlock()
 	f.work.Wait()
