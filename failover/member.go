@@ -75,14 +75,11 @@ func (m *member) drop() { m.service.keeper.Drop(m.owner, m.plan.set) }
 // lingers says whether clients gain when the router goes on serving: it gave up
 // though its links are well, and nobody has taken over yet.
 func lingers(a vrrp.Action) bool {
-	switch a.Reason.Code {
-	case vrrp.ReasonStop:
-		return true
-	case vrrp.ReasonFault:
+	if a.Reason.Code == vrrp.ReasonFault {
 		k := a.Reason.Cause.Kind
 		return k == vrrp.TrackScript || k == vrrp.TrackFile || k == vrrp.TrackProcess
 	}
-	return false
+	return a.Reason.Code == vrrp.ReasonStop
 }
 
 // patience is how long a router that gave up waits for its successor: as long
@@ -100,8 +97,8 @@ func (m *member) startLinger() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.linger == l {
+			m.drop() // first, for who waits for the end
 			m.endLinger()
-			m.drop()
 		}
 	}
 	l.timer = time.AfterFunc(m.patience(), end)
@@ -142,8 +139,9 @@ func (m *member) rounds(c vrrp.AnnounceCause) int {
 	case vrrp.CauseHeal:
 		// Neighbours that were misled must hear it whatever is configured.
 		return max(a.LowerPrioRepeat, 1)
+	default:
+		return a.Repeat
 	}
-	return a.Repeat
 }
 
 // announce announces the addresses, now or once they are in place.

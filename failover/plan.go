@@ -250,6 +250,22 @@ func (n *vmacNames) choose(wanted string, i model.VRRPInstance) string {
 	return name
 }
 
+// refused returns the addresses that this host takes no packets for. An owner
+// accepts whatever is set.
+func (p plan) refused() (addrs []netip.Addr) {
+	for _, u := range p.units {
+		for _, m := range u.members {
+			if !m.instance.NoAccept || m.instance.Priority == vrrp.PriorityOwner {
+				continue
+			}
+			for _, a := range m.set.Addresses {
+				addrs = append(addrs, a.Prefix.Addr())
+			}
+		}
+	}
+	return addrs
+}
+
 // sets returns all that any instance may hold.
 func (p plan) sets() []keep.Set {
 	list := []keep.Set{p.static}

@@ -54,6 +54,7 @@ func (s *Service) apply(cfg model.VRRP) {
 	oldVMACs := s.vmacs
 	s.global, s.virtual, s.vmacs = cfg.Global, p.virtual, p.vmacs()
 	s.mu.Unlock()
+	s.refuse(p.refused())
 	s.removeLeftovers()
 	s.ensureVMACs()
 	s.refreshLinks()

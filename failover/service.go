@@ -15,6 +15,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
+	"github.com/evenkeel/evenkeel/netif/accept"
 	"github.com/evenkeel/evenkeel/netif/announce"
 	"github.com/evenkeel/evenkeel/netif/keep"
 	"github.com/evenkeel/evenkeel/netif/vmac"
@@ -61,6 +62,7 @@ type Service struct {
 	keeper    *keep.Keeper
 	announcer *announce.Announcer
 	vmac      *vmac.Manager
+	accept    *accept.Filter
 	tracker   *track.Tracker
 	memory    *memory
 	leaving   atomic.Bool
@@ -126,6 +128,7 @@ func (s *Service) open() (err error) {
 	if s.vmac, err = vmac.New(k); err != nil {
 		return err
 	}
+	s.accept = accept.New(k)
 	s.hub = rawconn.NewHub(rawconn.Options{Enter: k.Do, CountUnknown: global.LogUnknownVRIDs, Log: s.opt.Log})
 	s.keeper = keep.New(keep.Options{Kernel: s.keepKern, OnPlaced: s.placed, Log: s.opt.Log})
 	pace := announce.Options{
@@ -232,11 +235,19 @@ func (s *Service) clean() {
 	if err := s.keeper.Sync(ctx); err != nil {
 		s.opt.Log.Error("addresses may be left behind", "error", err)
 	}
+	s.refuse(nil)
 	s.mu.Lock()
 	gone := s.vmacs
 	s.vmacs = nil
 	s.mu.Unlock()
 	s.removeVMACs(gone)
+}
+
+// refuse keeps packets to the addresses away from this host.
+func (s *Service) refuse(addrs []netip.Addr) {
+	if err := s.accept.Set(addrs); err != nil {
+		s.opt.Log.Error("no_accept has no effect", "error", err)
+	}
 }
 
 // removeVMACs removes interfaces that are not among s.vmacs any more.

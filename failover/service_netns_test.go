@@ -3,12 +3,16 @@
 package failover
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
@@ -74,6 +78,7 @@ func TestStopServesOn(t *testing.T) {
 	}
 	labtest.Until(t, "adverts", func() bool { return counts(vrrp.AdvertsReceived) })
 	ended := make(chan struct{})
+	gap := s.probe(vip)
 	go func() { a.end(); close(ended) }()
 	labtest.Until(t, "a goodbye", func() bool { return counts(vrrp.PriorityZeroReceived) })
 	if b.state("VI") == vrrp.Backup && !a.has(vip) && b.state("VI") == vrrp.Backup {
@@ -85,6 +90,28 @@ func TestStopServesOn(t *testing.T) {
 		t.Error("the address was left behind")
 	}
 	b.awaitAddr(vip, true)
+	labtest.Until(t, "an answer of the other", func() bool { return s.answers(vip) && s.neighbour(vip) == b.eth0.MAC.String() })
+	t.Logf("longest time without an answer: %v", gap())
+}
+
+// probe asks an address again and again. The returned function ends that and
+// says what the longest time between two answers was. That is no claim.
+func (s *site) probe(addr string) func() time.Duration {
+	ctx, stop := context.WithCancel(context.Background())
+	longest := make(chan time.Duration)
+	go func() {
+		most, last := time.Duration(0), time.Now()
+		for ctx.Err() == nil {
+			one, done := context.WithTimeout(ctx, 20*time.Millisecond)
+			_, err := s.client.Dial(one, "tcp", addr+":9")
+			done()
+			if errors.Is(err, unix.ECONNREFUSED) {
+				most, last = max(most, time.Since(last)), time.Now()
+			}
+		}
+		longest <- most
+	}()
+	return func() time.Duration { stop(); return <-longest }
 }
 
 // TestRestartInTime: a process that is started again at once is master as
@@ -251,6 +278,53 @@ func names(links []netif.Link) (list []string) {
 		list = append(list, l.Name)
 	}
 	return list
+}
+
+// TestNoAccept: the address is the router's, but packets to it are not.
+func TestNoAccept(t *testing.T) {
+	s := newSite(t, 1)
+	a := s.routers[0]
+	deaf, owner := quick(instance("deaf", 1), 200), quick(instance("owner", 2), 255)
+	deaf.NoAccept, owner.NoAccept = true, true
+	a.start(config(deaf, owner))
+	a.await("deaf", vrrp.Master)
+	a.awaitAddr(vip, true)
+	labtest.Until(t, "the owner answers", func() bool { return s.answers("10.90.0.102") })
+	if s.answers(vip) {
+		t.Error("the address answers")
+	}
+	if s.neighbour(vip) != a.eth0.MAC.String() {
+		t.Error("the neighbour does not find the address")
+	}
+	deaf.NoAccept = false
+	s.check(a.service.Reload(config(deaf, owner)))
+	labtest.Until(t, "the address answers", func() bool { return s.answers(vip) })
+}
+
+// TestHeal: after a partition there is one master again, and the client believes
+// in it.
+func TestHeal(t *testing.T) {
+	s := newSite(t, 2)
+	a, b := s.routers[0], s.routers[1]
+	a.start(config(quick(instance("VI", 1), 200)))
+	b.start(config(quick(instance("VI", 1), 100)))
+	a.await("VI", vrrp.Master)
+	port, err := s.lan.Node().Netlink().LinkByName("router1-eth0")
+	s.check(err)
+	bridge, err := s.lan.Node().Netlink().LinkByName("br0")
+	s.check(err)
+	for range 5 {
+		s.check(s.lan.Node().Netlink().LinkSetNoMaster(port))
+		b.await("VI", vrrp.Master)
+		labtest.Until(t, "the client follows", func() bool { return s.answers(vip) && s.neighbour(vip) == b.eth0.MAC.String() })
+		s.check(s.lan.Node().Netlink().LinkSetMaster(port, bridge))
+		b.await("VI", vrrp.Backup)
+		b.awaitAddr(vip, false)
+		labtest.Until(t, "the client comes back", func() bool { return s.neighbour(vip) == a.eth0.MAC.String() })
+		if got := a.seen("VI"); !slices.Equal(got, []string{"BACKUP", "MASTER"}) {
+			t.Fatalf("the better one: %q", got)
+		}
+	}
 }
 
 // TestReload keeps what stays and changes what does not.

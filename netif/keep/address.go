@@ -30,7 +30,7 @@ func (a address) resolve(l links) (object, error) {
 	if a.Label == "" {
 		a.Label = a.Interface
 	}
-	return addressObject{address: a, index: found.index, flags: a.kernelFlags()}, nil
+	return addressObject{address: a, index: found.index, flags: a.kernelFlags(), protocol: Protocol}, nil
 }
 
 func (a address) kernelFlags() (flags uint32) {
@@ -53,7 +53,7 @@ type addressObject struct {
 	address
 	index    int
 	flags    uint32
-	protocol uint8 // of a seen one
+	protocol uint8
 }
 
 // id leaves the length out for IPv6, which has each address once on a link.
