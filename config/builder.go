@@ -56,7 +56,7 @@ const (
 
 	instanceLeftOut = "the instance is left out"
 	groupLeftOut    = "the sync group is left out"
-	trackerLeftOut  = "it is left out"
+	trackerLeftOut  = "the block is left out"
 	entryIgnored    = "the entry is ignored"
 )
 
@@ -113,6 +113,13 @@ func (b *builder) flag(s *statement) bool {
 		return false
 	}
 	return true
+}
+
+// turnOn sets *field if the line turns a plain flag on.
+func (b *builder) turnOn(s *statement, field *bool) {
+	if b.flag(s) {
+		*field = true
+	}
 }
 
 // address sets *field from the first argument.

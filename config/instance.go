@@ -61,6 +61,9 @@ func (v *vrrpBuilder) instance(st *statement) {
 		d.lines[s.keyword()] = s
 		v.setting(d, s)
 	}
+	if st.block.damaged {
+		v.refuse(d, "", "a line in it was dropped, and what it said is not known", "correct the line that is complained about")
+	}
 	if !d.leftOut {
 		v.finishInstance(d)
 	}
@@ -126,7 +129,7 @@ func (v *vrrpBuilder) identitySetting(d *instanceDraft, s *statement) bool {
 	case "state":
 		v.state(d, s)
 	case "native_ipv6":
-		d.nativeIPv6 = v.flag(s)
+		v.turnOn(s, &d.nativeIPv6)
 	default:
 		return false
 	}
@@ -168,7 +171,7 @@ func (v *vrrpBuilder) state(d *instanceDraft, s *statement) {
 func (v *vrrpBuilder) electionSetting(d *instanceDraft, s *statement) bool {
 	switch s.keyword() {
 	case "nopreempt":
-		d.out.NoPreempt = v.flag(s)
+		v.turnOn(s, &d.out.NoPreempt)
 	case "preempt":
 		d.out.NoPreempt = false
 	case "preempt_delay":
@@ -190,7 +193,7 @@ func (v *vrrpBuilder) electionSetting(d *instanceDraft, s *statement) bool {
 	case "skip_check_adv_addr":
 		v.boolean(s, &d.skipCheck)
 	case "dont_track_primary":
-		d.out.DontTrackPrimary = v.flag(s)
+		v.turnOn(s, &d.out.DontTrackPrimary)
 	default:
 		return false
 	}
@@ -203,13 +206,9 @@ func (v *vrrpBuilder) addressSetting(d *instanceDraft, s *statement) bool {
 	case "virtual_ipaddress":
 		v.virtualAddresses(d, s)
 	case "virtual_ipaddress_excluded":
-		v.each(s.block, func(line *statement) {
-			if a, ok := v.address(line, "the address is left out"); ok {
-				d.out.Excluded = append(d.out.Excluded, a)
-			}
-		})
+		v.excluded(d, s)
 	case "no_virtual_ipaddress":
-		d.out.NoAddresses = v.flag(s)
+		v.turnOn(s, &d.out.NoAddresses)
 	case "virtual_routes":
 		d.out.Routes = append(d.out.Routes, v.routes(s)...)
 	case "virtual_rules":
@@ -237,11 +236,25 @@ func (v *vrrpBuilder) virtualAddresses(d *instanceDraft, st *statement) {
 	}
 }
 
+// excluded reads a virtual_ipaddress_excluded block, which other routers do not
+// see.
+func (v *vrrpBuilder) excluded(d *instanceDraft, st *statement) {
+	for _, line := range st.block.statements {
+		d.leftOut = d.leftOut || line.spoils
+		if line.skip {
+			continue
+		}
+		if a, ok := v.address(line, "the address is left out"); ok {
+			d.out.Excluded = append(d.out.Excluded, a)
+		}
+	}
+}
+
 // otherSetting takes what is left.
 func (v *vrrpBuilder) otherSetting(d *instanceDraft, s *statement) {
 	switch s.keyword() {
 	case "promote_secondaries":
-		d.out.PromoteSecondaries = v.flag(s)
+		v.turnOn(s, &d.out.PromoteSecondaries)
 	case "notify_priority_changes":
 		v.boolean(s, &d.priorityEvents)
 	case "smtp_alert":

@@ -80,12 +80,16 @@ func waitingOptions() map[string][]string {
 
 // entry checks a line that is no keyword, such as an address with options.
 func (l *linter) entry(s *statement, c *context, outer standing) {
+	consequence := lineIgnored
+	if c.entries == "address" && c.name != "static_ipaddress" || c.entries == "peer" {
+		consequence = instanceLeftOut
+	}
 	switch {
 	case s.block != nil:
-		l.often(fault(outer.meant), s, "block inside "+c.name, fmt.Sprintf("a block inside %s is ignored", c.name), `check for a missing "}"`)
+		l.often(fault(outer.meant), s, "block inside "+c.name, fmt.Sprintf("there is a block inside %s; %s", c.name, consequence), `check for a missing "}"`)
 		s.skip, s.spoils = true, true
 	case s.openQuote:
-		l.often(fault(outer.meant), s, "open quote in "+c.name, "a quote is not closed", `write a " at the end of the word`)
+		l.often(fault(outer.meant), s, "open quote in "+c.name, "a quote is not closed; "+consequence, `write a " at the end of the word`)
 		s.skip, s.spoils = true, true
 	}
 	l.undefined(s)

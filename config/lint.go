@@ -146,7 +146,7 @@ func (l *linter) statement(s *statement, c *context, outer standing) {
 			fmt.Sprintf("write @%s %s, so that keepalived skips the line", ownID, k.name))
 	}
 	l.status(s, k, c, outer)
-	if !l.words(s, k, c, st.meant) || !l.braces(s, k, st.meant) {
+	if !l.words(s, k, c, st.meant) || !l.braces(s, k, k.consequence(c), st.meant) {
 		s.skip, s.spoils = true, k.vital
 		return
 	}
@@ -272,13 +272,13 @@ func (l *linter) undefined(s *statement) {
 
 // braces checks that a block is there when there must be one, and drops one
 // that must not be there.
-func (l *linter) braces(s *statement, k keyword, status Status) bool {
+func (l *linter) braces(s *statement, k keyword, consequence string, status Status) bool {
 	switch {
 	case k.block == "" && s.block != nil:
 		l.add(fault(status), s.block.open, k.name, fmt.Sprintf("%s takes no block; the block is ignored", k.name), `check for a missing "}"`)
 		s.block = nil
 	case k.block != "" && s.block == nil:
-		l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s has no block and is ignored", k.name), `write its settings in "{" and "}" after it`)
+		l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s has no block; %s", k.name, consequence), `write its settings in "{" and "}" after it`)
 		return false
 	}
 	return true

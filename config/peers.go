@@ -28,13 +28,13 @@ func (v *vrrpBuilder) peerSetting(d *instanceDraft, s *statement) bool {
 		}
 		d.multicast = a
 	case "track_src_ip":
-		d.out.TrackSource = v.flag(s)
+		v.turnOn(s, &d.out.TrackSource)
 	case "unicast_ttl":
 		v.number(s, &d.unicastTTL, 1, 255)
 	case "check_unicast_src":
 		v.boolean(s, &d.checkUnicastSource)
 	case "unicast_fault_no_peer":
-		d.out.NoPeerFault = v.flag(s)
+		v.turnOn(s, &d.out.NoPeerFault)
 	case "old_unicast_checksum":
 		v.oldChecksum(d, s)
 	case "v3_checksum_as_v2":

@@ -92,6 +92,7 @@ func (r *reader) physical(s string, at place) error {
 	if i := strings.IndexByte(s, 0); i >= 0 {
 		at.col += int32(i)
 		r.add(Error, at, "", "the line holds a NUL byte and is ignored", "check the file for damage")
+		r.tree.damage()
 		return nil
 	}
 	if len(s) > 1024 {
@@ -124,6 +125,7 @@ func (r *reader) uncomment(t text) (text, bool) {
 	t, quote := uncomment(t)
 	if quote >= 0 {
 		r.add(Error, t.at(quote), "", `a quote is not closed; the line is ignored`, `write a " at the end of the word`)
+		r.tree.damage()
 		return t, false
 	}
 	return t, true

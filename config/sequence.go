@@ -33,6 +33,7 @@ func (r *reader) sequence(in input) error {
 func (r *reader) badSequence(at place, why string) {
 	r.add(Error, at, "~SEQ", "the sequence is not understood and the line is ignored: "+why,
 		"write ~SEQ(var, start, step, end) or ~LST(var, value, ...)")
+	r.tree.damage()
 }
 
 // splitSequence takes ~NAME(params) from the start of the line.

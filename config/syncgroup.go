@@ -22,7 +22,7 @@ func (v *vrrpBuilder) syncGroup(st *statement) {
 		case s.keyword() == "group":
 			v.members(&out, s)
 		case s.keyword() == "sync_group_tracking_weight":
-			out.TrackingWeight = v.flag(s)
+			v.turnOn(s, &out.TrackingWeight)
 		case s.keyword() == "smtp_alert":
 			v.boolean(s, &mail)
 		case s.keyword() == "notify_priority_changes":

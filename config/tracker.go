@@ -31,6 +31,10 @@ func (v *vrrpBuilder) tracker(st *statement) {
 // keep adds a tracked thing under its name, unless there is one already.
 func (v *vrrpBuilder) keep(list map[string]tracker, st *statement, weight trackWeight) bool {
 	name := st.arg(0)
+	if st.block.damaged {
+		v.add(Error, st.at(), st.keyword(), fmt.Sprintf("a line in %s %s was dropped, and what it said is not known; %s", st.keyword(), name, trackerLeftOut), "correct the line that is complained about")
+		return false
+	}
 	if old, dup := list[name]; dup {
 		v.add(Warning, st.at(), st.keyword(), fmt.Sprintf("%s %s is there already, at %s; the first one counts, as in keepalived", st.keyword(), name, v.position(old.at)), "give it another name")
 		return false
@@ -91,7 +95,7 @@ func (v *vrrpBuilder) trackScript(st *statement) {
 		case "user":
 			out.Script.User, out.Script.Group, ok = v.accountOr(s, ok)
 		case "init_fail":
-			out.InitFail = v.flag(s)
+			v.turnOn(s, &out.InitFail)
 		}
 	})
 	out.Interval, out.Script.Timeout, out.Rise, out.Fall = *interval, *timeout, *rise, *fall
@@ -104,7 +108,7 @@ func (v *vrrpBuilder) trackScript(st *statement) {
 
 // accountOr reads a user line of a script that must not run as another one.
 func (v *vrrpBuilder) accountOr(s *statement, before bool) (user, group string, ok bool) {
-	user, group, ok = v.account(s, s.args(), trackerLeftOut)
+	user, group, ok = v.account(s, s.args()[:min(2, len(s.args()))], trackerLeftOut)
 	return user, group, ok && before
 }
 
@@ -196,7 +200,7 @@ func (v *vrrpBuilder) trackProcess(st *statement) {
 			v.number(s, &quorumMax, 0, 65535)
 			quorumMaxAt = s
 		case "full_command":
-			out.FullCommand = v.flag(s)
+			v.turnOn(s, &out.FullCommand)
 		case "delay", "fork_delay", "terminate_delay":
 			v.processDelay(s, &out)
 		}
@@ -246,6 +250,7 @@ func (v *vrrpBuilder) paramMatch(s *statement, out *model.TrackProcess) bool {
 	case model.MatchPartial, model.MatchInitial:
 		out.Match = m
 		return true
+	case model.MatchExact: // No word stands for it.
 	}
 	v.bad(s, 0, fmt.Errorf("neither initial nor partial"), trackerLeftOut, "leave the line out to compare all parameters")
 	return false

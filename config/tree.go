@@ -23,6 +23,8 @@ type statement struct {
 type block struct {
 	statements []*statement
 	open       place
+	// damaged is set if a line was dropped, in it or in a block inside.
+	damaged bool
 }
 
 // keyword returns the first word.
@@ -87,6 +89,13 @@ func (b *treeBuilder) top() *block { return b.stack[len(b.stack)-1] }
 
 // depth is the number of open blocks.
 func (b *treeBuilder) depth() int { return len(b.stack) - 1 }
+
+// damage notes that a line was dropped.
+func (b *treeBuilder) damage() {
+	for _, blk := range b.stack[1:] {
+		blk.damaged = true
+	}
+}
 
 func (b *treeBuilder) statement(s *statement) {
 	top := b.top()

@@ -98,7 +98,7 @@ func (v *vrrpBuilder) globalElection(s *statement) {
 	case "vrrp_higher_prio_send_advert":
 		v.boolean(s, &d.higherPrioSendAdvert)
 	case "vrrp_check_unicast_src":
-		d.checkUnicastSource = v.flag(s)
+		v.turnOn(s, &d.checkUnicastSource)
 	case "vrrp_owner_ignore_adverts":
 		v.boolean(s, &d.ownerIgnoreAdverts)
 	case "v3_checksum_as_v2":
@@ -173,7 +173,7 @@ func (v *vrrpBuilder) globalLife(s *statement) {
 	case "vrrp_delay_after_boot":
 		v.delay(s, &g.AfterBoot)
 	case "log_unknown_vrids":
-		g.LogUnknownVRIDs = v.flag(s)
+		v.turnOn(s, &g.LogUnknownVRIDs)
 	case "dynamic_interfaces":
 		g.DynamicInterfaces = true
 		switch s.arg(0) {
@@ -190,7 +190,7 @@ func (v *vrrpBuilder) globalLife(s *statement) {
 		}
 		g.VMACPrefix = s.arg(0)
 	case "fifo_write_vrrp_states_on_reload":
-		g.StatesOnReload = v.flag(s)
+		v.turnOn(s, &g.StatesOnReload)
 	}
 }
 

@@ -17,11 +17,11 @@ func (v *vrrpBuilder) globalScripts(s *statement) {
 	fifos := &v.global.FIFOs
 	switch s.keyword() {
 	case "script_user":
-		if user, group, ok := v.account(s, s.args(), lineIgnored); ok {
+		if user, group, ok := v.account(s, s.args()[:min(2, len(s.args()))], lineIgnored); ok {
 			g.User, g.Group, g.Pos = user, group, v.position(s.at())
 		}
 	case "enable_script_security":
-		g.Security = v.flag(s)
+		v.turnOn(s, &g.Security)
 	case "set_supplementary_groups":
 		on := &g.SupplementaryGroups
 		v.boolean(s, &on)
@@ -146,7 +146,6 @@ func (v *vrrpBuilder) notify(n *model.NotifyScripts, s *statement) bool {
 // mailDraft are the words about mail.
 type mailDraft struct {
 	at      *statement // smtp_server
-	to      []string
 	toAt    *statement
 	timeout *time.Duration
 	out     model.Mail
@@ -178,7 +177,7 @@ func (v *vrrpBuilder) globalMail(s *statement) {
 		}
 		m.out.HELO = s.arg(0)
 	case "no_email_faults":
-		m.out.NoFaults = v.flag(s)
+		v.turnOn(s, &m.out.NoFaults)
 	case "smtp_alert":
 		v.boolean(s, &v.defaults.mail)
 	case "smtp_alert_vrrp":

@@ -143,7 +143,8 @@ func TestUpdateFiles(t *testing.T) {
 	since := w.await("f", Up, 4).Since
 	g := model.TrackFile{Name: "g", Path: w.path("g"), Init: model.InitFileOverwrite, InitValue: 9}
 	w.tracker.Update(Definitions{Files: append(list(w), g)})
-	if s := w.tracker.Snapshot(); len(s) != 2 || s[0].State != Up || s[0].Value != 4 || s[1].State != Unknown {
+	// The new file may have been read by now, or not.
+	if s := w.tracker.Snapshot(); len(s) != 2 || s[0].State != Up || s[0].Value != 4 || s[1].Name != "g" {
 		t.Errorf("after the update: %+v", s)
 	}
 	if s := <-w.tracker.Changes(); s.Name != "g" || s.Value != 9 {
