@@ -95,7 +95,7 @@ func TestMiscChecks(t *testing.T) {
 	exit(2, 5)
 	s.ready(3)
 	s.until("server2 has the weight 3", func() bool {
-		return strings.Contains(s.want(0, "services").stdout, s.top.ServerAddr(1).String()+":80") && strings.Contains(s.want(0, "services").stdout, "   3 ")
+		return strings.Contains(s.want(0, "services").Stdout, s.top.ServerAddr(1).String()+":80") && strings.Contains(s.want(0, "services").Stdout, "   3 ")
 	})
 	if got := s.requests(10); got["server2"] != 6 {
 		t.Errorf("requests by server = %v, want 6 of 10 for server2", got)

@@ -26,21 +26,21 @@ func TestLifeOfADaemon(t *testing.T) {
 		t.Run(tt.kind, func(t *testing.T) {
 			s := newSite(t, tt.build)
 			s.configure(tt.kind)
-			if got := s.call("doctor", "-f", s.file); got.code != 0 {
-				t.Errorf("doctor ends with %d:\n%s", got.code, got.stdout)
+			if got := s.call("doctor", "-f", s.file); got.Code != 0 {
+				t.Errorf("doctor ends with %d:\n%s", got.Code, got.Stdout)
 			}
 			first := s.start()
 			s.ready(3)
 			s.balanced(4)
 
-			list := s.want(0, "services", "--nosort").stdout
+			list := s.want(0, "services", "--nosort").Stdout
 			if !strings.Contains(list, fmt.Sprintf("TCP  %s:80 rr xdp\n", s.top.VIP)) || strings.Count(list, tt.word) != 3 {
 				t.Errorf("services:\n%s", list)
 			}
-			if flows := s.want(0, "services", "-c").stdout; strings.Count(flows, s.top.VIP.String()+":80") != 12 {
+			if flows := s.want(0, "services", "-c").Stdout; strings.Count(flows, s.top.VIP.String()+":80") != 12 {
 				t.Errorf("flows of 12 connections:\n%s", flows)
 			}
-			if stats := s.want(0, "services", "--stats").stdout; !strings.Contains(stats, "      12") {
+			if stats := s.want(0, "services", "--stats").Stdout; !strings.Contains(stats, "      12") {
 				t.Errorf("statistics of 12 connections:\n%s", stats)
 			}
 
@@ -60,20 +60,18 @@ func TestLifeOfADaemon(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.write("virtual_server {")
-			if got := s.want(5, "reload"); !strings.Contains(got.stderr, s.file+":1:") {
-				t.Errorf("refused reload says %q", got.stderr)
+			if got := s.want(5, "reload"); !strings.Contains(got.Stderr, s.file+":1:") {
+				t.Errorf("refused reload says %q", got.Stderr)
 			}
-			if err := first.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-				t.Fatal(err)
-			}
+			first.Signal(syscall.SIGHUP)
 			s.until("the refusal of SIGHUP", func() bool {
 				r := s.status().LastRefusal
 				return r != nil && r.Cause == "SIGHUP"
 			})
 			s.balanced(2)
 			s.configure(tt.kind, "lvs_timeouts tcp 7", "@evenkeel xdp_mode generic", "@evenkeel xdp_interface eth9")
-			if got := s.want(5, "reload"); !strings.Contains(got.stderr, "eth9 does not exist") {
-				t.Errorf("refused reload says %q", got.stderr)
+			if got := s.want(5, "reload"); !strings.Contains(got.Stderr, "eth9 does not exist") {
+				t.Errorf("refused reload says %q", got.Stderr)
 			}
 			s.balanced(2)
 
@@ -91,13 +89,13 @@ func TestLifeOfADaemon(t *testing.T) {
 
 			// The daemon is killed: packets flow on, the list is read from
 			// the pins, and the next one takes over.
-			first.end(syscall.SIGKILL)
+			first.End(syscall.SIGKILL)
 			s.balanced(2)
-			if got := s.want(0, "services"); !strings.Contains(got.stderr, "no daemon runs") || strings.Count(got.stdout, tt.word) != 3 {
-				t.Errorf("services without a daemon:\n%s%s", got.stderr, got.stdout)
+			if got := s.want(0, "services"); !strings.Contains(got.Stderr, "no daemon runs") || strings.Count(got.Stdout, tt.word) != 3 {
+				t.Errorf("services without a daemon:\n%s%s", got.Stderr, got.Stdout)
 			}
-			if got := s.want(3, "status"); !strings.Contains(got.stderr, "runs on, see evenkeel services") {
-				t.Errorf("status without a daemon says %q", got.stderr)
+			if got := s.want(3, "status"); !strings.Contains(got.Stderr, "runs on, see evenkeel services") {
+				t.Errorf("status without a daemon says %q", got.Stderr)
 			}
 			second := s.start()
 			if !s.status().Datapath.Adopted {
@@ -107,23 +105,23 @@ func TestLifeOfADaemon(t *testing.T) {
 			s.balanced(2)
 
 			// No second daemon beside it.
-			if got := s.want(13, "run", "-f", s.file); strings.Count(got.stderr, "\n") != 1 {
-				t.Errorf("a second daemon says:\n%s", got.stderr)
+			if got := s.want(13, "run", "-f", s.file); strings.Count(got.Stderr, "\n") != 1 {
+				t.Errorf("a second daemon says:\n%s", got.Stderr)
 			}
 
 			// stop --keep leaves the datapath, stop takes it away.
 			s.want(0, "stop", "--keep")
-			<-second.done
+			second.Wait()
 			s.balanced(1)
 			third := s.start()
-			if code := third.end(syscall.SIGTERM); code != 0 {
+			if code := third.End(syscall.SIGTERM); code != 0 {
 				t.Errorf("SIGTERM: exit code %d", code)
 			}
 			if s.pinned() {
 				t.Error("the stop left pins behind")
 			}
-			if got := s.want(0, "stop"); !strings.Contains(got.stdout, "nothing to stop") {
-				t.Errorf("stop of nothing says %q", got.stdout)
+			if got := s.want(0, "stop"); !strings.Contains(got.Stdout, "nothing to stop") {
+				t.Errorf("stop of nothing says %q", got.Stdout)
 			}
 		})
 	}
@@ -134,7 +132,7 @@ func TestAfterKill(t *testing.T) {
 	s.configure("DR")
 	d := s.start()
 	s.ready(3)
-	d.end(syscall.SIGKILL)
+	d.End(syscall.SIGKILL)
 
 	// A start that cannot be leaves what runs alone.
 	s.configure("DR", "@evenkeel xdp_interface eth9")
@@ -203,15 +201,15 @@ func TestInterfaceWithAnotherProgram(t *testing.T) {
 	other := *s
 	other.pins, other.sock = filepath.Join(labtest.BPFFS(t), "evenkeel"), filepath.Join(s.dir, "other", "ek.sock")
 	got := other.want(14, "run", "-f", s.file, "--log-level", "error")
-	if !strings.Contains(got.stderr, "interface eth0 already runs XDP program") || strings.Count(got.stderr, "\n") != 1 {
-		t.Errorf("says:\n%s", got.stderr)
+	if !strings.Contains(got.Stderr, "interface eth0 already runs XDP program") || strings.Count(got.Stderr, "\n") != 1 {
+		t.Errorf("says:\n%s", got.Stderr)
 	}
 	if other.pinned() {
 		t.Error("pins are left behind")
 	}
 	s.ready(3)
 	s.balanced(2)
-	if got := other.want(1, "doctor", "-f", s.file); !strings.Contains(got.stdout, "another XDP program") {
-		t.Errorf("doctor says:\n%s", got.stdout)
+	if got := other.want(1, "doctor", "-f", s.file); !strings.Contains(got.Stdout, "another XDP program") {
+		t.Errorf("doctor says:\n%s", got.Stdout)
 	}
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,10 +18,6 @@ import (
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
-
-// patience is how long a test waits for what must come; it is never a
-// measure.
-const patience = 20 * time.Second
 
 // site is a network with a director on which evenkeel runs.
 type site struct {
@@ -95,103 +90,46 @@ func (s *site) command(args ...string) *exec.Cmd {
 	return exec.Command("evenkeel", args...)
 }
 
-// outcome is how a command ended.
-type outcome struct {
-	code           int
-	stdout, stderr string
-}
-
 // call runs a command on the director to its end.
-func (s *site) call(args ...string) outcome {
+func (s *site) call(args ...string) labtest.Outcome {
 	s.t.Helper()
-	cmd := s.command(args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := s.top.Director.Start(cmd); err != nil {
-		s.t.Fatal(err)
-	}
-	_ = cmd.Wait() // the code says it
-	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return labtest.Run(s.t, s.top.Director, s.command(args...))
 }
 
 // want runs a command whose exit code must be as given.
-func (s *site) want(code int, args ...string) outcome {
+func (s *site) want(code int, args ...string) labtest.Outcome {
 	s.t.Helper()
 	got := s.call(args...)
-	if got.code != code {
-		s.t.Fatalf("evenkeel %v: exit code %d, want %d\n%s%s", args, got.code, code, got.stdout, got.stderr)
+	if got.Code != code {
+		s.t.Fatalf("evenkeel %v: exit code %d, want %d\n%s%s", args, got.Code, code, got.Stdout, got.Stderr)
 	}
 	return got
 }
 
-// running is a daemon.
-type running struct {
-	s    *site
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
-	done chan struct{}
-}
-
 // start starts a daemon and waits until it answers.
-func (s *site) start() *running {
+func (s *site) start() *labtest.Process {
 	s.t.Helper()
-	r := &running{s: s, cmd: s.command("run", "-f", s.file, "--log-level", "debug"), log: new(bytes.Buffer), done: make(chan struct{})}
-	r.cmd.Stderr = r.log
-	if err := s.top.Director.Start(r.cmd); err != nil {
-		s.t.Fatal(err)
-	}
-	go func() {
-		_ = r.cmd.Wait() // the state says it
-		close(r.done)
-	}()
-	s.t.Cleanup(func() {
-		_ = r.cmd.Process.Kill() // it may have ended
-		<-r.done
-		if s.t.Failed() {
-			s.t.Logf("log of the daemon:\n%s", r.log)
-		}
-	})
+	p := labtest.Start(s.t, s.top.Director, s.command("run", "-f", s.file, "--log-level", "debug"))
 	s.until("the daemon answers", func() bool {
-		select {
-		case <-r.done:
-			s.t.Fatalf("the daemon ended:\n%s", r.log)
-		default:
+		if p.Ended() {
+			s.t.Fatalf("the daemon ended:\n%s", p.Log())
 		}
-		return s.call("status").code == 0
+		return s.call("status").Code == 0
 	})
-	return r
-}
-
-// end sends a signal that ends the daemon and returns its exit code, -1 for a kill.
-func (r *running) end(sig os.Signal) int {
-	r.s.t.Helper()
-	if err := r.cmd.Process.Signal(sig); err != nil {
-		r.s.t.Fatal(err)
-	}
-	select {
-	case <-r.done:
-	case <-time.After(patience):
-		r.s.t.Fatalf("the daemon did not end")
-	}
-	return r.cmd.ProcessState.ExitCode()
+	return p
 }
 
 // until waits for something that must come.
 func (s *site) until(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			s.t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	labtest.Until(s.t, what, ok)
 }
 
 // status returns the daemon's status.
 func (s *site) status() api.Status {
 	s.t.Helper()
 	var status api.Status
-	if err := json.Unmarshal([]byte(s.want(0, "status", "--json").stdout), &status); err != nil {
+	if err := json.Unmarshal([]byte(s.want(0, "status", "--json").Stdout), &status); err != nil {
 		s.t.Fatal(err)
 	}
 	return status
