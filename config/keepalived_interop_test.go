@@ -32,13 +32,13 @@ for i in "$@"; do
 done
 keepalived -n -l -P -i test -f /tmp/k.conf > /tmp/log 2>&1 &
 k=$!
-for i in $(seq 100); do
+for i in $(seq 600); do
 	grep -q 'Startup complete' /tmp/log && break
 	kill -0 $k 2> /dev/null || break
 	sleep 0.05
 done
 kill -36 $k 2> /dev/null
-for i in $(seq 100); do
+for i in $(seq 600); do
 	tail -c 2 /tmp/keepalived.json 2> /dev/null | grep -q ']' && break
 	kill -0 $k 2> /dev/null || break
 	sleep 0.05
@@ -102,6 +102,7 @@ func runKeepalived(t *testing.T, conf string, interfaces ...string) map[string]t
 		t.Fatalf("run keepalived: %v\n%s", err, log.String())
 	}
 	macvlan := regexp.MustCompile(` dev \S+@`)
+	master := regexp.MustCompile(` set( nftable_set)?$`)
 	var list []struct{ Data theirInstance }
 	if len(out) == 0 {
 		t.Logf("keepalived runs no instance:\n%s", log.String())
@@ -114,7 +115,7 @@ func runKeepalived(t *testing.T, conf string, interfaces ...string) map[string]t
 	for _, i := range list {
 		for _, list := range [][]string{i.Data.VIPs, i.Data.Excluded} {
 			for n := range list { // those of a master are set, and a virtual MAC stands before its interface
-				list[n] = macvlan.ReplaceAllString(strings.TrimSuffix(list[n], " set"), " dev ")
+				list[n] = macvlan.ReplaceAllString(master.ReplaceAllString(list[n], ""), " dev ")
 			}
 		}
 		if i.Data.VMAC != "" {
