@@ -29,7 +29,8 @@ func sourceFiles(t *testing.T) []string {
 		if d.IsDir() && (d.Name() == ".git" || rel == "bin") {
 			return filepath.SkipDir
 		}
-		built := rel == "evenkeel" || strings.HasSuffix(rel, ".test") || strings.HasSuffix(rel, ".prof")
+		// In a linked work tree .git is a file.
+		built := rel == ".git" || rel == "evenkeel" || strings.HasSuffix(rel, ".test") || strings.HasSuffix(rel, ".prof")
 		if d.Type().IsRegular() && !built {
 			files = append(files, rel)
 		}
