@@ -48,6 +48,9 @@ func (s *source) Services(context.Context) (api.Services, error) {
 func (s *source) Checks(context.Context) (api.Checks, error) {
 	return api.Checks{MaxInFlight: 7}, s.err
 }
+func (s *source) VRRP(context.Context) (api.VRRP, error) {
+	return api.VRRP{Instances: []api.VRRPInstance{{Interface: "eth0"}}}, s.err
+}
 func (s *source) Config(context.Context) (api.Config, error) {
 	return api.Config{Running: s.load}, s.err
 }
@@ -113,6 +116,9 @@ func TestClientReadsWhatTheSourceGives(t *testing.T) {
 	}
 	if got, err := c.Services(ctx); err != nil || len(got.Services) != 1 || !got.Daemon {
 		t.Errorf("services = %+v, %v", got, err)
+	}
+	if got, err := c.VRRP(ctx); err != nil || len(got.Instances) != 1 || got.Instances[0].Interface != "eth0" {
+		t.Errorf("vrrp = %+v, %v", got, err)
 	}
 	if got, err := c.Checks(ctx); err != nil || got.MaxInFlight != 7 {
 		t.Errorf("checks = %+v, %v", got, err)

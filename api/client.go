@@ -52,6 +52,11 @@ func (c *Client) Checks(ctx context.Context) (Checks, error) {
 	return get[Checks](ctx, c, "/v1/checks")
 }
 
+// VRRP returns the election.
+func (c *Client) VRRP(ctx context.Context) (VRRP, error) {
+	return get[VRRP](ctx, c, "/v1/vrrp")
+}
+
 // Config returns what the configuration said.
 func (c *Client) Config(ctx context.Context) (Config, error) {
 	return get[Config](ctx, c, "/v1/config")

@@ -11,6 +11,7 @@
 //	GET  /v1/services  Services
 //	GET  /v1/flows     Flows, written as they are read
 //	GET  /v1/checks    Checks
+//	GET  /v1/vrrp      VRRP
 //	GET  /v1/config    Config
 //	POST /v1/reload    Load; 422 when the new configuration was refused
 //	POST /v1/stop      StopRequest in, StopResult out; answered when it is done

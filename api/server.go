@@ -21,6 +21,7 @@ type Source interface {
 	// Flows calls yield with each flow until it returns false.
 	Flows(ctx context.Context, yield func(Flow) bool) error
 	Checks(context.Context) (Checks, error)
+	VRRP(context.Context) (VRRP, error)
 	Config(context.Context) (Config, error)
 	// Reload reads the configuration again. A refused one is no error: the
 	// Load says so. cause names who asked.
@@ -122,6 +123,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", query(s, s.opts.Source.Status))
 	mux.HandleFunc("GET /v1/services", query(s, s.opts.Source.Services))
 	mux.HandleFunc("GET /v1/checks", query(s, s.opts.Source.Checks))
+	mux.HandleFunc("GET /v1/vrrp", query(s, s.opts.Source.VRRP))
 	mux.HandleFunc("GET /v1/config", query(s, s.opts.Source.Config))
 	mux.HandleFunc("GET /v1/flows", s.flows)
 	mux.HandleFunc("POST /v1/reload", s.change(s.reload))

@@ -23,11 +23,13 @@ type Status struct {
 	Running Load `json:"running"`
 	// LastReload is the last attempt to reload, whatever came of it; absent
 	// before the first. LastRefusal is the last one that was refused.
-	LastReload  *Load     `json:"last_reload,omitempty"`
-	LastRefusal *Load     `json:"last_refusal,omitempty"`
-	Datapath    Datapath  `json:"datapath"`
-	Services    []Summary `json:"services"`
-	Packets     Packets   `json:"packets"`
+	LastReload  *Load    `json:"last_reload,omitempty"`
+	LastRefusal *Load    `json:"last_refusal,omitempty"`
+	Datapath    Datapath `json:"datapath"`
+	// VRRP is empty without a vrrp_instance.
+	VRRP     []VRRPSummary `json:"vrrp"`
+	Services []Summary     `json:"services"`
+	Packets  Packets       `json:"packets"`
 	// Reasons leaves out those that never occurred.
 	Reasons []Reason     `json:"reasons"`
 	Flows   FlowTable    `json:"flows"`
@@ -43,10 +45,12 @@ type Load struct {
 	OK bool `json:"ok"`
 	// Error says in one line why it was not.
 	Error string `json:"error,omitempty"`
-	// Errors and Warnings count the diagnostics, Services the services.
-	Errors   int `json:"errors"`
-	Warnings int `json:"warnings"`
-	Services int `json:"services"`
+	// Errors and Warnings count the diagnostics, Services the services, and
+	// Instances the VRRP instances.
+	Errors    int `json:"errors"`
+	Warnings  int `json:"warnings"`
+	Services  int `json:"services"`
+	Instances int `json:"instances"`
 	// RestartNeeded are settings that changed and that only a restart applies,
 	// one line each.
 	RestartNeeded []string `json:"restart_needed,omitempty"`

@@ -44,7 +44,7 @@ type keyword struct {
 }
 
 // vrrpRuns says that the daemon runs what the VRRP blocks say.
-const vrrpRuns = false
+const vrrpRuns = true
 
 // forVRRP marks the keywords that run with VRRP.
 func forVRRP(rows ...[]keyword) []keyword {

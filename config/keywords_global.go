@@ -79,7 +79,7 @@ func globalKeywords() []keyword {
 		{name: "vrrp_notify_fifo_script", args: "COMMAND", priority: p1, status: Runs, waits: !vrrpRuns, first: true},
 		{name: "lvs_notify_fifo", args: "PATH [USER] [GROUP]", priority: p2, status: NotYet},
 		{name: "lvs_notify_fifo_script", args: "COMMAND", priority: p2, status: NotYet},
-		{name: "fifo_write_vrrp_states_on_reload", priority: p2, status: Runs, waits: !vrrpRuns},
+		{name: "fifo_write_vrrp_states_on_reload", priority: p2, status: NotYet},
 
 		{name: "plugin_dir", args: "PATH", priority: p3, status: Ignored, note: "keepalived dropped it before 1.2.24"},
 		{name: "lvs_id", args: "NAME", priority: p3, status: Ignored, note: "it is the old name of router_id and keepalived no longer knows it; write router_id"},

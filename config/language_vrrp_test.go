@@ -81,7 +81,6 @@ func globalVRRPSamples() map[string]string {
 		"set_supplementary_groups": "set_supplementary_groups", "use_symlink_paths": "use_symlink_paths",
 		"notify_fifo": "notify_fifo /x", "notify_fifo_script": "notify_fifo /x => notify_fifo_script /y",
 		"vrrp_notify_fifo": "vrrp_notify_fifo /x", "vrrp_notify_fifo_script": "vrrp_notify_fifo /x => vrrp_notify_fifo_script /y",
-		"fifo_write_vrrp_states_on_reload": "fifo_write_vrrp_states_on_reload",
 
 		"vrrp_version": "vrrp_version 3", "vrrp_strict": "vrrp_strict", "vrrp_skip_check_adv_addr": "vrrp_skip_check_adv_addr",
 		"vrrp_garp_interval": "vrrp_garp_interval 0.5", "vrrp_gna_interval": "vrrp_gna_interval 0.5", "default_interface": "default_interface eth7",
@@ -120,7 +119,7 @@ func instanceSamples() map[string]string {
 		"garp_master_refresh_repeat": "garp_master_refresh_repeat 7", "garp_lower_prio_delay": "garp_lower_prio_delay 7",
 		"garp_lower_prio_repeat": "garp_lower_prio_repeat 7", "down_timer_adverts": "down_timer_adverts 7",
 		"lower_prio_no_advert": "lower_prio_no_advert", "higher_prio_send_advert": "higher_prio_send_advert no",
-		"owner_ignore_adverts": "owner_ignore_adverts", "promote_secondaries": "promote_secondaries",
-		"notify_deleted": "notify_deleted", "notify_master_rx_lower_pri": "notify_master_rx_lower_pri /x",
+		"owner_ignore_adverts": "owner_ignore_adverts",
+		"notify_deleted":       "notify_deleted", "notify_master_rx_lower_pri": "notify_master_rx_lower_pri /x",
 	}
 }

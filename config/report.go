@@ -47,12 +47,14 @@ type Report struct {
 	Usable bool     `json:"usable"`
 	Files  []string `json:"files"`
 	// Errors, Warnings and Notes count the diagnostics.
-	Errors      int             `json:"errors"`
-	Warnings    int             `json:"warnings"`
-	Notes       int             `json:"notes"`
-	Diagnostics []Diagnostic    `json:"diagnostics"`
-	Services    []ServiceReport `json:"services"`
-	Keywords    []KeywordUse    `json:"keywords"`
+	Errors      int          `json:"errors"`
+	Warnings    int          `json:"warnings"`
+	Notes       int          `json:"notes"`
+	Diagnostics []Diagnostic `json:"diagnostics"`
+	// Instances are the VRRP instances that can run.
+	Instances []InstanceReport `json:"instances"`
+	Services  []ServiceReport  `json:"services"`
+	Keywords  []KeywordUse     `json:"keywords"`
 }
 
 // ServiceReport is one virtual server that can run.
@@ -83,6 +85,7 @@ func (c *Config) Report() Report {
 	r := newReport(c.Files, c.Diagnostics)
 	r.Usable = true
 	r.Keywords = append(r.Keywords, c.Keywords...)
+	r.Instances = instanceReports(c.VRRP)
 	for _, vs := range c.Services {
 		r.Services = append(r.Services, serviceReport(vs))
 	}
@@ -97,6 +100,7 @@ func newReport(files []string, diagnostics []Diagnostic) Report {
 	r := Report{
 		Files:       append([]string{}, files...),
 		Diagnostics: append([]Diagnostic{}, diagnostics...),
+		Instances:   []InstanceReport{},
 		Services:    []ServiceReport{},
 		Keywords:    []KeywordUse{},
 	}
@@ -141,6 +145,7 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, d := range r.Diagnostics {
 		fmt.Fprintln(&b, d)
 	}
+	r.writeInstances(&b)
 	r.writeServices(&b)
 	for _, s := range []Status{NotYet, Ignored, Unknown} {
 		r.writeKeywords(&b, s)

@@ -46,6 +46,7 @@ func TestReportJSON(t *testing.T) {
 			"severity": "warning", "file": "main.conf", "line": 5.0, "column": 2.0, "keyword": "weigth",
 			"message": `"weigth" is not known in virtual_server; the line is ignored`, "hint": `did you mean "weight"?`,
 		}},
+		"instances": []any{},
 		"services": []any{map[string]any{
 			"key": "[192.0.2.1]:tcp:80", "scheduler": "rr", "datapath": "auto", "sorry": "198.51.100.9:80",
 			"position": map[string]any{"file": "main.conf", "line": 1.0, "column": 1.0},

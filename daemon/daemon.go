@@ -37,6 +37,7 @@ type Daemon struct {
 	readers sync.WaitGroup
 
 	core *core // the loop's
+	vrrp *election
 }
 
 // stopRequest asks the loop to end. reply may be nil.
@@ -76,11 +77,33 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	// From here on nothing stops half-way: a stop comes after the start.
 	work := context.WithoutCancel(ctx)
-	first, err := d.start(work, cfg)
+	first, err := d.startAll(work, cfg)
 	if err != nil {
 		return errors.Join(startError(Failed, err), listener.Close())
 	}
 	return d.serve(ctx, work, listener, first)
+}
+
+// startAll begins the elections before the datapath: who was master a moment
+// ago is back before others miss it. Who cannot start the datapath shall be no
+// master.
+func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Change, error) {
+	var err error
+	if d.vrrp, err = startElection(ctx, d.opts.Machine, cfg, d.opts.Memory, d.log); err != nil {
+		return director.Change{}, startError(kindOfVRRP(err), fmt.Errorf("start vrrp: %w", err))
+	}
+	first, err := d.start(ctx, cfg)
+	if err != nil {
+		return director.Change{}, errors.Join(err, d.vrrp.end(false))
+	}
+	return first, nil
+}
+
+func kindOfVRRP(err error) Kind {
+	if errors.Is(err, fs.ErrPermission) {
+		return NoPrivilege
+	}
+	return Failed
 }
 
 func socketError(err error) error {
@@ -99,7 +122,7 @@ func socketError(err error) error {
 func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	caps := director.ThisVersion()
 	caps.LocalAddress = d.opts.Machine.IsLocal
-	xdp, err := d.opts.Machine.Start(ctx, settingsOf(cfg, caps))
+	xdp, err := d.startXDP(ctx, cfg, settingsOf(cfg, caps))
 	if err != nil {
 		return director.Change{}, err
 	}
@@ -136,6 +159,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
+	tasks.Go(func() error { return d.vrrp.watch(tasksCtx) })
 
 	// The socket outlives the other tasks: who asked for the stop is told
 	// how it went.
@@ -146,17 +170,22 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 		return api.NewServer(api.Options{Source: (*source)(d), Log: d.log}).Run(apiCtx, listener)
 	})
 
-	d.opts.Notify(fmt.Sprintf("READY=1\nSTATUS=%d services, read from %s", len(d.core.conf.Services), d.opts.File))
-	d.log.Info("running", "version", d.opts.Version, "config", d.opts.File, "services", len(d.core.conf.Services), "socket", d.opts.Socket)
+	d.opts.Notify("READY=1\nSTATUS=" + d.statusLine(d.core.running))
+	d.log.Info("running", "version", d.opts.Version, "config", d.opts.File, "services", len(d.core.conf.Services),
+		"instances", len(d.core.conf.VRRP.Instances), "socket", d.opts.Socket)
 	stop := d.loop(ctx, tasksCtx, work)
 
 	d.opts.Notify("STOPPING=1")
 	d.log.Info("stopping", "cause", stop.cause, "keep_datapath", stop.keep)
 	close(d.ended)
+	// First of all, since who waits for a successor serves meanwhile.
+	vrrpErr := d.vrrp.end(stop.keep)
 	endTasks()
 	err := tasks.Wait()
 	if err != nil {
 		err = fmt.Errorf("daemon failed, its datapath is kept: %w", err)
+	} else if vrrpErr != nil {
+		err = fmt.Errorf("end vrrp: %w", vrrpErr)
 	}
 	if d.core.scripts != nil {
 		err = errors.Join(err, d.core.scripts.Close())
@@ -173,6 +202,11 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	}
 	d.log.Info("stopped", "datapath_removed", result.Removed)
 	return err
+}
+
+// statusLine tells the service manager what runs.
+func (d *Daemon) statusLine(l api.Load) string {
+	return fmt.Sprintf("%d services, %d VRRP instances, read from %s", l.Services, l.Instances, d.opts.File)
 }
 
 // release lets go of the datapath.

@@ -18,9 +18,11 @@ import (
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/director/directortest"
+	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
+	"github.com/evenkeel/evenkeel/track"
 )
 
 // journal is what happened, in order.
@@ -53,6 +55,8 @@ type machine struct {
 	runErr       chan error
 	flowsStarted chan struct{}
 	settings     Settings
+	routers      *routers
+	routersErr   error
 }
 
 func newMachine(j *journal) *machine {
@@ -69,6 +73,14 @@ func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
 }
 
 func (m *machine) IsLocal(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.254") }
+
+func (m *machine) Routers(o failover.Options) (Routers, error) {
+	if m.routersErr != nil {
+		return nil, m.routersErr
+	}
+	m.routers = &routers{journal: m.journal, opt: o, ended: make(chan error, 1)}
+	return m.routers, nil
+}
 
 func (m *machine) Apply(ctx context.Context, ops []sched.Op) error {
 	for _, op := range ops {
@@ -134,6 +146,58 @@ func (m *machine) Close() error {
 	m.add("close")
 	return m.Datapath.Close()
 }
+
+// routers is VRRP without any. It says nothing without instances.
+type routers struct {
+	*journal
+	opt   failover.Options
+	ended chan error
+
+	mu   sync.Mutex // guards cfg
+	left bool
+}
+
+func (r *routers) note(format string, args ...any) {
+	if len(r.opt.Config.Instances) > 0 {
+		r.add(format, args...)
+	}
+}
+
+func (r *routers) Run(ctx context.Context) error {
+	r.note("vrrp begins")
+	select {
+	case <-ctx.Done():
+	case err := <-r.ended:
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left {
+		r.note("vrrp leaves")
+		return nil
+	}
+	if len(r.opt.Config.Instances) > 0 {
+		r.add("vrrp says goodbye")
+		time.Sleep(time.Second) // it serves on
+		r.add("vrrp ends")
+	}
+	return nil
+}
+
+func (r *routers) Leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
+}
+
+func (r *routers) Reload(cfg model.VRRP) error {
+	r.note("vrrp reloads %d", len(cfg.Instances))
+	return nil
+}
+
+func (r *routers) Snapshot(context.Context) ([]failover.Status, error) { return nil, nil }
+func (r *routers) Tracked() []track.Status                             { return nil }
+func (r *routers) Stats() failover.Stats                               { return failover.Stats{} }
 
 // prober answers by server; the zero value lets every try succeed.
 type prober struct {

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/netif"
@@ -57,6 +59,12 @@ func (h *Host) IsLocal(addr netip.Addr) bool {
 		h.log.Debug("look up address", "address", addr.String(), "error", err)
 	}
 	return local
+}
+
+// Routers implements Machine.
+func (h *Host) Routers(o failover.Options) (Routers, error) {
+	o.Kernel = h.kernel
+	return failover.New(o)
 }
 
 // Start implements Machine.
@@ -123,23 +131,43 @@ func (h *Host) interfaces(s Settings) ([]string, error) {
 	if len(s.Virtual) == 0 {
 		return nil, nil
 	}
-	choices, err := h.kernel.ChooseXDP(s.Virtual, s.Servers)
+	names, virtual := h.routed(s)
+	choices, err := h.kernel.ChooseXDP(virtual, s.Servers)
 	if err != nil {
 		return nil, fmt.Errorf("choose interfaces for xdp: %w", err)
 	}
-	var names, problems []string
+	var problems []string
 	for _, c := range choices {
 		if c.Problem != "" {
 			problems = append(problems, c.Problem)
 			h.log.Warn("interface left out", "interface", c.Link.Name, "problem", c.Problem, "traffic", strings.Join(c.Reasons, "; "))
 			continue
 		}
-		names = append(names, c.Link.Name)
+		if !slices.Contains(names, c.Link.Name) {
+			names = append(names, c.Link.Name)
+		}
 	}
 	if len(names) == 0 {
 		return nil, noInterface(s.Virtual, problems)
 	}
 	return names, nil
+}
+
+// routed returns the interfaces where VRRP says that addresses are, and the
+// addresses of which it says nothing. An address may be away now, with no route
+// that tells where it belongs.
+func (h *Host) routed(s Settings) (names []string, rest []netip.Addr) {
+	for _, addr := range s.Virtual {
+		name, ok := s.Routed[addr]
+		if _, err := h.kernel.LinkByName(name); !ok || err != nil {
+			rest = append(rest, addr)
+			continue
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, rest
 }
 
 // checkNamed fails for the first interface that does not exist.

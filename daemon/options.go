@@ -11,6 +11,7 @@ import (
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -23,6 +24,9 @@ type Options struct {
 	Machine Machine
 	// Socket is where requests are answered, default api.DefaultSocket.
 	Socket string
+	// Memory is the file that lets a process which is started again in time go
+	// on as master; default Socket with .masters behind.
+	Memory string
 	// Listen takes the socket, default api.Listen. Its error is an
 	// *api.InUseError when another daemon has it.
 	Listen func(path string) (net.Listener, error)
@@ -50,6 +54,9 @@ func (o Options) orDefault() Options {
 	if o.Socket == "" {
 		o.Socket = api.DefaultSocket
 	}
+	if o.Memory == "" {
+		o.Memory = o.Socket + ".masters"
+	}
 	if o.Listen == nil {
 		o.Listen = func(path string) (net.Listener, error) { return api.Listen(path) }
 	}
@@ -73,6 +80,9 @@ type Machine interface {
 	Start(context.Context, Settings) (XDP, error)
 	// IsLocal reports whether an address is this host's own.
 	IsLocal(netip.Addr) bool
+	// Routers makes the VRRP part of a configuration. Options have no Kernel;
+	// the machine adds its own.
+	Routers(failover.Options) (Routers, error)
 }
 
 // XDP is the XDP datapath as the daemon needs it. Apply, Configure, Remove and
@@ -102,6 +112,9 @@ type Settings struct {
 	// Virtual are the addresses of the services that XDP runs, Servers those
 	// of their servers. Both are sorted, each address once.
 	Virtual, Servers []netip.Addr
+	// Routed are the interfaces on which VRRP has addresses of Virtual while
+	// this host is master.
+	Routed map[netip.Addr]string
 	// ServiceCount and ServerCount are how many of each XDP shall run; a
 	// server counts in each of its services.
 	ServiceCount, ServerCount uint32

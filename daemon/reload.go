@@ -52,7 +52,12 @@ func (d *Daemon) reload(ctx context.Context, cause string) (api.Load, error) {
 	err := d.do(ctx, func(work context.Context) {
 		load = d.core.takeOver(work, cfg, readErr, cause)
 	})
-	status := fmt.Sprintf("%d services, read from %s", load.Services, d.opts.File)
+	if err == nil && load.OK {
+		// Beside the loop, since it waits for the elections.
+		load.RestartNeeded = d.vrrp.reload(cfg)
+		err = d.do(ctx, func(context.Context) { d.core.running, d.core.reload = load, &load })
+	}
+	status := d.statusLine(load)
 	if !load.OK {
 		status = "reload refused: " + load.Error
 	}
@@ -94,7 +99,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 		c.scripts.configure(cfg.Global.Scripts)
 	}
 	c.runner.Update(c.dir.Targets())
-	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "warnings", load.Warnings)
+	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings)
 	return load
 }
 
@@ -106,7 +111,7 @@ func (c *core) refuse(load api.Load, report *config.Report) api.Load {
 
 // loadOf describes a configuration that was read.
 func loadOf(cfg *config.Config, cause string) api.Load {
-	load := api.Load{At: time.Now(), Cause: cause, Services: len(cfg.Services)}
+	load := api.Load{At: time.Now(), Cause: cause, Services: len(cfg.Services), Instances: len(cfg.VRRP.Instances)}
 	for _, d := range cfg.Diagnostics {
 		switch d.Severity {
 		case config.Error:

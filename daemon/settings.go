@@ -35,7 +35,26 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 		s.ServerCount += uint32(len(serverAddrs(vs)))
 	}
 	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
+	s.Routed = routedAddrs(cfg.VRRP, s.Virtual)
 	return s
+}
+
+// routedAddrs returns on which interfaces VRRP has some of the addresses.
+func routedAddrs(v model.VRRP, addrs []netip.Addr) map[netip.Addr]string {
+	var routed map[netip.Addr]string
+	for _, i := range v.Instances {
+		for _, a := range slices.Concat(i.Addresses, i.Excluded) {
+			addr := a.Prefix.Addr().Unmap()
+			if _, ok := slices.BinarySearchFunc(addrs, addr, netip.Addr.Compare); !ok {
+				continue
+			}
+			if routed == nil {
+				routed = make(map[netip.Addr]string)
+			}
+			routed[addr] = a.Interface
+		}
+	}
+	return routed
 }
 
 // serverAddrs returns the addresses of all servers. Those of DR servers count

@@ -9,8 +9,8 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-// source is the daemon as package api sees it. Everything but the flows and
-// the checks is read in the loop, so that one answer is of one moment.
+// source is the daemon as package api sees it. Everything but the flows,
+// the checks and the elections is read in the loop, so that one answer is of one moment.
 type source Daemon
 
 // Status implements api.Source.
@@ -30,7 +30,22 @@ func (s *source) Status(ctx context.Context) (api.Status, error) {
 	if err == nil {
 		err = readErr
 	}
+	if err != nil {
+		return status, err
+	}
+	instances, err := d.vrrp.routers.Snapshot(ctx)
+	status.VRRP = api.SummarizeVRRP(instances)
 	return status, err
+}
+
+// VRRP implements api.Source.
+func (s *source) VRRP(ctx context.Context) (api.VRRP, error) {
+	routers := s.vrrp.routers
+	instances, err := routers.Snapshot(ctx)
+	if err != nil {
+		return api.VRRP{}, err
+	}
+	return api.FromVRRP(instances, routers.Tracked(), routers.Stats()), nil
 }
 
 // fill completes a status with what the loop knows.

@@ -310,8 +310,12 @@ func (s *Service) groupUnit(name string) *unit {
 // Status is one instance at one moment.
 type Status struct {
 	// Group is empty for an instance in none.
-	Group    string
-	Instance vrrp.Instance
+	Group string
+	// Config is what was configured, and Interface where adverts come and go:
+	// that of Config or the virtual MAC on it.
+	Config    model.VRRPInstance
+	Interface string
+	Instance  vrrp.Instance
 	// Addresses says what is in place of what the instance holds.
 	Addresses keep.Status
 	// Serving says that the router gave up and goes on serving until another
@@ -338,7 +342,8 @@ func (s *Service) Snapshot(ctx context.Context) ([]Status, error) {
 		for n, i := range instances {
 			m := u.members[n]
 			list = append(list, Status{
-				Group: u.plan.name, Instance: i, Addresses: s.keeper.Status(m.name()),
+				Group: u.plan.name, Config: m.plan.instance, Interface: m.plan.conn.Interface,
+				Instance: i, Addresses: s.keeper.Status(m.owner),
 				Serving: m.lingering() != nil, Lost: m.socket.Overflowed(),
 			})
 		}

@@ -42,17 +42,27 @@ func printStatus(w io.Writer, s api.Status) {
 		p.XDP, p.Forwarded, p.Answered, p.Dropped, p.Passed)
 	// The writer below is the caller's; its errors are the caller's.
 	_ = head.Flush()
+	printElection(w, s.VRRP)
 	printSummaries(w, s.Services)
 	printReasons(w, s.Reasons)
 }
 
 func loadText(l api.Load) string {
-	text := fmt.Sprintf("read %s (%s): %s", stamp(l.At), l.Cause, plural(l.Services, "service"))
+	text := fmt.Sprintf("read %s (%s): %s", stamp(l.At), l.Cause, contentText(l))
 	if l.Errors > 0 {
 		text += ", " + plural(l.Errors, "error")
 	}
 	if l.Warnings > 0 {
 		text += ", " + plural(l.Warnings, "warning")
+	}
+	return text
+}
+
+// contentText counts what a configuration holds.
+func contentText(l api.Load) string {
+	text := plural(l.Services, "service")
+	if l.Instances > 0 {
+		text += ", " + plural(l.Instances, "VRRP instance")
 	}
 	return text
 }

@@ -48,15 +48,15 @@ func (e *env) run(ctx context.Context, args []string) int {
 func (e *env) root(started *bool) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "evenkeel",
-		Short:         "Load balancing in XDP from a keepalived.conf",
-		Long:          "Evenkeel reads keepalived.conf, checks the real servers and balances their\ntraffic in an XDP program.",
+		Short:         "Virtual addresses and load balancing in XDP from a keepalived.conf",
+		Long:          "Evenkeel reads keepalived.conf, keeps virtual addresses alive by VRRP, checks\nthe real servers and balances their traffic in an XDP program.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(
-		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.statusCommand(),
+		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.vrrpCommand(), e.statusCommand(),
 		e.reloadCommand(), e.stopCommand(), e.doctorCommand(), e.demoCommand(),
 		e.versionCommand(),
 	)

@@ -114,7 +114,7 @@ func reload(ctx context.Context, e *env, o where) error {
 	if !load.OK {
 		return &exitError{code: exitConfig, err: fmt.Errorf("reload refused, the running configuration stays: %s", load.Error)}
 	}
-	fmt.Fprintf(e.stdout, "taken over: %s, %s\n", plural(load.Services, "service"), plural(load.Warnings, "warning"))
+	fmt.Fprintf(e.stdout, "taken over: %s, %s\n", contentText(load), plural(load.Warnings, "warning"))
 	for _, line := range load.RestartNeeded {
 		fmt.Fprintf(e.stdout, "needs a restart: %s\n", line)
 	}

@@ -1,0 +1,63 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// startXDP starts the datapath. A configuration with nothing but VRRP runs
+// without one where there is none to be had.
+func (d *Daemon) startXDP(ctx context.Context, cfg *config.Config, s Settings) (XDP, error) {
+	xdp, err := d.opts.Machine.Start(ctx, s)
+	if err == nil || len(cfg.Services) > 0 || len(cfg.VRRP.Instances) == 0 {
+		return xdp, err
+	}
+	failed, ok := errors.AsType[*StartError](err)
+	if !ok || failed.Kind != NoBPF && failed.Kind != NoPrivilege && failed.Kind != BadPins {
+		return nil, err
+	}
+	d.log.Warn("no datapath; nothing in the configuration needs it", "cause", oneLine(err))
+	return idle{err}, nil
+}
+
+// idle stands in for a datapath that nobody needs and that could not be
+// started.
+type idle struct{ cause error }
+
+func (i idle) Apply(_ context.Context, ops []sched.Op) error {
+	if len(ops) > 0 {
+		return fmt.Errorf("apply %d operations: %w", len(ops), i.cause)
+	}
+	return nil
+}
+
+func (idle) Snapshot(context.Context) (model.Tables, error) { return model.Tables{}, nil }
+
+func (idle) Flows(context.Context, func(model.Flow) bool) error { return nil }
+
+func (idle) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Configure refuses what needs a datapath.
+func (i idle) Configure(_ context.Context, s Settings) error {
+	if s.ServiceCount > 0 {
+		return fmt.Errorf("the datapath could not be started, and a service needs it: %w; then restart", i.cause)
+	}
+	return nil
+}
+
+func (i idle) Report(context.Context) (Report, error) {
+	return Report{Datapath: api.Datapath{Kernel: kernelRelease(), Detail: oneLine(i.cause), Interfaces: []api.Interface{}}, Reasons: []api.Reason{}}, nil
+}
+
+func (idle) Remove() error { return nil }
+
+func (idle) Close() error { return nil }

@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/failover"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/notify"
+	"github.com/evenkeel/evenkeel/track"
+)
+
+// Routers is the VRRP part of a configuration at work. failover.Service is the
+// real one. Its methods may be called from any goroutine; Run is called once.
+type Routers interface {
+	// Run takes part in the elections until ctx ends, says goodbye, and returns
+	// when nothing is left of it.
+	Run(context.Context) error
+	// Leave makes the end of Run leave everything as it is, for a process that
+	// takes over at once.
+	Leave()
+	// Reload goes over to another configuration.
+	Reload(model.VRRP) error
+	Snapshot(context.Context) ([]failover.Status, error)
+	Tracked() []track.Status
+	Stats() failover.Stats
+}
+
+var _ Routers = (*failover.Service)(nil)
+
+// election is the VRRP part of the daemon: routers, and those who run scripts
+// and tell others for them. It runs from before the datapath starts, so that a
+// process that is started again is back in time, until after the last goodbye,
+// while the datapath serves on.
+type election struct {
+	log     *slog.Logger
+	routers Routers
+	scripts *scripts
+	notices *notices
+	// settings are what only a restart changes.
+	settings fixedVRRP
+
+	stop context.CancelFunc
+	// asked is closed when routers shall end.
+	asked chan struct{}
+	// ended is closed when routers have ended, with err set.
+	ended chan struct{}
+	err   error
+}
+
+// fixedVRRP are the settings that routers take at their start only.
+type fixedVRRP struct {
+	global      model.VRRPGlobal
+	groups      []model.GARPGroup
+	noFaultMail bool
+}
+
+func fixedVRRPOf(cfg *config.Config) fixedVRRP {
+	return fixedVRRP{cfg.VRRP.Global, cfg.VRRP.GARPGroups, cfg.Global.Mail != nil && cfg.Global.Mail.NoFaults}
+}
+
+// startElection begins the elections. Nothing is left of one that cannot begin.
+func startElection(ctx context.Context, m Machine, cfg *config.Config, memory string, log *slog.Logger) (*election, error) {
+	e := &election{
+		log:      log,
+		scripts:  newScripts(cfg.Global.Scripts, log),
+		settings: fixedVRRPOf(cfg),
+		asked:    make(chan struct{}),
+		ended:    make(chan struct{}),
+	}
+	e.notices = newNotices(cfg.Global, log)
+	var err error
+	e.routers, err = m.Routers(failover.Options{
+		Config:      cfg.VRRP,
+		Scripts:     e.scripts,
+		Notifier:    e.notices,
+		NoFaultMail: e.settings.noFaultMail,
+		Memory:      memory,
+		Log:         log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, e.notices.close(), e.scripts.Close())
+	}
+	ctx, e.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(e.ended)
+		e.err = e.routers.Run(ctx)
+		// The last notices are told, too.
+		e.err = errors.Join(e.err, e.notices.close(), e.scripts.Close())
+	}()
+	return e, nil
+}
+
+// watch returns the error of routers that end by themselves, or nil when they
+// shall end, or ctx does.
+func (e *election) watch(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-e.asked:
+		return nil
+	case <-e.ended:
+	}
+	if e.err == nil {
+		return errors.New("vrrp ended")
+	}
+	return fmt.Errorf("vrrp ended: %w", e.err)
+}
+
+// end gives up mastership and waits until another router has taken over or has
+// had the time to. With leave it leaves all as it is.
+func (e *election) end(leave bool) error {
+	if leave {
+		e.routers.Leave()
+	}
+	close(e.asked)
+	e.stop()
+	<-e.ended
+	return e.err
+}
+
+// reload goes over to another configuration. It returns what only a restart
+// applies.
+func (e *election) reload(cfg *config.Config) (restart []string) {
+	e.scripts.configure(cfg.Global.Scripts)
+	e.notices.configure(cfg.Global)
+	if err := e.routers.Reload(cfg.VRRP); err != nil {
+		e.log.Error("vrrp did not take the configuration over", "error", err)
+		return []string{"vrrp: " + err.Error()}
+	}
+	return e.settings.changed(fixedVRRPOf(cfg))
+}
+
+// changed names the settings that differ.
+func (f fixedVRRP) changed(o fixedVRRP) (restart []string) {
+	if f.global.GARPInterval != o.global.GARPInterval {
+		restart = append(restart, "vrrp_garp_interval")
+	}
+	if f.global.GNAInterval != o.global.GNAInterval {
+		restart = append(restart, "vrrp_gna_interval")
+	}
+	if f.global.LogUnknownVRIDs != o.global.LogUnknownVRIDs {
+		restart = append(restart, "log_unknown_vrids")
+	}
+	if f.noFaultMail != o.noFaultMail {
+		restart = append(restart, "no_email_faults")
+	}
+	if !sameGARPGroups(f.groups, o.groups) {
+		restart = append(restart, "garp_group")
+	}
+	return restart
+}
+
+func sameGARPGroups(a, b []model.GARPGroup) bool {
+	text := func(list []model.GARPGroup) (s string) {
+		for _, g := range list {
+			g.Pos = model.Position{}
+			s += fmt.Sprintf("%+v\n", g)
+		}
+		return s
+	}
+	return text(a) == text(b)
+}
+
+var _ track.Runner = (*scripts)(nil)
+
+var _ failover.Notifier = (*notices)(nil)
+
+var _ failover.Notifier = (*notify.Notifier)(nil)
