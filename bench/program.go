@@ -1,0 +1,238 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/bench/drive"
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+)
+
+// Options say how much is measured. The zero value is the default of each field.
+type Options struct {
+	// Rounds is how often each case is measured, default 5.
+	Rounds int
+	// Packets is how many packets one measurement sends, default 1,000,000; a
+	// new flow takes as many as the case has flows.
+	Packets int
+	// MostFlows bounds the live flows, default 1,048,576.
+	MostFlows uint32
+	// Progress takes the name of each case when it begins; default nothing.
+	Progress func(name string, number, of int)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Rounds == 0 {
+		o.Rounds = 5
+	}
+	if o.Packets == 0 {
+		o.Packets = 1_000_000
+	}
+	if o.MostFlows == 0 {
+		o.MostFlows = 1 << 20
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	return o
+}
+
+// Program measures the program level. It needs root, and the CPU that it
+// happens to run on; other load there shows in the ranges.
+func Program(ctx context.Context, o Options) (Report, error) {
+	o = o.withDefaults()
+	unpin, err := pinCPU()
+	if err != nil {
+		return Report{}, err
+	}
+	defer unpin()
+	d, err := drive.New()
+	if err != nil {
+		return Report{}, err
+	}
+	defer d.Close()
+	r := Report{Kernel: kernelRelease(), Started: time.Now(), Rounds: o.Rounds, Packets: o.Packets}
+	list := cases(o.MostFlows)
+	for i, c := range list {
+		if err := ctx.Err(); err != nil {
+			return Report{}, err
+		}
+		o.Progress(c.Name(), i+1, len(list))
+		row, err := measure(ctx, d, c, o)
+		if err != nil {
+			return Report{}, fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	return r, nil
+}
+
+// pinCPU keeps the caller on the CPU that it runs on until it calls the
+// function returned.
+func pinCPU() (func(), error) {
+	runtime.LockOSThread()
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, fmt.Errorf("read CPU affinity: %w", err)
+	}
+	var one unix.CPUSet
+	for cpu := range len(before) * 64 {
+		if before.IsSet(cpu) {
+			one.Set(cpu) // the last one: the first takes most interrupts
+			if one.Count() > 1 {
+				one.Zero()
+				one.Set(cpu)
+			}
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return nil, fmt.Errorf("set CPU affinity: %w", err)
+	}
+	return func() {
+		// The thread is given back only when it is as it was.
+		if unix.SchedSetaffinity(0, &before) == nil {
+			runtime.UnlockOSThread()
+		}
+	}, nil
+}
+
+// measure measures one case: in each round the driver alone, the floor, and the
+// program, one after the other.
+func measure(ctx context.Context, d *drive.Driver, c Case, o Options) (Row, error) {
+	run := &run{driver: d, c: c, packets: o.Packets}
+	defer run.end()
+	var driver, floor, ours []float64
+	if !c.fresh {
+		if err := run.prepare(ctx); err != nil {
+			return Row{}, err
+		}
+	}
+	for range o.Rounds {
+		if c.fresh {
+			if err := run.prepare(ctx); err != nil {
+				return Row{}, err
+			}
+		}
+		own, err := run.driven(d.Empty())
+		if err != nil {
+			return Row{}, err
+		}
+		least, err := run.driven(d.Least())
+		if err != nil {
+			return Row{}, err
+		}
+		net, err := run.checked()
+		if err != nil {
+			return Row{}, err
+		}
+		driver, floor, ours = append(driver, own), append(floor, least-own), append(ours, net-own)
+	}
+	return Row{Case: c, Driver: summarize(driver), Floor: summarize(floor), Net: summarize(ours)}, run.end()
+}
+
+// run is the measurement of one case.
+type run struct {
+	driver  *drive.Driver
+	c       Case
+	packets int
+	site    *site
+}
+
+func (r *run) end() error {
+	if r.site == nil {
+		return nil
+	}
+	s := r.site
+	r.site = nil
+	return s.Close()
+}
+
+// prepare makes a datapath with the case's service and flows.
+func (r *run) prepare(ctx context.Context) error {
+	if err := r.end(); err != nil {
+		return err
+	}
+	var err error
+	if r.site, err = newSite(r.c.table, 16, 512); err != nil {
+		return err
+	}
+	if err := r.site.add(ctx, r.c.service); err != nil {
+		return err
+	}
+	if r.c.open == nil {
+		return nil
+	}
+	if err := r.driver.Set(*r.c.open); err != nil {
+		return err
+	}
+	if _, _, err := r.driver.Run(r.site.program, int(r.c.open.Flows)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// count is how many packets one measurement sends.
+func (r *run) count() int {
+	if r.c.fresh {
+		return int(r.c.Flows)
+	}
+	return r.packets
+}
+
+// driven runs the case's packets through a program, and returns nanoseconds
+// for each.
+func (r *run) driven(p drive.Target) (float64, error) {
+	if err := r.driver.Set(r.c.measured); err != nil {
+		return 0, err
+	}
+	_, each, err := r.driver.Run(p, r.count())
+	return float64(each), err
+}
+
+// ErrElsewhere says that packets went another way than the one to be measured.
+var ErrElsewhere = errors.New("not all packets took the path that is measured")
+
+// checked runs them through the datapath, and makes sure that each took the
+// path that is measured.
+func (r *run) checked() (float64, error) {
+	before, err := r.site.Reasons()
+	if err != nil {
+		return 0, err
+	}
+	each, err := r.driven(r.site.program)
+	if err != nil {
+		return 0, err
+	}
+	after, err := r.site.Reasons()
+	if err != nil {
+		return 0, err
+	}
+	if got := after[r.c.want] - before[r.c.want]; got != uint64(r.count()) {
+		return 0, fmt.Errorf("%w: %d of %d ended as %s%s", ErrElsewhere, got, r.count(), r.c.want, others(before, after, r.c.want))
+	}
+	return each, nil
+}
+
+// others names the reasons that grew and should not have.
+func others(before, after map[reasons.Reason]uint64, want reasons.Reason) string {
+	text := ""
+	for _, reason := range reasons.All() {
+		if n := after[reason] - before[reason]; n > 0 && reason != want {
+			text += fmt.Sprintf(", %d as %s", n, reason)
+		}
+	}
+	return text
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

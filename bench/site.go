@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/internal/lab"
+	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/netif"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// loopback is the interface that a test run's frames come in by; it is 1 in
+// every namespace. Servers are beyond it, too, so that replies and requests
+// leave by XDP_TX.
+const loopback = 1
+
+var (
+	ownMAC    = [6]byte{2, 0, 0, 0, 0, 0x01}
+	clientMAC = [6]byte{2, 0, 0, 0, 0, 0xc1}
+	serverMAC = [6]byte{2, 0, 0, 0, 0, 0x51}
+)
+
+// noLinks is a machine without interfaces: nothing is attached.
+type noLinks struct{}
+
+func (noLinks) Links() ([]netif.Link, error) { return nil, nil }
+
+// oneHop knows the same next hop for every address.
+type oneHop struct{}
+
+func (oneHop) Watch(...netip.Addr)   {}
+func (oneHop) Unwatch(...netip.Addr) {}
+func (oneHop) NextHop(netip.Addr) (netif.NextHop, bool) {
+	return netif.NextHop{IfIndex: loopback, IfName: "lo", MTU: 1500, SrcMAC: ownMAC, DstMAC: serverMAC, Resolved: true}, true
+}
+
+// site is a datapath of its own, on a bpf file system of its own.
+type site struct {
+	*loader.XDP
+	program *ebpf.Program
+	close   []func() error
+}
+
+// newSite starts a datapath with room for so many flows and servers.
+func newSite(flows, services, servers uint32) (*site, error) {
+	s := &site{}
+	if err := s.start(flows, services, servers); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *site) start(flows, services, servers uint32) error {
+	dir, err := os.MkdirTemp("", "evenkeel-bench-")
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	s.close = append(s.close, func() error { return os.Remove(dir) })
+	unmount, err := lab.MountBPFFS(dir)
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, unmount)
+	pins := filepath.Join(dir, "evenkeel")
+	s.XDP, err = loader.Start(loader.Options{
+		Links: noLinks{}, Dir: pins, Resolver: oneHop{}, Flows: flows, Services: services, Servers: servers,
+	})
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, s.XDP.Remove)
+	if err := s.openPort(pins); err != nil {
+		return err
+	}
+	s.program, err = ebpf.LoadPinnedProgram(filepath.Join(pins, "progs", bpf.EkProgEkXdp), nil)
+	if err != nil {
+		return fmt.Errorf("open the program: %w", err)
+	}
+	s.close = append(s.close, s.program.Close)
+	return nil
+}
+
+// openPort makes the program work on frames of the loopback device.
+func (s *site) openPort(pins string) error {
+	maps, err := lbmaps.Open(filepath.Join(pins, "maps"), false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(maps.PutPort(loopback, lbmaps.Port{MAC: ownMAC, Enabled: true}), maps.Close())
+}
+
+// Close takes everything away, the last thing first.
+func (s *site) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}
+
+// service is a virtual service with so many servers of one method.
+type service struct {
+	protocol  model.Protocol
+	vip       netip.AddrPort
+	scheduler string
+	forward   model.Forward
+	servers   int
+}
+
+// ops returns the operations that make the service.
+func (v service) ops() []sched.Op {
+	s := model.Service{Key: model.ServiceKey{Protocol: v.protocol, Addr: v.vip}, Scheduler: v.scheduler}
+	ops := []sched.Op{{Kind: sched.AddService, Service: s}}
+	for n := range v.servers {
+		addr := netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)})
+		server := model.Server{Addr: netip.AddrPortFrom(addr, v.vip.Port()), Forward: v.forward, Weight: v.weight(n)}
+		ops = append(ops, sched.Op{Kind: sched.AddServer, Service: s, Server: server})
+	}
+	return ops
+}
+
+// weight returns that of server n. ovf takes a server out that has more flows than
+// weight, so there the weights are high.
+func (v service) weight(n int) int32 {
+	w := int32(1 + n%4)
+	if v.scheduler == "ovf" {
+		w += 60000
+	}
+	return w
+}
+
+func (s *site) add(ctx context.Context, services ...service) error {
+	var ops []sched.Op
+	for _, v := range services {
+		ops = append(ops, v.ops()...)
+	}
+	return s.Apply(ctx, ops)
+}
