@@ -103,9 +103,9 @@ func pinCPU() (func(), error) {
 
 // measure measures one case: in each round the driver alone, the floor, and the
 // program, one after the other.
-func measure(ctx context.Context, d *drive.Driver, c Case, o Options) (Row, error) {
+func measure(ctx context.Context, d *drive.Driver, c Case, o Options) (row Row, err error) {
 	run := &run{driver: d, c: c, packets: o.Packets}
-	defer run.end()
+	defer func() { err = errors.Join(err, run.end()) }()
 	var driver, floor, ours []float64
 	if !c.fresh {
 		if err := run.prepare(ctx); err != nil {
@@ -132,7 +132,7 @@ func measure(ctx context.Context, d *drive.Driver, c Case, o Options) (Row, erro
 		}
 		driver, floor, ours = append(driver, own), append(floor, least-own), append(ours, net-own)
 	}
-	return Row{Case: c, Driver: summarize(driver), Floor: summarize(floor), Net: summarize(ours)}, run.end()
+	return Row{Case: c, Driver: summarize(driver), Floor: summarize(floor), Net: summarize(ours)}, nil
 }
 
 // run is the measurement of one case.
