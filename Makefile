@@ -31,7 +31,7 @@ C_FILES = $(shell grep -rL 'DO NOT EDIT' --include='*.[ch]' bpf)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ## Building
 
@@ -94,6 +94,14 @@ fuzz: ## Run each fuzz target for FUZZTIME (60s)
 .PHONY: bin/tally
 bin/tally:
 	@CGO_ENABLED=0 $(GO) build -o $@ ./internal/tally
+
+## Measuring
+
+# Flags and measures go into ARGS; ARGS=-help lists them.
+.PHONY: bench-failover
+bench-failover: build ## Measure failover beside keepalived (as root); 75 minutes, or parts by ARGS
+	@CGO_ENABLED=0 $(GO) build -o bin/bench-failover ./bench/failover
+	@$(SUDO) ./bin/bench-failover $(ARGS)
 
 ## Checking
 

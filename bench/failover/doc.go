@@ -1,0 +1,15 @@
+// Command failover measures how fast two directors fail over: Evenkeel against
+// the installed keepalived, in turns in the same run, with the same
+// keepalived.conf, in network namespaces of this machine.
+//
+// It owns the network (two directors and a client on one switch), the faults,
+// a capture of adverts and gratuitous ARP with the kernel's time stamps, a client
+// that asks the virtual address a thousand times a second, and the report. It
+// holds no opinion on how either program works: both are processes that it
+// starts, and what it says comes from the wire. A run that fails is counted and
+// shown; the others go on.
+//
+// The arithmetic, the reading of frames and the report are tested by tables; a
+// round of every measure with both programs is an interop test, which asserts
+// that something was measured and never how fast.
+package main

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// The names of what is measured of the cadence of adverts.
+const (
+	vAdverts = "adverts"
+	vMedian  = "cadence_median_ms"
+	vP99     = "cadence_p99_ms"
+	vWorst   = "cadence_worst_ms"
+	// vTaking are the same of the second director while it puts addresses in
+	// place.
+	vTakingP99   = "taking_p99_ms"
+	vTakingWorst = "taking_worst_ms"
+	// vPlaced counts the addresses that were announced.
+	vPlaced = "announced_addresses"
+)
+
+// watch measures the cadence of adverts for a while in which nothing happens,
+// and counts false takeovers.
+func watch(while time.Duration) measurement {
+	return func(s *site, sub subject, set setup, _ float64) (values, error) {
+		p, err := s.startPair(sub, set)
+		if err != nil {
+			return nil, err
+		}
+		return p.watch(while), errors.Join(p.alive(), p.end())
+	}
+}
+
+func (p *pair) watch(while time.Duration) values {
+	t0 := time.Now().Round(0)
+	time.Sleep(while)
+	v := p.client.outage(t0, time.Now().Add(-patience)).values()
+	c := summarize(pauses(p.capture.since(t0, from(first, advert))))
+	v[vAdverts], v[vMedian], v[vP99], v[vWorst] = float64(c.n), c.median, c.p99, c.worst
+	v[vTakeovers] = float64(masterships(p.capture.since(t0, from(second, advert)), 3*p.interval))
+	return v
+}
+
+// pauses returns the times between the adverts of each router in milliseconds.
+func pauses(list []event) (ms []float64) {
+	last := make(map[uint8]time.Time)
+	for _, e := range list {
+		if at, ok := last[e.router]; ok {
+			ms = append(ms, millis(e.at.Sub(at)))
+		}
+		last[e.router] = e.at
+	}
+	return ms
+}
+
+// masterships counts the groups of adverts with more than a pause between them,
+// for each router.
+func masterships(list []event, pause time.Duration) (n int) {
+	last := make(map[uint8]time.Time)
+	for _, e := range list {
+		if at, ok := last[e.router]; !ok || e.at.Sub(at) > pause {
+			n++
+		}
+		last[e.router] = e.at
+	}
+	return n
+}
+
+// many measures the cadence as watch does, then the takeover of all routers and
+// addresses at once after the loss of the link, and the cadence meanwhile.
+func many(while time.Duration) measurement {
+	return func(s *site, sub subject, set setup, part float64) (values, error) {
+		p, err := s.startPair(sub, set)
+		if err != nil {
+			return nil, err
+		}
+		v := p.watch(while)
+		err = p.alive()
+		if err == nil {
+			err = p.takeAll(v, part)
+		}
+		return v, errors.Join(err, p.end())
+	}
+}
+
+// takingTime is how long the cadence is watched after a takeover.
+const takingTime = 5 * time.Second
+
+func (p *pair) takeAll(v values, part float64) error {
+	if err := p.phase(part); err != nil {
+		return err
+	}
+	t0 := time.Now().Round(0)
+	if err := cut(p); err != nil {
+		return err
+	}
+	all := func() bool { return p.mastersSince(second, t0) == p.instances }
+	if !await(all, downTime(secondPriority, p.interval)+longest) {
+		return fmt.Errorf("%d of %d routers taken over", p.mastersSince(second, t0), p.instances)
+	}
+	time.Sleep(takingTime)
+	p.addTakeover(v, t0)
+	c := summarize(pauses(p.capture.since(t0, from(second, advert))))
+	v[vTakingP99], v[vTakingWorst] = c.p99, c.worst
+	return nil
+}
+
+// addTakeover adds the times of the takeover of all routers after t0: those of
+// the slowest.
+func (p *pair) addTakeover(v values, t0 time.Time) {
+	last, taken := make(map[uint8]time.Time), make(map[uint8]bool)
+	var begin time.Time
+	for _, e := range p.capture.since(time.Time{}, anyAdvertAt(second)) {
+		switch {
+		case e.toward:
+			last[e.router] = e.at
+		case e.at.Before(t0) || taken[e.router]:
+		default:
+			if begin.IsZero() {
+				begin = e.at
+			}
+			taken[e.router] = true
+			v[vTakeover] = max(v[vTakeover], millis(e.at.Sub(last[e.router])))
+			v[vSinceFault] = max(v[vSinceFault], millis(e.at.Sub(t0)))
+		}
+	}
+	p.addAnnounced(v, begin)
+}
+
+// addAnnounced adds when the last address was announced for the first time.
+func (p *pair) addAnnounced(v values, begin time.Time) {
+	seen := make(map[netip.Addr]bool)
+	for _, e := range p.capture.since(begin, from(second, announce)) {
+		if !seen[e.addr] {
+			seen[e.addr] = true
+			v[vAnnounced] = millis(e.at.Sub(begin))
+		}
+	}
+	v[vPlaced] = float64(len(seen))
+}
+
+// anyAdvertAt accepts adverts from and to a director.
+func anyAdvertAt(director int) func(event) bool {
+	return func(e event) bool { return e.port == director && e.kind == advert }
+}
