@@ -17,6 +17,8 @@ type builder struct {
 	seen     map[model.ServiceKey]place
 	// tls is the SSL block, or nil.
 	tls *model.ClientTLS
+	// trackFiles are the track_files that run, by name.
+	trackFiles map[string]tracker
 }
 
 func newBuilder(c *collector) *builder {

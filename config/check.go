@@ -23,6 +23,7 @@ type checkDraft struct {
 	dns   *model.DNSSpec
 	udp   *model.UDPSpec
 	misc  *miscDraft
+	file  *fileDraft
 }
 
 // connection is from where to where a check connects; nil is not set.
@@ -51,7 +52,7 @@ func checkKinds() map[string]model.CheckKind {
 	kinds := make(map[string]model.CheckKind)
 	for _, k := range []model.CheckKind{
 		model.TCPCheck, model.HTTPGet, model.SSLGet, model.SMTPCheck,
-		model.DNSCheck, model.UDPCheck, model.PingCheck, model.MiscCheck,
+		model.DNSCheck, model.UDPCheck, model.PingCheck, model.MiscCheck, model.FileCheck,
 	} {
 		kinds[string(k)] = k
 	}
@@ -78,7 +79,10 @@ func (b *builder) checker(st *statement, kind model.CheckKind) *checkDraft {
 	case model.MiscCheck:
 		c.misc = &miscDraft{}
 		own = func(s *statement) { b.miscSetting(c, s) }
-	case model.TCPCheck, model.PingCheck, model.FileCheck, model.BFDCheck:
+	case model.FileCheck:
+		c.file = &fileDraft{}
+		own = func(s *statement) { b.fileSetting(c.file, s) }
+	case model.TCPCheck, model.PingCheck, model.BFDCheck:
 	}
 	for _, s := range st.block.statements {
 		switch {
@@ -186,8 +190,12 @@ func (b *builder) check(c *checkDraft, at *statement, conn connection, own timin
 		DNS:              c.dns,
 		UDP:              c.udp,
 	}
-	if c.kind == model.MiscCheck {
+	switch c.kind {
+	case model.MiscCheck:
 		return b.misc(c, out, outer)
+	case model.FileCheck:
+		return b.file(c, out)
+	default:
 	}
 	if !b.connect(&out, conn, at, outer.server) {
 		return out, false
@@ -205,9 +213,9 @@ func retryDefaults(kind model.CheckKind, delayLoop time.Duration) (uint32, time.
 		return 1, 3 * time.Second
 	case model.DNSCheck:
 		return 3, delayLoop
-	case model.MiscCheck:
+	case model.MiscCheck, model.FileCheck:
 		return 0, time.Second
-	case model.TCPCheck, model.SMTPCheck, model.UDPCheck, model.PingCheck, model.FileCheck, model.BFDCheck:
+	case model.TCPCheck, model.SMTPCheck, model.UDPCheck, model.PingCheck, model.BFDCheck:
 	}
 	return 1, time.Second
 }

@@ -12,6 +12,7 @@ func checkFrames() map[string]string {
 		"HTTP_GET":   server("HTTP_GET {\nurl { path / }\n%\n}"),
 		"url":        server("SSL_GET {\nurl {\npath /\n%\n}\n}"),
 		"MISC_CHECK": server("MISC_CHECK {\nmisc_path /bin/true\n%\n}"),
+		"FILE_CHECK": server("FILE_CHECK {\ntrack_file one\n%\n}") + "\ntrack_file one {\nfile /one\n}\ntrack_file two {\nfile /two\n}",
 		"host":       server("SMTP_CHECK {\nhost {\n%\n}\n}"),
 		"SSL":        server("SSL_GET {\nurl { path / }\n}") + "\nSSL {\ncertificate /c\n%\n}",
 	}
@@ -48,6 +49,7 @@ func checkSamples(timing map[string]string) map[string]map[string]string {
 		},
 		"PING_CHECK": {},
 		"MISC_CHECK": {"misc_path": "misc_path /bin/false", "misc_timeout": "misc_timeout 7", "misc_dynamic": "misc_dynamic", "user": "user nobody"},
+		"FILE_CHECK": {"track_file": "track_file two", "weight": "weight 7 reverse"},
 		"SSL":        {"password": "password x", "ca": "ca /x", "certificate": "certificate /x", "key": "key /x"},
 	}
 	all := map[string]map[string]string{"TCP_CHECK": {}}
@@ -58,7 +60,7 @@ func checkSamples(timing map[string]string) map[string]map[string]string {
 		}
 	}
 	for name, list := range all {
-		if name == "url" || name == "SSL" {
+		if name == "url" || name == "SSL" || name == "FILE_CHECK" {
 			continue
 		}
 		for k, line := range timing {

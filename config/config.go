@@ -72,8 +72,12 @@ func load(fs fileSystem, path string, opts Options) (*Config, error) {
 	lint := newLinter(&r.collector, newLanguage())
 	lint.run(r.tree.root)
 	build := newBuilder(&r.collector)
-	build.run(r.tree.root)
 	routers := newVRRPBuilder(build, fs, host)
+	// Tracked things come first, since checks and instances find them wherever
+	// they stand, unlike in keepalived.
+	routers.each(r.tree.root, routers.tracker)
+	build.trackFiles = routers.files
+	build.run(r.tree.root)
 	routers.run(r.tree.root)
 	if build.global.RouterID == "" {
 		build.global.RouterID = host

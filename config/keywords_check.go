@@ -38,8 +38,8 @@ func addCheckContexts(l language) {
 		{name: "user", args: "USER [GROUP]", priority: p0, status: Runs},
 	})
 	l.add("FILE_CHECK", []keyword{
-		{name: "track_file", args: "NAME", priority: p2, status: NotYet},
-		{name: "weight", args: "NUMBER [reverse|noreverse]", priority: p2, status: NotYet},
+		{name: "track_file", args: "NAME", priority: p2, status: Runs},
+		{name: "weight", args: "NUMBER [reverse|noreverse]", priority: p2, status: Runs},
 	})
 	l.add("BFD_CHECK", []keyword{
 		{name: "name", args: "NAME", priority: p2, status: NotYet},

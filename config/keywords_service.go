@@ -67,7 +67,7 @@ func realServerKeywords() []keyword {
 		{name: "DNS_CHECK", priority: p1, status: Runs, block: "DNS_CHECK"},
 		{name: "UDP_CHECK", priority: p1, status: Runs, block: "UDP_CHECK"},
 		{name: "PING_CHECK", priority: p1, status: Runs, block: "PING_CHECK"},
-		{name: "FILE_CHECK", priority: p2, status: NotYet, block: "FILE_CHECK"},
+		{name: "FILE_CHECK", priority: p2, status: Runs, block: "FILE_CHECK"},
 		{name: "BFD_CHECK", priority: p2, status: NotYet, block: "BFD_CHECK"},
 	}
 }

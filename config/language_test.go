@@ -37,6 +37,7 @@ func samples() map[string]map[string]string {
 			"uthreshold": "uthreshold 7", "lthreshold": "uthreshold 8\nlthreshold 7", "virtualhost": "virtualhost a.example",
 			"TCP_CHECK": "TCP_CHECK { }", "HTTP_GET": "HTTP_GET {\nurl { path / }\n}", "SSL_GET": "SSL_GET {\nurl { path / }\n}", "SMTP_CHECK": "SMTP_CHECK { }",
 			"DNS_CHECK": "DNS_CHECK { }", "UDP_CHECK": "UDP_CHECK { }", "PING_CHECK": "PING_CHECK { }", "MISC_CHECK": "MISC_CHECK {\nmisc_path /bin/true\n}",
+			"FILE_CHECK": "FILE_CHECK {\ntrack_file one\n}",
 		},
 	}
 	maps.Copy(all, checkSamples(timing))
@@ -60,7 +61,7 @@ func TestRunningKeywordsHaveAnEffect(t *testing.T) {
 	frame := map[string]string{
 		"":               checkFrames()["SSL_GET"] + "\n" + instanceWith("") + "%\n",
 		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n}\n%\n}",
-		"real_server":    "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n%\n}\n}",
+		"real_server":    "track_file one {\nfile /one\n}\nvirtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n%\n}\n}",
 	}
 	maps.Copy(frame, checkFrames())
 	maps.Copy(frame, vrrpFrames())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func checkService(t failer, vs model.VirtualServer) {
 		}
 		seen[s.Addr] = true
 		for _, check := range s.Checks {
-			unconnected := check.ConnectTo.Port() == 0 && check.Kind != model.MiscCheck && check.Kind != model.PingCheck
+			unconnected := check.ConnectTo.Port() == 0 && !slices.Contains([]model.CheckKind{model.MiscCheck, model.FileCheck, model.PingCheck}, check.Kind)
 			if unconnected || check.DelayLoop <= 0 || check.ConnectTimeout <= 0 || check.DelayBeforeRetry < 0 || check.Warmup < 0 {
 				t.Errorf("%s: check %+v", vs.Key, check)
 			}

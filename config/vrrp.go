@@ -48,8 +48,7 @@ func newVRRPBuilder(b *builder, fs fileSystem, host string) *vrrpBuilder {
 }
 
 // run takes global_defs first, since instances inherit from it wherever it
-// stands, as in keepalived. Tracked things come before the instances, since
-// they are found wherever they stand, unlike in keepalived.
+// stands, as in keepalived. The tracked things are read already.
 func (v *vrrpBuilder) run(root *block) {
 	v.each(root, func(s *statement) {
 		if s.keyword() == "global_defs" {
@@ -57,7 +56,6 @@ func (v *vrrpBuilder) run(root *block) {
 		}
 	})
 	v.finishGlobals()
-	v.each(root, v.tracker)
 	v.each(root, func(s *statement) {
 		switch s.keyword() {
 		case "vrrp_instance":

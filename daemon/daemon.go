@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ type Daemon struct {
 
 	core *core // the loop's
 	vrrp *election
+	// checks is the core's runner, for who may come before there is one.
+	checks atomic.Pointer[health.Runner]
 }
 
 // stopRequest asks the loop to end. reply may be nil.
@@ -84,19 +87,37 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return d.serve(ctx, work, listener, first)
 }
 
-// startAll begins the elections before the datapath: who was master a moment
-// ago is back before others miss it. Who cannot start the datapath shall be no
-// master.
+// startAll starts the datapath and then the elections, so that nobody hands
+// clients over to a host that cannot serve yet. Who was master a moment ago
+// begins with the elections, to be back before others miss it: its datapath runs
+// already.
 func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	var err error
-	if d.vrrp, err = startElection(ctx, d.opts.Machine, cfg, d.opts.Memory, d.log); err != nil {
+	if d.vrrp, err = newElection(d.opts, cfg, d.touch); err != nil {
 		return director.Change{}, startError(kindOfVRRP(err), fmt.Errorf("start vrrp: %w", err))
 	}
-	first, err := d.start(ctx, cfg)
-	if err != nil {
-		return director.Change{}, errors.Join(err, d.vrrp.end(false))
+	early := d.opts.WasMaster(d.opts.Memory)
+	if early {
+		d.vrrp.begin(ctx)
 	}
-	return first, nil
+	first, err := d.start(ctx, cfg)
+	switch {
+	case err == nil && !early:
+		d.vrrp.begin(ctx)
+	case err != nil && early:
+		// Who cannot serve shall be no master.
+		err = errors.Join(err, d.vrrp.end(false))
+	case err != nil:
+		err = errors.Join(err, d.vrrp.drop())
+	}
+	return first, err
+}
+
+// touch tries the checks of a track_file. They begin later than the elections.
+func (d *Daemon) touch(trackFile string) {
+	if r := d.checks.Load(); r != nil {
+		r.Touch(trackFile)
+	}
 }
 
 func kindOfVRRP(err error) Kind {
@@ -136,7 +157,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	var own *scripts
 	if prober == nil {
 		own = newScripts(cfg.Global.Scripts, d.log)
-		prober = health.NewCheckers(health.CheckersOptions{Scripts: own})
+		prober = health.NewCheckers(health.CheckersOptions{Scripts: own, Files: d.vrrp})
 	}
 	d.core = &core{
 		log: d.log, xdp: xdp, caps: caps, dir: dir,
@@ -146,6 +167,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	}
 	d.core.repairs.Stop()
 	d.core.running.OK = true
+	d.checks.Store(d.core.runner)
 	return change, nil
 }
 
@@ -160,6 +182,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
 	tasks.Go(func() error { return d.vrrp.watch(tasksCtx) })
+	d.vrrp.await()
 
 	// The socket outlives the other tasks: who asked for the stop is told
 	// how it went.

@@ -1,12 +1,14 @@
 // Package daemon wires the parts into the running program: configuration,
 // elections, datapath, director, checks, the socket, signals and readiness.
 //
-// It owns the order of things. Start: read the file, take the socket, begin the
-// elections, start or take over the datapath, let the director compare what runs with what is
+// It owns the order of things. Start: read the file, take the socket, start or
+// take over the datapath, begin the elections (before the datapath, where this
+// host was master a moment ago), let the director compare what runs with what is
 // wanted, apply the difference, begin to check, answer requests, say ready. A
 // start that fails has changed nothing that outlives it. Stop: say stopping,
-// give up mastership and serve on until somebody else does, end the checks, take the datapath away (or leave it, when asked to keep),
-// answer whoever asked, close the socket. When a part of the daemon fails, the
+// give up mastership and serve on until somebody else does, end the checks, take
+// the datapath away (or leave it, when asked to keep), answer whoever asked,
+// close the socket. When a part of the daemon fails, the
 // datapath is kept: packets flow on and the next start takes over.
 //
 // One goroutine, the loop, owns the director and all changes to the datapath.

@@ -57,6 +57,11 @@ type machine struct {
 	settings     Settings
 	routers      *routers
 	routersErr   error
+	tracked      []track.Status
+	// beforeStart is called when the datapath starts; routersBegin gets a word
+	// when the routers do. Both are optional.
+	beforeStart  func()
+	routersBegin chan struct{}
 }
 
 func newMachine(j *journal) *machine {
@@ -66,6 +71,9 @@ func newMachine(j *journal) *machine {
 func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
 	if m.startErr != nil {
 		return nil, m.startErr
+	}
+	if m.beforeStart != nil {
+		m.beforeStart()
 	}
 	m.settings = s
 	m.add("start mode %s interfaces %v", s.Mode, s.Interfaces)
@@ -78,7 +86,7 @@ func (m *machine) Routers(o failover.Options) (Routers, error) {
 	if m.routersErr != nil {
 		return nil, m.routersErr
 	}
-	m.routers = &routers{journal: m.journal, opt: o, ended: make(chan error, 1)}
+	m.routers = &routers{journal: m.journal, opt: o, ended: make(chan error, 1), tracked: m.tracked, begin: m.routersBegin, begun: make(chan struct{})}
 	return m.routers, nil
 }
 
@@ -153,8 +161,11 @@ type routers struct {
 	opt   failover.Options
 	ended chan error
 
-	mu   sync.Mutex // guards cfg
-	left bool
+	begin, begun chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	left    bool
+	tracked []track.Status
 }
 
 func (r *routers) note(format string, args ...any) {
@@ -165,6 +176,11 @@ func (r *routers) note(format string, args ...any) {
 
 func (r *routers) Run(ctx context.Context) error {
 	r.note("vrrp begins")
+	close(r.begun)
+	select {
+	case r.begin <- struct{}{}:
+	default: // nobody asks
+	}
 	select {
 	case <-ctx.Done():
 	case err := <-r.ended:
@@ -184,6 +200,13 @@ func (r *routers) Run(ctx context.Context) error {
 	return nil
 }
 
+func (r *routers) Begun() <-chan struct{} { return r.begun }
+
+func (r *routers) Close() error {
+	r.note("vrrp never ran")
+	return nil
+}
+
 func (r *routers) Leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -196,8 +219,21 @@ func (r *routers) Reload(cfg model.VRRP) error {
 }
 
 func (r *routers) Snapshot(context.Context) ([]failover.Status, error) { return nil, nil }
-func (r *routers) Tracked() []track.Status                             { return nil }
 func (r *routers) Stats() failover.Stats                               { return failover.Stats{} }
+
+func (r *routers) Tracked() []track.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tracked
+}
+
+// set changes what is tracked.
+func (r *routers) set(s track.Status) {
+	r.mu.Lock()
+	r.tracked = []track.Status{s}
+	r.mu.Unlock()
+	r.opt.OnTracked(s)
+}
 
 // prober answers by server; the zero value lets every try succeed.
 type prober struct {

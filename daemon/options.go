@@ -27,6 +27,9 @@ type Options struct {
 	// Memory is the file that lets a process which is started again in time go
 	// on as master; default Socket with .masters behind.
 	Memory string
+	// WasMaster says whether Memory is of a master that may still be one,
+	// default failover.WasMaster.
+	WasMaster func(memory string) bool
 	// Listen takes the socket, default api.Listen. Its error is an
 	// *api.InUseError when another daemon has it.
 	Listen func(path string) (net.Listener, error)
@@ -50,12 +53,19 @@ type Options struct {
 	Log *slog.Logger
 }
 
+// adoptWithin is how long ago a master may have advertised for its restart to
+// be in a hurry: longer than a backup waits for adverts of ten seconds.
+const adoptWithin = time.Minute
+
 func (o Options) orDefault() Options {
 	if o.Socket == "" {
 		o.Socket = api.DefaultSocket
 	}
 	if o.Memory == "" {
 		o.Memory = o.Socket + ".masters"
+	}
+	if o.WasMaster == nil {
+		o.WasMaster = func(path string) bool { return failover.WasMaster(path, adoptWithin) }
 	}
 	if o.Listen == nil {
 		o.Listen = func(path string) (net.Listener, error) { return api.Listen(path) }

@@ -19,6 +19,10 @@ type Routers interface {
 	// Run takes part in the elections until ctx ends, says goodbye, and returns
 	// when nothing is left of it.
 	Run(context.Context) error
+	// Begun returns a channel that is closed when all take part.
+	Begun() <-chan struct{}
+	// Close lets go of routers that were not run.
+	Close() error
 	// Leave makes the end of Run leave everything as it is, for a process that
 	// takes over at once.
 	Leave()
@@ -32,9 +36,8 @@ type Routers interface {
 var _ Routers = (*failover.Service)(nil)
 
 // election is the VRRP part of the daemon: routers, and those who run scripts
-// and tell others for them. It runs from before the datapath starts, so that a
-// process that is started again is back in time, until after the last goodbye,
-// while the datapath serves on.
+// and tell others for them. It runs until after the last goodbye, while the
+// datapath serves on.
 type election struct {
 	log     *slog.Logger
 	routers Routers
@@ -62,28 +65,39 @@ func fixedVRRPOf(cfg *config.Config) fixedVRRP {
 	return fixedVRRP{cfg.VRRP.Global, cfg.VRRP.GARPGroups, cfg.Global.Mail != nil && cfg.Global.Mail.NoFaults}
 }
 
-// startElection begins the elections. Nothing is left of one that cannot begin.
-func startElection(ctx context.Context, m Machine, cfg *config.Config, memory string, log *slog.Logger) (*election, error) {
+// newElection prepares the elections. Nothing is left of one that cannot begin.
+// onFile is told of track_files whose number has changed.
+func newElection(o Options, cfg *config.Config, onFile func(name string)) (*election, error) {
 	e := &election{
-		log:      log,
-		scripts:  newScripts(cfg.Global.Scripts, log),
+		log:      o.Log,
+		scripts:  newScripts(cfg.Global.Scripts, o.Log),
 		settings: fixedVRRPOf(cfg),
 		asked:    make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
-	e.notices = newNotices(cfg.Global, log)
+	e.notices = newNotices(cfg.Global, o.Log)
 	var err error
-	e.routers, err = m.Routers(failover.Options{
+	e.routers, err = o.Machine.Routers(failover.Options{
 		Config:      cfg.VRRP,
 		Scripts:     e.scripts,
 		Notifier:    e.notices,
 		NoFaultMail: e.settings.noFaultMail,
-		Memory:      memory,
-		Log:         log,
+		OnTracked: func(s track.Status) {
+			if s.Kind == track.File {
+				onFile(s.Name)
+			}
+		},
+		Memory: o.Memory,
+		Log:    o.Log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, e.notices.close(), e.scripts.Close())
 	}
+	return e, nil
+}
+
+// begin begins the elections. It is followed by end, and drop is not called.
+func (e *election) begin(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(e.ended)
@@ -91,7 +105,29 @@ func startElection(ctx context.Context, m Machine, cfg *config.Config, memory st
 		// The last notices are told, too.
 		e.err = errors.Join(e.err, e.notices.close(), e.scripts.Close())
 	}()
-	return e, nil
+}
+
+// await returns when all instances take part, or none will.
+func (e *election) await() {
+	select {
+	case <-e.routers.Begun():
+	case <-e.ended:
+	}
+}
+
+// drop lets go of an election that did not begin.
+func (e *election) drop() error {
+	return errors.Join(e.routers.Close(), e.notices.close(), e.scripts.Close())
+}
+
+// Value implements health.Files. A file that was not read yet is not known.
+func (e *election) Value(name string) (int64, bool) {
+	for _, s := range e.routers.Tracked() {
+		if s.Kind == track.File && s.Name == name {
+			return int64(s.Value), s.State != track.Unknown
+		}
+	}
+	return 0, false
 }
 
 // watch returns the error of routers that end by themselves, or nil when they

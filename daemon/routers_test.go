@@ -14,6 +14,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/track"
 )
 
 // instances returns a configuration of VRRP.
@@ -105,18 +106,63 @@ func TestElectionThatCannotBegin(t *testing.T) {
 	}
 }
 
-func TestMasterWithoutDatapathGivesUp(t *testing.T) {
+// TestOrderOfTheElection: a master of before begins first, others when they can
+// serve.
+func TestOrderOfTheElection(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		wasMaster  bool
+		startErr   error
+		first, end string // of what VRRP and the datapath do
+	}{
+		{"fresh", false, nil, "start mode auto interfaces []", "vrrp begins"},
+		{"master before", true, nil, "vrrp begins", "start mode auto interfaces []"},
+		{"fresh, no datapath", false, errors.New("boom"), "vrrp never ran", "vrrp never ran"},
+		{"master before, no datapath", true, errors.New("boom"), "vrrp says goodbye", "vrrp ends"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(virtual(vip, rs1))
+				r.file.cfg.VRRP = instances("one")
+				r.opts.WasMaster = func(string) bool { return tt.wasMaster }
+				r.machine.startErr = tt.startErr
+				r.machine.routersBegin = make(chan struct{}, 1)
+				if tt.wasMaster && tt.startErr == nil {
+					r.machine.beforeStart = func() { <-r.machine.routersBegin }
+				}
+				r.run(t)
+				time.Sleep(2 * time.Second)
+				got := slices.DeleteFunc(vrrpLines(r.take()), func(l string) bool { return tt.startErr != nil && l == "vrrp begins" })
+				if len(got) == 0 || got[0] != tt.first || got[len(got)-1] != tt.end {
+					t.Errorf("journal %q, want %q to %q", got, tt.first, tt.end)
+				}
+				if tt.startErr == nil {
+					r.stop(t)
+				} else if err := <-r.ran; err == nil {
+					t.Error("it started")
+				}
+			})
+		})
+	}
+}
+
+func TestFileChecksFollowTheFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(virtual(vip, rs1))
-		r.file.cfg.VRRP = instances("one")
-		r.machine.startErr = &StartError{Kind: NoBPF, Err: errors.New("no bpf")}
+		svc := virtual(vip, rs1)
+		svc.Servers[0].Checks = []model.Check{{Kind: model.FileCheck, DelayLoop: time.Hour, File: &model.FileSpec{TrackFile: "f"}}}
+		r := newRig(svc)
+		r.opts.Prober = nil
+		r.machine.tracked = []track.Status{{Kind: track.File, Name: "f", State: track.Up}}
 		r.run(t)
-		if err := <-r.ran; err == nil {
-			t.Error("it started")
+		if s := r.status(t); s.Services[0].ServersAlive != 1 {
+			t.Errorf("services = %+v", s.Services)
 		}
-		if got := vrrpLines(r.take()); len(got) == 0 || got[len(got)-1] != "vrrp ends" {
-			t.Errorf("journal %q", got)
+		r.machine.routers.set(track.Status{Kind: track.File, Name: "f", State: track.Up, Value: 1})
+		synctest.Wait()
+		if s := r.status(t); s.Services[0].ServersAlive != 0 {
+			t.Errorf("after the change: %+v", s.Services)
 		}
+		r.stop(t)
 	})
 }
 

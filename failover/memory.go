@@ -48,8 +48,7 @@ func openMemory(path, bootID string) (*memory, error) {
 		return nil, fmt.Errorf("map memory of masterships %s: %w", path, err)
 	}
 	m := &memory{data: data}
-	var header [memoryHeader]byte
-	copy(header[:], "evenkeel 1 "+bootID)
+	header := memoryHead(bootID)
 	if [memoryHeader]byte(data) != header {
 		clear(data)
 		copy(data, header[:])
@@ -64,6 +63,34 @@ func readBootID() (string, error) {
 		return "", fmt.Errorf("read boot id: %w", err)
 	}
 	return strings.TrimSpace(string(b)), nil
+}
+
+// WasMaster reports whether a process of this boot that used the memory
+// advertised as master of anything within the last while, and did not give it
+// up. A file that is missing or not to be read says no.
+func WasMaster(path string, within time.Duration) bool {
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) != memoryLen {
+		return false
+	}
+	boot, err := readBootID()
+	if err != nil || [memoryHeader]byte(data) != memoryHead(boot) {
+		return false
+	}
+	now := sinceBoot()
+	for at := memoryHeader; at < len(data); at += slotLen {
+		noted := int64(binary.NativeEndian.Uint64(data[at+slotKeyLen:]))
+		if noted != 0 && now-noted < int64(within) {
+			return true
+		}
+	}
+	return false
+}
+
+// memoryHead is how the file begins in a boot.
+func memoryHead(bootID string) (header [memoryHeader]byte) {
+	copy(header[:], "evenkeel 1 "+bootID)
+	return header
 }
 
 func (m *memory) close() error {

@@ -252,6 +252,42 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+func TestWasMaster(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "memory")
+	was := func(want bool, when string, within time.Duration) {
+		t.Helper()
+		if got := WasMaster(path, within); got != want {
+			t.Errorf("%s: %t, want %t", when, got, want)
+		}
+	}
+	was(false, "no file", time.Hour)
+	boot, err := readBootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := openMemory(path, boot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := m.slot("A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	was(false, "never a master", time.Hour)
+	a.stamp()
+	was(true, "an advert ago", time.Hour)
+	was(false, "long ago", 0)
+	a.clear()
+	was(false, "given up", time.Hour)
+	a.stamp()
+	m.close()
+	if m, err = openMemory(path, "another boot"); err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	was(false, "of another boot", time.Hour)
+}
+
 func TestLingers(t *testing.T) {
 	fault := func(k vrrp.TrackKind) vrrp.Action {
 		return vrrp.Action{Reason: vrrp.Reason{Code: vrrp.ReasonFault, Cause: vrrp.Cause{Kind: k}}}

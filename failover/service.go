@@ -42,6 +42,9 @@ type Options struct {
 	// OnChange is called for each change of state, from the goroutine of the
 	// instance. It must not block. Optional.
 	OnChange func(Change)
+	// OnTracked is called for each change of a tracked script, file or process,
+	// from one goroutine. It must not block. Optional.
+	OnTracked func(track.Status)
 	// Memory is a file on a file system that a crash of the process outlives,
 	// but no boot need, such as /run. With it a process that is started again
 	// in time takes its masterships up where they were. Optional, default
@@ -66,6 +69,7 @@ type Service struct {
 	tracker   *track.Tracker
 	memory    *memory
 	leaving   atomic.Bool
+	begun     chan struct{} // closed by Run
 
 	// lifecycle is held by Reload and by the begin and the end of Run.
 	lifecycle sync.Mutex
@@ -101,10 +105,13 @@ func New(opt Options) (*Service, error) {
 	if opt.OnChange == nil {
 		opt.OnChange = func(Change) {}
 	}
+	if opt.OnTracked == nil {
+		opt.OnTracked = func(track.Status) {}
+	}
 	if opt.Scripts == nil && len(opt.Config.Scripts) > 0 {
 		return nil, errors.New("vrrp_script: nobody to run it")
 	}
-	s := &Service{opt: opt, byName: make(map[string]*member), byOwner: make(map[string]*member), vmacErrs: make(map[string]string)}
+	s := &Service{opt: opt, byName: make(map[string]*member), byOwner: make(map[string]*member), vmacErrs: make(map[string]string), begun: make(chan struct{})}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -150,6 +157,9 @@ func definitions(cfg model.VRRP) track.Definitions {
 	return track.Definitions{Scripts: cfg.Scripts, Files: cfg.Files, Processes: cfg.Processes}
 }
 
+// Close lets go of a Service that is not run.
+func (s *Service) Close() error { return s.close() }
+
 func (s *Service) close() error {
 	var errs []error
 	if s.vmac != nil {
@@ -164,6 +174,10 @@ func (s *Service) close() error {
 // Leave makes the end of Run leave everything as it is, without a goodbye, for
 // a process that takes over at once.
 func (s *Service) Leave() { s.leaving.Store(true) }
+
+// Begun returns a channel that is closed when all instances take part in their
+// elections.
+func (s *Service) Begun() <-chan struct{} { return s.begun }
 
 // Run takes part in the elections until ctx ends. Then masters say goodbye, go
 // on serving until another router takes over or has had the time to, and all
@@ -187,6 +201,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.readLinks(base)
 	s.apply(s.opt.Config)
 	s.lifecycle.Unlock()
+	close(s.begun)
 	parts.Go(func() { s.watchLinks(base, sub) })
 	parts.Go(func() { s.watchTracks(base) })
 

@@ -16,6 +16,7 @@ func (s *Service) watchTracks(ctx context.Context) {
 			return
 		case st := <-s.tracker.Changes():
 			s.tellTrack(ctx, st)
+			s.opt.OnTracked(st)
 		}
 	}
 }
