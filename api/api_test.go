@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/loader"
 )
 
 // source is a Source of fixed values.
@@ -53,6 +54,13 @@ func (s *source) VRRP(context.Context) (api.VRRP, error) {
 }
 func (s *source) Config(context.Context) (api.Config, error) {
 	return api.Config{Running: s.load}, s.err
+}
+
+func (s *source) Explain(_ context.Context, p loader.Packet) (loader.Explanation, error) {
+	return loader.Explanation{
+		Protocol: p.Protocol.String(), Source: p.Source.String(), Destination: p.Destination.String(),
+		Flags: p.Flags, Interface: p.Interface, Kind: loader.KindNew,
+	}, s.err
 }
 
 func (s *source) Flows(_ context.Context, yield func(api.Flow) bool) error {
@@ -125,6 +133,17 @@ func TestClientReadsWhatTheSourceGives(t *testing.T) {
 	}
 	if got, err := c.Config(ctx); err != nil || got.Running.Services != 3 {
 		t.Errorf("config = %+v, %v", got, err)
+	}
+	packet, err := loader.ParsePacket("udp", "[2001:db8::9]:4242", "[2001:db8::1]:53", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet.Interface = "eth0"
+	explanation := loader.Explanation{
+		Protocol: "UDP", Source: "[2001:db8::9]:4242", Destination: "[2001:db8::1]:53", Interface: "eth0", Kind: loader.KindNew,
+	}
+	if got, err := c.Explain(ctx, packet); err != nil || got != explanation {
+		t.Errorf("explain = %+v, %v", got, err)
 	}
 	if got, err := c.Reload(ctx); err != nil || !got.OK || !strings.HasPrefix(got.Cause, fmt.Sprintf("api uid %d pid %d", os.Geteuid(), os.Getpid())) {
 		t.Errorf("reload = %+v, %v", got, err)
@@ -238,6 +257,7 @@ func TestErrorsHaveCodesAndText(t *testing.T) {
 	}{
 		{"GET", "/v1/status", "", 500, "boom"},
 		{"GET", "/v1/nothing", "", 404, "not part of the interface"},
+		{"GET", "/v1/explain?protocol=tcp&source=nonsense", "", 400, "nonsense"},
 		{"POST", "/v1/status", "", 404, "not part of the interface"},
 		{"GET", "/v1/stop", "", 404, "not part of the interface"},
 		{"POST", "/v1/stop", "{", 400, "read request"},

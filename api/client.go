@@ -10,8 +10,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/evenkeel/evenkeel/loader"
 )
 
 // ErrNoDaemon marks the errors of a client that found no daemon at its
@@ -60,6 +64,15 @@ func (c *Client) VRRP(ctx context.Context) (VRRP, error) {
 // Config returns what the configuration said.
 func (c *Client) Config(ctx context.Context) (Config, error) {
 	return get[Config](ctx, c, "/v1/config")
+}
+
+// Explain asks what would become of a packet.
+func (c *Client) Explain(ctx context.Context, p loader.Packet) (loader.Explanation, error) {
+	q := url.Values{
+		"protocol": {strings.ToLower(p.Protocol.String())}, "source": {p.Source.String()}, "destination": {p.Destination.String()},
+		"flags": {p.Flags}, "interface": {p.Interface},
+	}
+	return get[loader.Explanation](ctx, c, "/v1/explain?"+q.Encode())
 }
 
 // Flows calls yield with each flow as it arrives, until it returns false.

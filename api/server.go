@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/evenkeel/evenkeel/loader"
 )
 
 // Source gives the server what it serves. Its methods may be called from many
@@ -23,6 +25,8 @@ type Source interface {
 	Checks(context.Context) (Checks, error)
 	VRRP(context.Context) (VRRP, error)
 	Config(context.Context) (Config, error)
+	// Explain says what would become of a packet. It changes nothing.
+	Explain(context.Context, loader.Packet) (loader.Explanation, error)
 	// Reload reads the configuration again. A refused one is no error: the
 	// Load says so. cause names who asked.
 	Reload(ctx context.Context, cause string) (Load, error)
@@ -126,6 +130,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/vrrp", query(s, s.opts.Source.VRRP))
 	mux.HandleFunc("GET /v1/config", query(s, s.opts.Source.Config))
 	mux.HandleFunc("GET /v1/flows", s.flows)
+	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("POST /v1/reload", s.change(s.reload))
 	mux.HandleFunc("POST /v1/stop", s.change(s.stop))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -146,6 +151,18 @@ func query[T any](s *Server, read func(context.Context) (T, error)) http.Handler
 		}
 		writeJSON(w, http.StatusOK, value)
 	}
+}
+
+// explain answers for the packet that the query describes.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	p, err := loader.ParsePacket(q.Get("protocol"), q.Get("source"), q.Get("destination"), q.Get("flags"))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
+	p.Interface = q.Get("interface")
+	query(s, func(ctx context.Context) (loader.Explanation, error) { return s.opts.Source.Explain(ctx, p) })(w, r)
 }
 
 // bound limits what a request may take, both in work and in writing. The answer

@@ -4,9 +4,11 @@
  * flow or open one, forward. Every way out counts one reason.
  */
 #include "forward.h"
-#include "publish.h"
 #include "service.h"
+#if !DRY
+#include "publish.h"
 #include "sweep.h"
+#endif
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -19,6 +21,9 @@ static __always_inline int existing(struct packet *p, struct flow *flow, union f
 
 	if (!srv)
 		return drop(REASON_INTERNAL);
+	explain_service(srv->service);
+	explain_server(index);
+	explain_flow(WAY_FLOW, flow, w);
 	if (srv->flags & SERVER_DELETED)
 		return drop(REASON_SERVER_DELETED);
 	if (!flow_advance(flow, &w, INPUT, p, now))
@@ -50,6 +55,9 @@ static __always_inline int no_server(struct packet *p)
 static __always_inline int one_packet(struct packet *p, const struct service *svc, __u32 index,
 				      const struct server *srv)
 {
+	union flow_word none = {};
+
+	explain_flow(WAY_ONE_PACKET, NULL, none);
 	conns_bind(index, srv, 0);
 	stats_in(index, svc->id, p->len, 1);
 	conns_unbind(index, srv, 0);
@@ -79,6 +87,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
 		return drop(REASON_INTERNAL);
+	explain_server(index);
 	if (svc->flags & SERVICE_ONE_PACKET)
 		return one_packet(p, svc, index, srv);
 	o->controlled = svc->persistence != 0;
@@ -128,6 +137,8 @@ static __always_inline int answer(struct packet *p, const struct reply *reply, _
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
 		return drop(REASON_INTERNAL);
+	explain_service(srv->service);
+	explain_server(index);
 	if (!flow_advance(flow, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
 	stats_out(index, srv->service, p->len);
@@ -157,6 +168,7 @@ static __always_inline int stranger(struct opening *o)
 	svc = service_find(p->ip->daddr, p->dport, p->ip->protocol);
 	if (!svc)
 		return pass(REASON_NO_SERVICE);
+	explain_service(svc->id);
 	reason = opens(p);
 	if (reason)
 		return pass(reason);
@@ -195,6 +207,7 @@ int ek_xdp(struct xdp_md *ctx)
 	return balance(&p);
 }
 
+#if !DRY
 /* ek_sweep walks one shard of the flow table. */
 SEC("syscall")
 int ek_sweep(struct sweep *ctx)
@@ -222,3 +235,4 @@ int ek_edit(struct edit *ctx)
 {
 	return edit_server(ctx);
 }
+#endif

@@ -49,8 +49,8 @@ type rig struct {
 }
 
 // newRig loads the program with a flow table of the given size, to follow a
-// generation of IPVS.
-func newRig(tb testing.TB, flows uint32, p sched.Profile) *rig {
+// generation of IPVS. change may change the collection.
+func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.CollectionSpec)) *rig {
 	tb.Helper()
 	spec, err := LoadEk()
 	if err != nil {
@@ -66,6 +66,9 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile) *rig {
 	spec.Maps["ek_replies"].MaxEntries = flows
 	shard := spec.Maps["ek_flows"].InnerMap
 	shard.MaxEntries = max(flows/16, 1)
+	for _, c := range change {
+		c(spec)
+	}
 	r := &rig{tb: tb, tables: spec.Maps["ek_tables"].InnerMap}
 	if err := spec.LoadAndAssign(&r.o, nil); err != nil {
 		var refused *ebpf.VerifierError

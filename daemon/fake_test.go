@@ -20,6 +20,7 @@ import (
 	"github.com/evenkeel/evenkeel/director/directortest"
 	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 	"github.com/evenkeel/evenkeel/track"
@@ -131,6 +132,10 @@ func (m *machine) Report(context.Context) (Report, error) {
 			{Name: "forwarded_dr", Verdict: "forward", Packets: 5},
 		},
 	}, nil
+}
+
+func (m *machine) Explain(_ context.Context, p loader.Packet) (loader.Explanation, error) {
+	return loader.Explanation{Kind: loader.KindNone, Source: p.Source.String()}, nil
 }
 
 func (m *machine) Flows(ctx context.Context, yield func(model.Flow) bool) error {

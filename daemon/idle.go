@@ -7,6 +7,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -56,6 +57,10 @@ func (i idle) Configure(_ context.Context, s Settings) error {
 
 func (i idle) Report(context.Context) (Report, error) {
 	return Report{Datapath: api.Datapath{Kernel: kernelRelease(), Detail: oneLine(i.cause), Interfaces: []api.Interface{}}, Reasons: []api.Reason{}}, nil
+}
+
+func (i idle) Explain(context.Context, loader.Packet) (loader.Explanation, error) {
+	return loader.Explanation{}, fmt.Errorf("explain: there is no datapath: %w", i.cause)
 }
 
 func (idle) Remove() error { return nil }

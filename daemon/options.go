@@ -13,6 +13,7 @@ import (
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -106,6 +107,8 @@ type XDP interface {
 	Configure(context.Context, Settings) error
 	// Report says how the datapath is.
 	Report(context.Context) (Report, error)
+	// Explain says what would become of a packet. It changes nothing.
+	Explain(context.Context, loader.Packet) (loader.Explanation, error)
 	// Remove detaches the program and removes all pins. The datapath is closed
 	// then, also after an error.
 	Remove() error

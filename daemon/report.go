@@ -40,6 +40,11 @@ func (x *hostXDP) Report(context.Context) (Report, error) {
 	}, nil
 }
 
+// Explain implements XDP.
+func (x *hostXDP) Explain(ctx context.Context, p loader.Packet) (loader.Explanation, error) {
+	return x.xdp.Explain(ctx, p)
+}
+
 func interfacesOf(list []loader.Interface) []api.Interface {
 	out := make([]api.Interface, 0, len(list))
 	for _, i := range list {

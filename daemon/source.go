@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -117,6 +118,17 @@ func (s *source) Flows(ctx context.Context, yield func(api.Flow) bool) error {
 		return errStopping
 	}
 	return err
+}
+
+// Explain implements api.Source. Like Flows it works beside the loop, and a stop
+// waits for it.
+func (s *source) Explain(ctx context.Context, p loader.Packet) (loader.Explanation, error) {
+	d := (*Daemon)(s)
+	if err := d.do(ctx, func(context.Context) { d.readers.Add(1) }); err != nil {
+		return loader.Explanation{}, err
+	}
+	defer d.readers.Done()
+	return d.core.xdp.Explain(ctx, p)
 }
 
 // Checks implements api.Source.

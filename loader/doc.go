@@ -26,6 +26,9 @@
 // next hops of servers that are new, so it belongs on a goroutine that
 // neither checks servers nor takes part in elections.
 //
+// Explain runs a second build of the program, which decides the same and writes
+// to no map, on one packet, and says what it decided.
+//
 // The package reads no configuration, judges no server, and writes nothing to
 // the network but the attachments; next hops come from a Resolver.
 //

@@ -38,6 +38,7 @@ static __always_inline void *flow_shard(const struct flow_key *key)
 	__u32 shard = (mix * 0x9e3779b1U) >> 28;
 
 	_Static_assert(FLOW_SHARDS == 16, "the shift keeps four bits");
+	explain_tuple(key, shard);
 	return bpf_map_lookup_elem(&ek_flows, &shard);
 }
 
@@ -57,7 +58,7 @@ static __always_inline void conns_active(__u32 server, int change)
 {
 	struct server_conns *conns;
 
-	if (!change)
+	if (!change || DRY)
 		return;
 	conns = conns_find(server);
 	if (conns)
@@ -70,7 +71,7 @@ static __always_inline void conns_bind(__u32 server, const struct server *srv, i
 	struct server_conns *conns = conns_find(server);
 	__u32 total;
 
-	if (!conns)
+	if (!conns || DRY)
 		return;
 	total = __sync_fetch_and_add(&conns->total, 1) + 1;
 	if (active)
@@ -85,7 +86,7 @@ static __always_inline void conns_unbind(__u32 server, const struct server *srv,
 	struct server_conns *conns = conns_find(server);
 	__u32 total;
 
-	if (!conns)
+	if (!conns || DRY)
 		return;
 	if (active)
 		__sync_fetch_and_add(&conns->active, -1);
@@ -217,6 +218,11 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 
 	for (i = 0; i < ADVANCE_TRIES; i++) {
 		next = flow_step(seen, dir, p);
+		if (DRY) {
+			explain_flow(dir == OUTPUT ? WAY_REPLY : WAY_FLOW, flow, next);
+			*w = next;
+			return true;
+		}
 		found.word = seen.word;
 		if (next.word != seen.word)
 			found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word,
@@ -278,6 +284,8 @@ static __always_inline bool flow_replace(const struct opening *o, union flow_wor
 	struct flow *flow = o->old;
 
 	w->generation = o->seen.generation + 1;
+	if (DRY)
+		return true;
 	/* Before the swap: the sweep must not meet the new word with the old time. */
 	WRITE_ONCE(flow->expires, o->now + flow_timeout(w->state));
 	if (__sync_val_compare_and_swap(&flow->now.word, o->seen.word, w->word) != o->seen.word)
@@ -298,6 +306,8 @@ static __always_inline __u32 flow_insert(const struct opening *o, union flow_wor
 	struct flow flow = { .prefix = o->prefix };
 	long err;
 
+	if (DRY)
+		return assume.flows_full ? REASON_FLOW_TABLE_FULL : 0;
 	flow.now = w;
 	flow.expires = o->now + flow_timeout(w.state);
 	link_turn(&flow.request, o->p);
@@ -329,9 +339,14 @@ static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
 			flow_give(&o->key, o->prefix);
 		return reason;
 	}
+	explain_flow(WAY_NEW, flow, w);
 	if (!(w.flags & FLOW_NAT))
 		return 0;
 	reply_key_of(srv, &o->key, &rkey);
+	if (DRY)
+		return assume.replies_full && !bpf_map_lookup_elem(&ek_replies, &rkey)
+			       ? REASON_FLOW_TABLE_FULL
+			       : 0;
 	reply.generation = w.generation;
 	if (!bpf_map_update_elem(&ek_replies, &rkey, &reply, 0))
 		return 0;

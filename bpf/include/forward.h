@@ -65,9 +65,10 @@ static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dm
 {
 	mac_copy(p->eth->h_dest, dmac);
 	mac_copy(p->eth->h_source, smac);
+	explain_out(ifindex, dmac, smac);
 	if (ifindex == p->ctx->ingress_ifindex)
 		return finish(reason, XDP_TX);
-	return finish(reason, (int)bpf_redirect(ifindex, 0));
+	return finish(reason, DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0));
 }
 
 /* to_server transmits a client's packet by a method: the server's for a new
@@ -97,11 +98,12 @@ static __always_inline int to_server(struct packet *p, const struct server *srv,
 }
 
 /* reply_route asks the kernel's routing and neighbour tables how a reply
- * reaches the client. Where they have no neighbour (the kernel itself never
- * talks to our clients) the reply takes the way that the request came.
+ * reaches the client, and keeps the answer with the flow. Where they have no
+ * neighbour (the kernel itself never talks to our clients) the reply takes the
+ * way that the request came.
  */
 static __always_inline __u32 reply_route(struct packet *p, struct flow *flow,
-					 const struct reply *reply, __u64 now)
+					 const struct reply *reply, __u64 now, struct link *way)
 {
 	struct fib_params fib = {};
 	long err;
@@ -119,12 +121,15 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow,
 	if (err == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return REASON_TOO_BIG;
 	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
-		flow->reply.ifindex = fib.ifindex;
-		mac_copy(flow->reply.dmac, fib.dmac);
-		mac_copy(flow->reply.smac, fib.smac);
+		way->ifindex = fib.ifindex;
+		mac_copy(way->dmac, fib.dmac);
+		mac_copy(way->smac, fib.smac);
 	} else {
-		flow->reply = flow->request;
+		*way = flow->request;
 	}
+	if (DRY)
+		return 0;
+	flow->reply = *way;
 	WRITE_ONCE(flow->reply_checked, now);
 	return 0;
 }
@@ -137,19 +142,19 @@ static __always_inline int to_client(struct packet *p, struct flow *flow, const 
 				     __u64 now)
 {
 	__u64 checked = READ_ONCE(flow->reply_checked);
+	struct link way = flow->reply;
 	__u32 reason;
 
 	if (p->ip->ttl <= 1)
 		return drop(REASON_TTL_EXCEEDED);
 	if (!checked || now - checked >= REPLY_ROUTE_AGE) {
-		reason = reply_route(p, flow, reply, now);
+		reason = reply_route(p, flow, reply, now, &way);
 		if (reason)
 			return drop(reason);
 	}
 	nat_from_server(p, reply);
 	ttl_decrease(p->ip);
-	return leave(p, flow->reply.ifindex, flow->reply.dmac, flow->reply.smac,
-		     REASON_FORWARDED_REPLY);
+	return leave(p, way.ifindex, way.dmac, way.smac, REASON_FORWARDED_REPLY);
 }
 
 #endif

@@ -21,6 +21,9 @@ static __always_inline bool icmp_allowed(void)
 
 	if (!settings || !budget)
 		return false;
+	if (DRY)
+		return budget->second != second ? settings->icmp_per_second
+						: budget->sent < settings->icmp_per_second;
 	if (budget->second != second) {
 		budget->second = second;
 		budget->sent = 0;

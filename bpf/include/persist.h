@@ -67,6 +67,8 @@ static __always_inline __s64 template_use(struct template *t, __u64 now)
 		srv = bpf_map_lookup_elem(&ek_servers, &index);
 		if (!srv || srv->flags & SERVER_DELETED)
 			return SELECT_NONE;
+		if (DRY)
+			return index;
 		__sync_fetch_and_add(&t->controls, 1);
 		if (READ_ONCE(t->now.word) == seen.word) {
 			template_touch(t, now);
@@ -84,7 +86,7 @@ static __always_inline void template_give(const struct template_key *key)
 	__u32 seen;
 	int i;
 
-	if (!t)
+	if (!t || DRY)
 		return;
 	for (i = 0; i < GIVE_TRIES; i++) {
 		seen = READ_ONCE(t->controls);
@@ -129,6 +131,8 @@ static __always_inline __u32 template_set(struct template *old, const struct tem
 
 	fresh.now.server = server;
 	fresh.now.state = TEMPLATE_LIVE;
+	if (DRY && !old)
+		return assume.templates_full ? REASON_TEMPLATES_FULL : 0;
 	if (!old) {
 		err = bpf_map_update_elem(&ek_templates, key, &fresh, BPF_NOEXIST);
 		if (err)
@@ -137,6 +141,8 @@ static __always_inline __u32 template_set(struct template *old, const struct tem
 		return 0;
 	}
 	seen.word = READ_ONCE(old->now.word);
+	if (DRY)
+		return seen.state == TEMPLATE_REMOVED ? REASON_FLOW_BUSY : 0;
 	fresh.now.generation = seen.generation + 1;
 	if (seen.state == TEMPLATE_REMOVED ||
 	    __sync_val_compare_and_swap(&old->now.word, seen.word, fresh.now.word) != seen.word)
@@ -166,8 +172,11 @@ static __always_inline __s64 persistent_select(const struct service *svc, const 
 	t = bpf_map_lookup_elem(&ek_templates, &key);
 	if (t) {
 		chosen = template_use(t, now);
-		if (chosen != SELECT_NONE)
+		if (chosen != SELECT_NONE) {
+			if (DRY)
+				told.templated = chosen >= 0;
 			return chosen;
+		}
 	}
 	chosen = service_select(svc, p);
 	if (chosen < 0)

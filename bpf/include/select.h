@@ -10,6 +10,7 @@
 #ifndef EK_SELECT_H
 #define EK_SELECT_H
 
+#include "explain.h"
 #include "parse.h"
 #include "profile.h"
 
@@ -165,6 +166,8 @@ __noinline __s64 select_rr(__u32 service)
 				return SELECT_NONE;
 			continue;
 		}
+		if (DRY)
+			return (__u32)found;
 		next.generation = seen.generation;
 		next.position = (__u32)(found >> 32) + 1;
 		if (__sync_val_compare_and_swap(&cursor->word, seen.word, next.word) == seen.word)
@@ -200,6 +203,8 @@ __noinline __s64 select_wrr(__u32 service)
 		seen.word = READ_ONCE(cursor->word);
 		found = table_next(service, seen.generation,
 				   seen.position / 2 + (seen.position & 1));
+		if (DRY)
+			return found == NOWHERE ? SELECT_NONE : (__s64)(__u32)found;
 		next.generation = seen.generation;
 		if (found == NOWHERE)
 			next.position = wrr_failed(service, seen);
@@ -399,6 +404,18 @@ static __always_inline __s64 select_by(const struct service *svc, __u32 generati
 	}
 }
 
+/* explain_cursor tells where the scheduler stands. */
+static __always_inline void explain_cursor(__u32 id)
+{
+	union cursor *cursor;
+
+	if (!DRY)
+		return;
+	cursor = bpf_map_lookup_elem(&ek_cursors, &id);
+	if (cursor)
+		told.cursor.word = READ_ONCE(cursor->word);
+}
+
 /* service_select returns the server for the flow that this packet opens. */
 static __always_inline __s64 service_select(const struct service *svc, const struct packet *p)
 {
@@ -408,6 +425,7 @@ static __always_inline __s64 service_select(const struct service *svc, const str
 	__s64 server;
 	int i;
 
+	explain_cursor(id);
 	if (svc->scheduler == SCHED_RR)
 		return select_rr(id);
 	if (svc->scheduler == SCHED_WRR)

@@ -3,6 +3,7 @@
 #ifndef EK_STATS_H
 #define EK_STATS_H
 
+#include "explain.h"
 #include "parse.h"
 
 /* finish counts the packet's reason and returns the action, so that no way
@@ -10,8 +11,13 @@
  */
 static __always_inline int finish(__u32 reason, int action)
 {
-	__u64 *packets = bpf_map_lookup_elem(&ek_reasons, &reason);
+	__u64 *packets;
 
+	if (DRY) {
+		told.reason = reason;
+		return action;
+	}
+	packets = bpf_map_lookup_elem(&ek_reasons, &reason);
 	if (packets)
 		(*packets)++;
 	return action;
@@ -31,6 +37,8 @@ static __always_inline void stats_in(__u32 server, __u32 service, __u32 bytes, _
 {
 	struct stats *s;
 
+	if (DRY)
+		return;
 	s = bpf_map_lookup_elem(&ek_server_stats, &server);
 	if (s) {
 		s->conns += conns;
@@ -49,6 +57,8 @@ static __always_inline void stats_out(__u32 server, __u32 service, __u32 bytes)
 {
 	struct stats *s;
 
+	if (DRY)
+		return;
 	s = bpf_map_lookup_elem(&ek_server_stats, &server);
 	if (s) {
 		s->out_pkts++;

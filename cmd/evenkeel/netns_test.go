@@ -44,6 +44,8 @@ func TestLifeOfADaemon(t *testing.T) {
 				t.Errorf("statistics of 12 connections:\n%s", stats)
 			}
 
+			s.explained("flow        new, SYN_RECV", "forward     "+tt.kind)
+
 			// A server dies and returns.
 			s.servers[1].Close()
 			s.ready(2)
@@ -94,6 +96,7 @@ func TestLifeOfADaemon(t *testing.T) {
 			if got := s.want(0, "services"); !strings.Contains(got.Stderr, "no daemon runs") || strings.Count(got.Stdout, tt.word) != 3 {
 				t.Errorf("services without a daemon:\n%s%s", got.Stderr, got.Stdout)
 			}
+			s.explained("flow        new, SYN_RECV", "forward     "+tt.kind)
 			if got := s.want(3, "status"); !strings.Contains(got.Stderr, "runs on, see evenkeel services") {
 				t.Errorf("status without a daemon says %q", got.Stderr)
 			}
@@ -124,6 +127,21 @@ func TestLifeOfADaemon(t *testing.T) {
 				t.Errorf("stop of nothing says %q", got.Stdout)
 			}
 		})
+	}
+}
+
+// explained asks what would become of a new connection, which changes nothing.
+func (s *site) explained(lines ...string) {
+	s.t.Helper()
+	before := s.want(0, "services", "--stats").Stdout
+	got := s.want(0, "explain", "tcp", "203.0.113.9:4242", s.top.VIP.String()+":80").Stdout
+	for _, line := range append(lines, "result      forward: ") {
+		if !strings.Contains(strings.ReplaceAll(got, " ", ""), strings.ReplaceAll(line, " ", "")) {
+			s.t.Errorf("explain does not say %q:\n%s", line, got)
+		}
+	}
+	if after := s.want(0, "services", "--stats").Stdout; after != before {
+		s.t.Errorf("explain changed the statistics from\n%sto\n%s", before, after)
 	}
 }
 

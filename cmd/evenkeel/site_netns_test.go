@@ -82,7 +82,7 @@ func (s *site) write(text string) {
 // command returns evenkeel with the flags that name this site's files.
 func (s *site) command(args ...string) *exec.Cmd {
 	switch args[0] {
-	case "run", "stop", "services", "status", "doctor":
+	case "run", "stop", "services", "status", "doctor", "explain":
 		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
 	case "reload":
 		args = append(args, "--socket", s.sock)
