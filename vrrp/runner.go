@@ -61,7 +61,11 @@ type Options struct {
 	TrackingWeight bool
 	Members        []Member
 	Effects        Effects
-	Log            *slog.Logger // optional, default discards
+	// Wake is called from the Run goroutine with the time to the next
+	// deadline whenever that changes, for who can wake the process more
+	// exactly than the runtime's timers do. It must not block. Optional.
+	Wake func(time.Duration)
+	Log  *slog.Logger // optional, default discards
 }
 
 // Runner is the goroutine of a Group: of one instance, or of those of a sync
@@ -106,6 +110,9 @@ func NewRunner(opt Options) (*Runner, error) {
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Wake == nil {
+		opt.Wake = func(time.Duration) {}
 	}
 	r := &Runner{
 		opt:      opt,
@@ -201,16 +208,22 @@ func (r *Runner) resume(now time.Time, m int) {
 func (r *Runner) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var armed time.Time
 	for !r.halted && r.failed == nil {
-		if next, ok := r.group.Next(); ok {
-			timer.Reset(time.Until(next))
-		} else {
+		if next, ok := r.group.Next(); !ok {
 			timer.Stop()
+			armed = time.Time{}
+		} else if !next.Equal(armed) {
+			d := time.Until(next)
+			timer.Reset(d)
+			r.opt.Wake(d) // after the timer is set, so that it finds it due
+			armed = next
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			armed = time.Time{}
 			r.tick(time.Now())
 		case in := <-r.arrived:
 			r.receive(in)
