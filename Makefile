@@ -21,8 +21,11 @@ CLANG_FORMAT := clang-format-19
 # How long `make fuzz` gives each target.
 FUZZTIME ?= 60s
 
-# Debian packages: what the tests call, and what the checks of the C code need.
-TEST_PACKAGES   := bpftool ethtool iproute2 keepalived tshark
+# Debian packages: what the tests call (the second line for the checkers: the
+# servers, and the compiler of a stand-in for IPVS), and what the checks of the C
+# code need.
+TEST_PACKAGES   := bpftool ethtool iproute2 keepalived tshark \
+	dnsmasq-base gcc haproxy libc6-dev nginx openssl python3 python3-aiosmtpd
 VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)

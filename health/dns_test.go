@@ -20,13 +20,17 @@ func answerDNS(query []byte, rcode byte) []byte {
 	return answer
 }
 
-func TestDNSVerdicts(t *testing.T) {
-	tests := []struct {
-		name   string
-		answer func(query []byte) [][]byte
-		short  bool
-		want   string
-	}{
+// udpVerdict is a server of datagrams and what a check is to say of it.
+type udpVerdict struct {
+	name   string
+	answer func(query []byte) [][]byte
+	spec   model.UDPSpec
+	short  bool
+	want   string
+}
+
+func dnsVerdicts() []udpVerdict {
+	return []udpVerdict{
 		{name: "ok", answer: func(q []byte) [][]byte { return [][]byte{answerDNS(q, 0)} }},
 		{name: "cut short", answer: func(q []byte) [][]byte { a := answerDNS(q, 0); a[2] |= 2; return [][]byte{a[:12]} }},
 		{name: "servfail", answer: func(q []byte) [][]byte { return [][]byte{answerDNS(q, 2)} }, want: "server answered SERVFAIL"},
@@ -38,15 +42,18 @@ func TestDNSVerdicts(t *testing.T) {
 			other[0] ^= 1
 			return [][]byte{other, q, {1, 2, 3}, {}, answerDNS(q, 0)}
 		}},
-		{name: "another id only", short: true, want: "no answer in 100ms", answer: func(q []byte) [][]byte {
+		{name: "another id only", short: true, want: "no answer in 400ms", answer: func(q []byte) [][]byte {
 			other := answerDNS(q, 0)
 			other[1] ^= 1
 			return [][]byte{other}
 		}},
-		{name: "the query comes back", short: true, want: "no answer in 100ms", answer: func(q []byte) [][]byte { return [][]byte{q} }},
-		{name: "silent", short: true, want: "no answer in 100ms", answer: func([]byte) [][]byte { return nil }},
+		{name: "the query comes back", short: true, want: "no answer in 400ms", answer: func(q []byte) [][]byte { return [][]byte{q} }},
+		{name: "silent", short: true, want: "no answer in 400ms", answer: func([]byte) [][]byte { return nil }},
 	}
-	for _, tt := range tests {
+}
+
+func TestDNSVerdicts(t *testing.T) {
+	for _, tt := range dnsVerdicts() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := networkCheck(model.DNSCheck, serveUDP(t, tt.answer))

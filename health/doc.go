@@ -39,5 +39,8 @@
 // Tests run the state machine as tables, the runner with a scripted prober
 // inside testing/synctest bubbles (10,000 checks among them), and the same
 // verdict table against real listeners on the loopback interface. Each checker
-// has a table of servers that misbehave, and each protocol a fuzz target.
+// has a table of servers that misbehave, and each protocol a fuzz target. In the
+// interop tier keepalived itself checks the same servers, nginx, haproxy, openssl, a
+// mail server and dnsmasq among them: its verdicts have to be ours, and the order
+// and rhythm of its tries, but for a list of differences with reasons.
 package health

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/model/pcre"
 )
 
 func sumOf(body string) string {
@@ -23,15 +24,20 @@ func sumOf(body string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestHTTPVerdicts(t *testing.T) {
+// tcpVerdict is a server and what a check is to say of it. The interop tier
+// shows the same servers to keepalived.
+type tcpVerdict struct {
+	name   string
+	handle func(net.Conn, <-chan struct{})
+	url    model.URL
+	change func(*model.Check)
+	short  bool // do not wait long: the server is silent at some time
+	want   string
+}
+
+func httpVerdicts() []tcpVerdict {
 	long := strings.Repeat("x", 100_000)
-	tests := []struct {
-		name   string
-		handle func(net.Conn, <-chan struct{})
-		url    model.URL
-		short  bool // do not wait long: the server is silent at some time
-		want   string
-	}{
+	return []tcpVerdict{
 		{name: "ok", handle: say("HTTP/1.0 200 OK\r\n\r\nhello")},
 		{name: "no body", handle: say("HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n")},
 		{name: "wrong status", handle: say("HTTP/1.0 503 No\r\n\r\n"), want: "status 503, want 200-299"},
@@ -46,7 +52,7 @@ func TestHTTPVerdicts(t *testing.T) {
 		{name: "lines end by line feeds only", handle: say("HTTP/1.0 200 OK\n\n"), want: "closed by the server after 17 bytes, before the end of the header"},
 		{name: "closed at once", handle: func(conn net.Conn, _ <-chan struct{}) { readRequest(conn) }, want: "closed by the server without an answer"},
 		{name: "closed in the header", handle: say("HTTP/1.0 200 OK\r\nServ"), want: "closed by the server after 21 bytes, before the end of the header"},
-		{name: "silent", handle: hold(""), short: true, want: "no answer in 100ms"},
+		{name: "silent", handle: hold(""), short: true, want: "no answer in 400ms"},
 		{name: "half a header", handle: hold("HTTP/1.0 200 OK\r\n"), short: true, want: "timed out after 17 bytes: the server neither went on nor closed"},
 		{
 			name: "never closes", handle: hold("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nOK"), short: true,
@@ -108,7 +114,10 @@ func TestHTTPVerdicts(t *testing.T) {
 			want: `not tried: regex "(?=OK)": looking ahead by (?= cannot be used here`,
 		},
 	}
-	for _, tt := range tests {
+}
+
+func TestHTTPVerdicts(t *testing.T) {
+	for _, tt := range httpVerdicts() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := networkCheck(model.HTTPGet, serve(t, tt.handle))
@@ -279,4 +288,26 @@ func (p *pieces) Read(b []byte) (int, error) {
 	n := copy(b[:min(p.size, len(b))], p.text)
 	p.text = p.text[n:]
 	return n, nil
+}
+
+// Patterns that differ in anything are compiled apart, and each once.
+func TestPatternsAreKept(t *testing.T) {
+	var kept patterns
+	seen := make(map[*pcre.Pattern]model.Regex)
+	for _, r := range []model.Regex{
+		{Pattern: "a"}, {Pattern: "b"}, {Pattern: "a", Options: []string{"caseless"}}, {Pattern: "a", MinOffset: 1},
+		{Pattern: "a", MaxOffset: new(uint32(0))}, {Pattern: "a", MaxOffset: new(uint32(1))},
+	} {
+		first, err := kept.get(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, ok := seen[first]; ok {
+			t.Errorf("%+v and %+v are one pattern", r, other)
+		}
+		seen[first] = r
+		if again, _ := kept.get(&r); again != first {
+			t.Errorf("%+v was compiled twice", r)
+		}
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +19,7 @@ import (
 // The waits of tests: long where an answer comes, short where none does.
 const (
 	patient   = 10 * time.Second
-	impatient = 100 * time.Millisecond
+	impatient = 400 * time.Millisecond
 )
 
 // serve starts a server on the loopback interface whose connections handle
@@ -203,5 +205,47 @@ func TestConnectOptions(t *testing.T) {
 		c.Kind = kind
 		c.ConnectTo = refusedPort(t)
 		expect(t, k, c, "connection refused")
+	}
+}
+
+// Tries that fail, hang and are given up leave no descriptor and no goroutine.
+func TestTriesLeaveNothing(t *testing.T) {
+	count := func() (descriptors, goroutines int) {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("no /proc")
+		}
+		return len(list), runtime.NumGoroutine()
+	}
+	// The first use of the network opens what stays open.
+	_ = TCP{}.Probe(t.Context(), networkCheck(model.TCPCheck, refusedPort(t)))
+	descriptors, goroutines := count()
+	t.Run("tries", func(t *testing.T) {
+		silent := serve(t, func(_ net.Conn, stop <-chan struct{}) { <-stop })
+		garbage := serve(t, greet("garbage\r\n\r\n"))
+		silentUDP := serveUDP(t, func([]byte) [][]byte { return nil })
+		k := NewCheckers(CheckersOptions{})
+		ctx, cancel := context.WithTimeout(t.Context(), 4*impatient)
+		defer cancel()
+		var running sync.WaitGroup
+		for _, to := range []netip.AddrPort{silent, garbage, silentUDP} {
+			for _, kind := range []model.CheckKind{model.TCPCheck, model.HTTPGet, model.SSLGet, model.SMTPCheck, model.DNSCheck, model.UDPCheck, model.PingCheck} {
+				for _, wait := range []time.Duration{impatient, time.Hour} {
+					c := networkCheck(kind, to)
+					c.ConnectTimeout = wait
+					c.HTTP = &model.HTTPSpec{URLs: []model.URL{{Path: "/", TLSCompliant: true}}}
+					running.Go(func() { _ = k.Probe(ctx, c) })
+				}
+			}
+		}
+		running.Wait()
+	})
+	// What was closed may take a moment to end.
+	d, g := count()
+	for end := time.Now().Add(30 * time.Second); (d > descriptors || g > goroutines) && time.Now().Before(end); d, g = count() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if d > descriptors || g > goroutines {
+		t.Errorf("%d descriptors and %d goroutines, before %d and %d", d, g, descriptors, goroutines)
 	}
 }

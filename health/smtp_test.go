@@ -38,13 +38,8 @@ func mail(heard chan<- string, replies ...string) func(net.Conn, <-chan struct{}
 	}
 }
 
-func TestSMTPVerdicts(t *testing.T) {
-	tests := []struct {
-		name   string
-		handle func(net.Conn, <-chan struct{})
-		short  bool
-		want   string
-	}{
+func smtpVerdicts() []tcpVerdict {
+	return []tcpVerdict{
 		{name: "ok", handle: mail(nil, "220 mail ready\r\n", "250 hello\r\n", "221 bye\r\n")},
 		{name: "bare codes", handle: mail(nil, "220\r\n", "250\r\n", "221\r\n")},
 		{name: "line feeds only", handle: mail(nil, "220 mail\n", "250 hello\n", "221 bye\n")},
@@ -61,9 +56,12 @@ func TestSMTPVerdicts(t *testing.T) {
 		{name: "closed in a line", handle: mail(nil, "220 mail"), want: "banner: closed by the server"},
 		{name: "endless line", handle: mail(nil, strings.Repeat("220 ", 1000)), want: "banner: no end of the line in 2048 bytes"},
 		{name: "endless lines", handle: mail(nil, strings.Repeat("220-x\r\n", 1000)), want: "banner: no end of the reply in 100 lines"},
-		{name: "silent", handle: func(_ net.Conn, stop <-chan struct{}) { <-stop }, short: true, want: "banner: no answer in 100ms"},
+		{name: "silent", handle: func(_ net.Conn, stop <-chan struct{}) { <-stop }, short: true, want: "banner: no answer in 400ms"},
 	}
-	for _, tt := range tests {
+}
+
+func TestSMTPVerdicts(t *testing.T) {
+	for _, tt := range smtpVerdicts() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := networkCheck(model.SMTPCheck, serve(t, tt.handle))

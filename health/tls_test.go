@@ -136,56 +136,50 @@ func sslCheck(t *testing.T, handle func(net.Conn, <-chan struct{})) model.Check 
 	return c
 }
 
-func TestSSLVerdicts(t *testing.T) {
+func sslVerdicts(t *testing.T) []tcpVerdict {
 	ca := newAuthority(t)
 	good, expired := ca.issue(time.Hour), ca.issue(-time.Hour)
 	trusted := &model.ClientTLS{CA: write(t, "ca.pem", certBlock(ca.cert.Raw))}
 	otherCA := &model.ClientTLS{CA: write(t, "other.pem", certBlock(newAuthority(t).cert.Raw))}
 	with := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
-	tests := []struct {
-		name   string
-		server *tls.Config
-		handle func(net.Conn, <-chan struct{})
-		change func(*model.Check)
-		want   string
-	}{
-		{name: "not verified", server: with(good)},
-		{name: "expired, not verified", server: with(expired)},
-		{name: "verified", server: with(good), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, trusted, true }},
+	plain := func(c *tls.Config) func(net.Conn, <-chan struct{}) { return serveTLS(c, nil, nil) }
+	return []tcpVerdict{
+		{name: "not verified", handle: plain(with(good))},
+		{name: "expired, not verified", handle: plain(with(expired))},
+		{name: "verified", handle: plain(with(good)), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, trusted, true }},
 		{
-			name: "expired", server: with(expired), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, trusted, true },
+			name: "expired", handle: plain(with(expired)), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, trusted, true },
 			want: "TLS handshake: x509: certificate has expired or is not yet valid: ",
 		},
 		{
-			name: "unknown authority", server: with(good), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, otherCA, true },
+			name: "unknown authority", handle: plain(with(good)), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS, c.HTTP.EnableSNI = true, otherCA, true },
 			want: "TLS handshake: x509: certificate signed by unknown authority",
 		},
 		{
-			name: "another name", server: with(good), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS = true, trusted },
+			name: "another name", handle: plain(with(good)), change: func(c *model.Check) { c.HTTP.VerifyServer, c.HTTP.TLS = true, trusted },
 			want: "TLS handshake: x509: cannot validate certificate for 127.0.0.1",
 		},
-		{name: "TLS 1.0", server: &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}},
-		{name: "TLS 1.3", server: &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS13}},
+		{name: "TLS 1.0", handle: plain(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10})},
+		{name: "TLS 1.3", handle: plain(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS13})},
 		{
-			name: "a client certificate is asked for", server: &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12},
+			name: "a client certificate is asked for", handle: plain(&tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}),
 			want: "TLS handshake: remote error: ",
 		},
 		{name: "no TLS", handle: greet("HTTP/1.0 400 Bad Request\r\n\r\n"), want: "TLS handshake: the server does not speak TLS"},
 		{name: "closed", handle: func(net.Conn, <-chan struct{}) {}, want: "TLS handshake: "},
-		{name: "half open", handle: func(_ net.Conn, stop <-chan struct{}) { <-stop }, change: func(c *model.Check) { c.ConnectTimeout = impatient }, want: "no TLS handshake in 100ms"},
+		{name: "half open", handle: func(_ net.Conn, stop <-chan struct{}) { <-stop }, change: func(c *model.Check) { c.ConnectTimeout = impatient }, want: "no TLS handshake in 400ms"},
 		{
-			name: "a ca file that is not there", server: with(good), change: func(c *model.Check) { c.HTTP.TLS = &model.ClientTLS{CA: "/nowhere/ca.pem"} },
+			name: "a ca file that is not there", handle: plain(with(good)), change: func(c *model.Check) { c.HTTP.TLS = &model.ClientTLS{CA: "/nowhere/ca.pem"} },
 			want: "SSL block: stat /nowhere/ca.pem: no such file or directory",
 		},
 	}
-	for _, tt := range tests {
+}
+
+func TestSSLVerdicts(t *testing.T) {
+	for _, tt := range sslVerdicts(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			handle := tt.handle
-			if handle == nil {
-				handle = serveTLS(tt.server, nil, nil)
-			}
-			c := sslCheck(t, handle)
+			c := sslCheck(t, tt.handle)
 			if tt.change != nil {
 				tt.change(&c)
 			}

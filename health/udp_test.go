@@ -11,26 +11,23 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-func TestUDPVerdicts(t *testing.T) {
+func udpVerdicts() []udpVerdict {
 	say := func(reply string) func([]byte) [][]byte {
 		return func([]byte) [][]byte { return [][]byte{[]byte(reply)} }
 	}
 	silent := func([]byte) [][]byte { return nil }
-	tests := []struct {
-		name   string
-		answer func([]byte) [][]byte
-		spec   model.UDPSpec
-		short  bool
-		want   string
-	}{
+	return []udpVerdict{
 		{name: "silence passes", answer: silent, short: true},
 		{name: "any reply passes", answer: say("x"), spec: model.UDPSpec{MinReply: 5, MaxReply: 9}},
-		{name: "silence fails with require_reply", answer: silent, spec: model.UDPSpec{RequireReply: true}, short: true, want: "no answer in 100ms"},
+		{name: "silence fails with require_reply", answer: silent, spec: model.UDPSpec{RequireReply: true}, short: true, want: "no answer in 400ms"},
 		{name: "require_reply", answer: say(""), spec: model.UDPSpec{RequireReply: true, MaxReply: 255}},
 		{name: "echo", answer: func(q []byte) [][]byte { return [][]byte{q} }, spec: model.UDPSpec{Payload: []byte{0, 1, 2}, RequireReply: true, Reply: []byte{0, 1, 2}, MaxReply: 3}},
 		{name: "another reply", answer: say("ab"), spec: model.UDPSpec{RequireReply: true, Reply: []byte("ax"), MaxReply: 255}, want: "byte 1 of the reply is 62, want 78"},
 	}
-	for _, tt := range tests {
+}
+
+func TestUDPVerdicts(t *testing.T) {
+	for _, tt := range udpVerdicts() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := networkCheck(model.UDPCheck, serveUDP(t, tt.answer))
