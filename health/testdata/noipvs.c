@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Loaded into keepalived by LD_PRELOAD, it lets its checkers run on a kernel
  * without IPVS, and keeps them away from the kernel's where there is one: what
