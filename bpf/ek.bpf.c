@@ -42,13 +42,6 @@ static __always_inline __u32 opens(const struct packet *p)
 	return 0;
 }
 
-/* no_server answers a client whom no server can take. */
-static __always_inline int no_server(struct packet *p)
-{
-	return icmp_error(p, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, REASON_PORT_UNREACHABLE,
-			  REASON_NO_SERVER);
-}
-
 /* one_packet forwards a datagram of a service with ops: no flow is left of it,
  * though it counts while it passes.
  */
@@ -74,7 +67,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	__u32 index;
 
 	if (svc->persistence)
-		chosen = persistent_select(svc, p, o->now, &reason);
+		chosen = persistent_select(svc, p, o->tuple, o->now, &reason);
 	else
 		chosen = service_select(svc, p);
 	if (reason)
@@ -82,7 +75,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	if (chosen == SELECT_BUSY)
 		return drop(REASON_CURSOR_BUSY);
 	if (chosen < 0)
-		return no_server(p);
+		return port_unreachable(p);
 	index = (__u32)chosen;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
@@ -109,17 +102,10 @@ static __always_inline bool reuses(const struct packet *p, union flow_word w)
 	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) && !(w.flags & FLOW_CONTROLLED);
 }
 
-/* answer forwards a packet of a NAT server to the client. */
-static __always_inline int answer(struct packet *p, const struct reply *reply, __u64 now)
+/* answer forwards a NAT server's packet of the flow with this tuple to the client. */
+static __always_inline int answer(struct packet *p, const union tuple *t, __u64 now)
 {
-	struct flow_key key = {
-		.caddr = p->ip->daddr,
-		.vaddr = reply->vaddr,
-		.cport = p->dport,
-		.vport = reply->vport,
-		.proto = p->ip->protocol,
-	};
-	void *shard = flow_shard(&key);
+	void *shard = flow_shard(t, p->v6);
 	union flow_word w;
 	struct server *srv;
 	struct flow *flow;
@@ -127,7 +113,7 @@ static __always_inline int answer(struct packet *p, const struct reply *reply, _
 
 	if (!shard)
 		return drop(REASON_INTERNAL);
-	flow = bpf_map_lookup_elem(shard, &key);
+	flow = bpf_map_lookup_elem(shard, t);
 	if (!flow)
 		return pass(REASON_NO_FLOW);
 	w.word = READ_ONCE(flow->now.word);
@@ -142,7 +128,7 @@ static __always_inline int answer(struct packet *p, const struct reply *reply, _
 	if (!flow_advance(flow, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
 	stats_out(index, srv->service, p->len);
-	return to_client(p, flow, reply, now);
+	return to_client(p, flow, t, now);
 }
 
 /* stranger handles a packet without a live flow: a NAT server's answer, the
@@ -151,21 +137,13 @@ static __always_inline int answer(struct packet *p, const struct reply *reply, _
 static __always_inline int stranger(struct opening *o)
 {
 	struct packet *p = o->p;
-	struct reply_key rkey = {
-		.saddr = p->ip->saddr,
-		.caddr = p->ip->daddr,
-		.sport = p->sport,
-		.cport = p->dport,
-		.proto = p->ip->protocol,
-	};
 	const struct service *svc;
-	const struct reply *reply;
+	union tuple answered;
 	__u32 reason;
 
-	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
-	if (reply)
-		return answer(p, reply, o->now);
-	svc = service_find(p->ip->daddr, p->dport, p->ip->protocol);
+	if (tuple_of_reply(p, &answered))
+		return answer(p, &answered, o->now);
+	svc = service_find(p);
 	if (!svc)
 		return pass(REASON_NO_SERVICE);
 	explain_service(svc->id);
@@ -179,12 +157,14 @@ static __always_inline int balance(struct packet *p)
 {
 	struct opening o = { .p = p, .now = clock_now() };
 	union flow_word w;
+	union tuple tuple;
 
-	flow_key_of(p, &o.key);
-	o.shard = flow_shard(&o.key);
+	tuple_of_request(p, &tuple);
+	o.tuple = &tuple;
+	o.shard = flow_shard(&tuple, p->v6);
 	if (!o.shard)
 		return drop(REASON_INTERNAL);
-	o.old = bpf_map_lookup_elem(o.shard, &o.key);
+	o.old = bpf_map_lookup_elem(o.shard, &tuple);
 	if (o.old) {
 		w.word = READ_ONCE(o.old->now.word);
 		if (w.state == FLOW_REMOVED)
@@ -196,15 +176,39 @@ static __always_inline int balance(struct packet *p)
 	return stranger(&o);
 }
 
+/* Each family is a function of its own: the verifier follows them one after the
+ * other, and their stacks do not add up.
+ */
+__noinline int balance_ipv4(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = false };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : balance(&p);
+}
+
+__noinline int balance_ipv6(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = true };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : balance(&p);
+}
+
 SEC("xdp")
 int ek_xdp(struct xdp_md *ctx)
 {
-	struct packet p = {};
-	__u32 reason = packet_parse(ctx, &p);
+	struct ethhdr *eth = (void *)(long)ctx->data;
 
-	if (reason)
-		return pass(reason);
-	return balance(&p);
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return pass(REASON_TRUNCATED);
+	if (likely(eth->h_proto == htons(ETH_P_IP)))
+		return balance_ipv4(ctx);
+	if (eth->h_proto == htons(ETH_P_IPV6))
+		return balance_ipv6(ctx);
+	if (eth->h_proto == htons(ETH_P_8021Q) || eth->h_proto == htons(ETH_P_8021AD))
+		return pass(REASON_VLAN_TAG);
+	return pass(REASON_NOT_IP);
 }
 
 #if !DRY
@@ -212,14 +216,26 @@ int ek_xdp(struct xdp_md *ctx)
 SEC("syscall")
 int ek_sweep(struct sweep *ctx)
 {
-	return sweep_shard(ctx);
+	return sweep_shard(ctx, &ek_flows, sweep_flow4);
+}
+
+SEC("syscall")
+int ek_sweep6(struct sweep *ctx)
+{
+	return sweep_shard(ctx, &ek_flows6, sweep_flow6);
 }
 
 /* ek_sweep_tmpl walks the persistence templates. */
 SEC("syscall")
 int ek_sweep_tmpl(struct sweep *ctx)
 {
-	return sweep_templates(ctx);
+	return sweep_templates(ctx, &ek_templates, sweep_template4);
+}
+
+SEC("syscall")
+int ek_sweep_tmpl6(struct sweep *ctx)
+{
+	return sweep_templates(ctx, &ek_templates6, sweep_template6);
 }
 
 /* ek_publish makes the order that was written last valid for a service. */

@@ -49,6 +49,16 @@ type EkFlow struct {
 	Pad    [7]uint8
 }
 
+type EkFlow6Key struct {
+	_     structs.HostLayout
+	Caddr [16]uint8
+	Vaddr [16]uint8
+	Cport uint16
+	Vport uint16
+	Proto uint8
+	Pad   [3]uint8
+}
+
 type EkFlowKey struct {
 	_     structs.HostLayout
 	Caddr uint32
@@ -132,6 +142,23 @@ type EkReply struct {
 	Vaddr      uint32
 	Vport      uint16
 	Generation uint16
+}
+
+type EkReply6 struct {
+	_          structs.HostLayout
+	Vaddr      [16]uint8
+	Vport      uint16
+	Generation uint16
+}
+
+type EkReply6Key struct {
+	_     structs.HostLayout
+	Saddr [16]uint8
+	Caddr [16]uint8
+	Sport uint16
+	Cport uint16
+	Proto uint8
+	Pad   [3]uint8
 }
 
 type EkReplyKey struct {
@@ -241,6 +268,15 @@ type EkTemplate struct {
 	Pad      uint32
 }
 
+type EkTemplate6Key struct {
+	_      structs.HostLayout
+	Caddr  [16]uint8
+	Vaddr  [16]uint8
+	Vport  uint16
+	Proto  uint8
+	Prefix uint8
+}
+
 type EkTemplateKey struct {
 	_      structs.HostLayout
 	Caddr  uint32
@@ -256,12 +292,14 @@ type EkTemplateKey struct {
 const (
 	EkMapEkCursors     = "ek_cursors"
 	EkMapEkFlows       = "ek_flows"
+	EkMapEkFlows6      = "ek_flows6"
 	EkMapEkIcmpBudget  = "ek_icmp_budget"
 	EkMapEkOrders      = "ek_orders"
 	EkMapEkPorts       = "ek_ports"
 	EkMapEkPositions   = "ek_positions"
 	EkMapEkReasons     = "ek_reasons"
 	EkMapEkReplies     = "ek_replies"
+	EkMapEkReplies6    = "ek_replies6"
 	EkMapEkServerConns = "ek_server_conns"
 	EkMapEkServerStats = "ek_server_stats"
 	EkMapEkServers     = "ek_servers"
@@ -270,10 +308,13 @@ const (
 	EkMapEkSettings    = "ek_settings"
 	EkMapEkTables      = "ek_tables"
 	EkMapEkTemplates   = "ek_templates"
+	EkMapEkTemplates6  = "ek_templates6"
 	EkProgEkEdit       = "ek_edit"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
+	EkProgEkSweep6     = "ek_sweep6"
 	EkProgEkSweepTmpl  = "ek_sweep_tmpl"
+	EkProgEkSweepTmpl6 = "ek_sweep_tmpl6"
 	EkProgEkXdp        = "ek_xdp"
 	EkVarOldOverhead   = "old_overhead"
 	EkVarOldThresholds = "old_thresholds"
@@ -324,11 +365,13 @@ type EkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkProgramSpecs struct {
-	EkEdit      *ebpf.ProgramSpec `ebpf:"ek_edit"`
-	EkPublish   *ebpf.ProgramSpec `ebpf:"ek_publish"`
-	EkSweep     *ebpf.ProgramSpec `ebpf:"ek_sweep"`
-	EkSweepTmpl *ebpf.ProgramSpec `ebpf:"ek_sweep_tmpl"`
-	EkXdp       *ebpf.ProgramSpec `ebpf:"ek_xdp"`
+	EkEdit       *ebpf.ProgramSpec `ebpf:"ek_edit"`
+	EkPublish    *ebpf.ProgramSpec `ebpf:"ek_publish"`
+	EkSweep      *ebpf.ProgramSpec `ebpf:"ek_sweep"`
+	EkSweep6     *ebpf.ProgramSpec `ebpf:"ek_sweep6"`
+	EkSweepTmpl  *ebpf.ProgramSpec `ebpf:"ek_sweep_tmpl"`
+	EkSweepTmpl6 *ebpf.ProgramSpec `ebpf:"ek_sweep_tmpl6"`
+	EkXdp        *ebpf.ProgramSpec `ebpf:"ek_xdp"`
 }
 
 // EkMapSpecs contains maps before they are loaded into the kernel.
@@ -337,12 +380,14 @@ type EkProgramSpecs struct {
 type EkMapSpecs struct {
 	EkCursors     *ebpf.MapSpec `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.MapSpec `ebpf:"ek_flows"`
+	EkFlows6      *ebpf.MapSpec `ebpf:"ek_flows6"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
 	EkPorts       *ebpf.MapSpec `ebpf:"ek_ports"`
 	EkPositions   *ebpf.MapSpec `ebpf:"ek_positions"`
 	EkReasons     *ebpf.MapSpec `ebpf:"ek_reasons"`
 	EkReplies     *ebpf.MapSpec `ebpf:"ek_replies"`
+	EkReplies6    *ebpf.MapSpec `ebpf:"ek_replies6"`
 	EkServerConns *ebpf.MapSpec `ebpf:"ek_server_conns"`
 	EkServerStats *ebpf.MapSpec `ebpf:"ek_server_stats"`
 	EkServers     *ebpf.MapSpec `ebpf:"ek_servers"`
@@ -351,6 +396,7 @@ type EkMapSpecs struct {
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
+	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
 }
 
 // EkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -386,12 +432,14 @@ func (o *EkObjects) Close() error {
 type EkMaps struct {
 	EkCursors     *ebpf.Map `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.Map `ebpf:"ek_flows"`
+	EkFlows6      *ebpf.Map `ebpf:"ek_flows6"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
 	EkPorts       *ebpf.Map `ebpf:"ek_ports"`
 	EkPositions   *ebpf.Map `ebpf:"ek_positions"`
 	EkReasons     *ebpf.Map `ebpf:"ek_reasons"`
 	EkReplies     *ebpf.Map `ebpf:"ek_replies"`
+	EkReplies6    *ebpf.Map `ebpf:"ek_replies6"`
 	EkServerConns *ebpf.Map `ebpf:"ek_server_conns"`
 	EkServerStats *ebpf.Map `ebpf:"ek_server_stats"`
 	EkServers     *ebpf.Map `ebpf:"ek_servers"`
@@ -400,18 +448,21 @@ type EkMaps struct {
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
+	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
 }
 
 func (m *EkMaps) Close() error {
 	return _EkClose(
 		m.EkCursors,
 		m.EkFlows,
+		m.EkFlows6,
 		m.EkIcmpBudget,
 		m.EkOrders,
 		m.EkPorts,
 		m.EkPositions,
 		m.EkReasons,
 		m.EkReplies,
+		m.EkReplies6,
 		m.EkServerConns,
 		m.EkServerStats,
 		m.EkServers,
@@ -420,6 +471,7 @@ func (m *EkMaps) Close() error {
 		m.EkSettings,
 		m.EkTables,
 		m.EkTemplates,
+		m.EkTemplates6,
 	)
 }
 
@@ -438,11 +490,13 @@ type EkVariables struct {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkPrograms struct {
-	EkEdit      *ebpf.Program `ebpf:"ek_edit"`
-	EkPublish   *ebpf.Program `ebpf:"ek_publish"`
-	EkSweep     *ebpf.Program `ebpf:"ek_sweep"`
-	EkSweepTmpl *ebpf.Program `ebpf:"ek_sweep_tmpl"`
-	EkXdp       *ebpf.Program `ebpf:"ek_xdp"`
+	EkEdit       *ebpf.Program `ebpf:"ek_edit"`
+	EkPublish    *ebpf.Program `ebpf:"ek_publish"`
+	EkSweep      *ebpf.Program `ebpf:"ek_sweep"`
+	EkSweep6     *ebpf.Program `ebpf:"ek_sweep6"`
+	EkSweepTmpl  *ebpf.Program `ebpf:"ek_sweep_tmpl"`
+	EkSweepTmpl6 *ebpf.Program `ebpf:"ek_sweep_tmpl6"`
+	EkXdp        *ebpf.Program `ebpf:"ek_xdp"`
 }
 
 func (p *EkPrograms) Close() error {
@@ -450,7 +504,9 @@ func (p *EkPrograms) Close() error {
 		p.EkEdit,
 		p.EkPublish,
 		p.EkSweep,
+		p.EkSweep6,
 		p.EkSweepTmpl,
+		p.EkSweepTmpl6,
 		p.EkXdp,
 	)
 }

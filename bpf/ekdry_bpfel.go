@@ -50,6 +50,15 @@ type EkDryExplanation struct {
 		Proto uint8
 		Pad   [3]uint8
 	}
+	Key6 struct {
+		_     structs.HostLayout
+		Caddr [16]uint8
+		Vaddr [16]uint8
+		Cport uint16
+		Vport uint16
+		Proto uint8
+		Pad   [3]uint8
+	}
 	Flow struct {
 		_   structs.HostLayout
 		Now struct {
@@ -88,7 +97,8 @@ type EkDryExplanation struct {
 	HasService uint8
 	HasServer  uint8
 	Templated  uint8
-	_          [3]byte
+	V6         uint8
+	_          [2]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -97,12 +107,14 @@ type EkDryExplanation struct {
 const (
 	EkDryMapEkCursors     = "ek_cursors"
 	EkDryMapEkFlows       = "ek_flows"
+	EkDryMapEkFlows6      = "ek_flows6"
 	EkDryMapEkIcmpBudget  = "ek_icmp_budget"
 	EkDryMapEkOrders      = "ek_orders"
 	EkDryMapEkPorts       = "ek_ports"
 	EkDryMapEkPositions   = "ek_positions"
 	EkDryMapEkReasons     = "ek_reasons"
 	EkDryMapEkReplies     = "ek_replies"
+	EkDryMapEkReplies6    = "ek_replies6"
 	EkDryMapEkServerConns = "ek_server_conns"
 	EkDryMapEkServerStats = "ek_server_stats"
 	EkDryMapEkServers     = "ek_servers"
@@ -111,6 +123,7 @@ const (
 	EkDryMapEkSettings    = "ek_settings"
 	EkDryMapEkTables      = "ek_tables"
 	EkDryMapEkTemplates   = "ek_templates"
+	EkDryMapEkTemplates6  = "ek_templates6"
 	EkDryProgEkXdp        = "ek_xdp"
 	EkDryVarAssume        = "assume"
 	EkDryVarOldOverhead   = "old_overhead"
@@ -172,12 +185,14 @@ type EkDryProgramSpecs struct {
 type EkDryMapSpecs struct {
 	EkCursors     *ebpf.MapSpec `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.MapSpec `ebpf:"ek_flows"`
+	EkFlows6      *ebpf.MapSpec `ebpf:"ek_flows6"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
 	EkPorts       *ebpf.MapSpec `ebpf:"ek_ports"`
 	EkPositions   *ebpf.MapSpec `ebpf:"ek_positions"`
 	EkReasons     *ebpf.MapSpec `ebpf:"ek_reasons"`
 	EkReplies     *ebpf.MapSpec `ebpf:"ek_replies"`
+	EkReplies6    *ebpf.MapSpec `ebpf:"ek_replies6"`
 	EkServerConns *ebpf.MapSpec `ebpf:"ek_server_conns"`
 	EkServerStats *ebpf.MapSpec `ebpf:"ek_server_stats"`
 	EkServers     *ebpf.MapSpec `ebpf:"ek_servers"`
@@ -186,6 +201,7 @@ type EkDryMapSpecs struct {
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
+	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
 }
 
 // EkDryVariableSpecs contains global variables before they are loaded into the kernel.
@@ -223,12 +239,14 @@ func (o *EkDryObjects) Close() error {
 type EkDryMaps struct {
 	EkCursors     *ebpf.Map `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.Map `ebpf:"ek_flows"`
+	EkFlows6      *ebpf.Map `ebpf:"ek_flows6"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
 	EkPorts       *ebpf.Map `ebpf:"ek_ports"`
 	EkPositions   *ebpf.Map `ebpf:"ek_positions"`
 	EkReasons     *ebpf.Map `ebpf:"ek_reasons"`
 	EkReplies     *ebpf.Map `ebpf:"ek_replies"`
+	EkReplies6    *ebpf.Map `ebpf:"ek_replies6"`
 	EkServerConns *ebpf.Map `ebpf:"ek_server_conns"`
 	EkServerStats *ebpf.Map `ebpf:"ek_server_stats"`
 	EkServers     *ebpf.Map `ebpf:"ek_servers"`
@@ -237,18 +255,21 @@ type EkDryMaps struct {
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
+	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
 }
 
 func (m *EkDryMaps) Close() error {
 	return _EkDryClose(
 		m.EkCursors,
 		m.EkFlows,
+		m.EkFlows6,
 		m.EkIcmpBudget,
 		m.EkOrders,
 		m.EkPorts,
 		m.EkPositions,
 		m.EkReasons,
 		m.EkReplies,
+		m.EkReplies6,
 		m.EkServerConns,
 		m.EkServerStats,
 		m.EkServers,
@@ -257,6 +278,7 @@ func (m *EkDryMaps) Close() error {
 		m.EkSettings,
 		m.EkTables,
 		m.EkTemplates,
+		m.EkTemplates6,
 	)
 }
 

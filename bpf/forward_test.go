@@ -17,18 +17,24 @@ import (
 	"github.com/evenkeel/evenkeel/sched"
 )
 
-// newService is a rig with one service, TCP and UDP, and one server.
+// newService is a rig with one IPv4 service, TCP and UDP, and one server.
 func newService(tb testing.TB, forward EkForward, change ...func(*EkServer)) *rig {
 	tb.Helper()
+	return newServiceOf(tb, false, forward, change...)
+}
+
+// newServiceOf is newService in a family.
+func newServiceOf(tb testing.TB, six family, forward EkForward, change ...func(*EkServer)) *rig {
+	tb.Helper()
 	r := newRig(tb, 1024, sched.Profile{})
-	r.service(0, 6, vip)
-	r.service(1, 17, vip)
+	r.service(0, 6, six.of(vip))
+	r.service(1, 17, six.of(vip))
 	addr := real1
 	if forward == EkForwardFORWARD_NAT {
 		addr = real2 // the port changes too
 	}
-	r.server(0, 0, addr, forward, change...)
-	r.server(1, 1, addr, forward, change...)
+	r.server(0, 0, six.of(addr), forward, change...)
+	r.server(1, 1, six.of(addr), forward, change...)
 	r.order(0, nil, entry{0, 1})
 	r.order(1, nil, entry{1, 1})
 	return r
@@ -48,58 +54,73 @@ func toServer(f frame, server netip.AddrPort) frame {
 }
 
 func TestDRChangesFrameAndTTLOnly(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_DR)
-	for _, f := range []frame{syn(), datagram("hello"), datagram("hello").with(func(f *frame) { f.noSum = true })} {
-		out := r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
-		wantFrame(t, out, toServer(f, vip).bytes(t))
-	}
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_DR)
+		for _, f := range []frame{
+			six.syn(), six.datagram("hello"), six.datagram("hello").with(func(f *frame) { f.noSum = true }),
+		} {
+			out := r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
+			wantFrame(t, out, toServer(f, six.of(vip)).bytes(t))
+		}
+	})
 }
 
 func TestNATRewritesTheDestination(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	for _, f := range []frame{
-		syn(), datagram("hello"), datagram("odd length!"), datagram(""),
-		datagram("hello").with(func(f *frame) { f.noSum = true }),
-	} {
-		out := r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
-		wantFrame(t, out, toServer(f, real2).bytes(t))
-	}
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		for _, f := range []frame{
+			six.syn(), six.datagram("hello"), six.datagram("odd length!"), six.datagram(""),
+			six.datagram("hello").with(func(f *frame) { f.noSum = true }),
+		} {
+			out := r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+			wantFrame(t, out, toServer(f, six.of(real2)).bytes(t))
+		}
+	})
 }
 
 // A UDP checksum that comes out as 0 is sent as 0xffff, since 0 says that
 // there is none (RFC 768).
 func TestNATNeverMakesAUDPChecksumVanish(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	f := datagram("xx")
-	for v := range 1 << 16 {
-		f.payload = string([]byte{byte(v >> 8), byte(v)})
-		want := toServer(f, real2).bytes(t)
-		if binary.BigEndian.Uint16(want[40:]) != 0xffff {
-			continue
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		f, at := six.datagram("xx"), 14+six.header()+6
+		for v := range 1 << 16 {
+			f.payload = string([]byte{byte(v >> 8), byte(v)})
+			want := toServer(f, six.of(real2)).bytes(t)
+			if binary.BigEndian.Uint16(want[at:]) != 0xffff {
+				continue
+			}
+			wantFrame(t, r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT), want)
+			return
 		}
-		wantFrame(t, r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT), want)
-		return
-	}
-	t.Fatal("no payload has the checksum 0xffff behind NAT")
+		t.Fatal("no payload has the checksum 0xffff behind NAT")
+	})
 }
 
 func TestWrongChecksumsStayWrong(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	in, want := syn().bytes(t), toServer(syn(), real2).bytes(t)
-	in[51]++ // the low byte of the TCP checksum; the sums here leave room
-	want[51]++
-	wantFrame(t, r.send(in, xdpTX, reasons.ForwardedNAT), want)
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		in, want := six.syn().bytes(t), toServer(six.syn(), six.of(real2)).bytes(t)
+		at := 14 + six.header() + 17 // the low byte of the TCP checksum; the sums here leave room
+		in[at]++
+		want[at]++
+		wantFrame(t, r.send(in, xdpTX, reasons.ForwardedNAT), want)
+	})
 }
 
 func TestRepliesOfNATComeFromTheService(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	for _, f := range []frame{syn(), datagram("ping")} {
-		r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
-		back := frame{from: serverMAC, to: ownMAC, src: real2, dst: client, proto: f.proto, flags: "SA", payload: "pong"}
-		out := r.send(back.bytes(t), xdpTX, reasons.ForwardedReply)
-		back.from, back.to, back.src, back.ttl = ownMAC, clientMAC, vip, 63
-		wantFrame(t, out, back.bytes(t))
-	}
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		for _, f := range []frame{six.syn(), six.datagram("ping")} {
+			r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+			back := six.frame(frame{
+				from: serverMAC, to: ownMAC, src: real2, dst: client, proto: f.proto, flags: "SA", payload: "pong",
+			})
+			out := r.send(back.bytes(t), xdpTX, reasons.ForwardedReply)
+			back.from, back.to, back.src, back.ttl = ownMAC, clientMAC, six.of(vip), 63
+			wantFrame(t, out, back.bytes(t))
+		}
+	})
 }
 
 func TestServerPacketWithoutFlowIsTheKernels(t *testing.T) {
@@ -126,18 +147,21 @@ func TestPaddingAndPayloadStay(t *testing.T) {
 }
 
 func TestStatistics(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	r.send(syn().bytes(t), xdpTX, reasons.ForwardedNAT)
-	r.send(syn().flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
-	back := frame{from: serverMAC, to: ownMAC, src: real2, dst: client, proto: 6, flags: "A", payload: "1234"}
-	r.send(back.bytes(t), xdpTX, reasons.ForwardedReply)
-	want := EkStats{Conns: 1, InPkts: 2, InBytes: 80, OutPkts: 1, OutBytes: 44}
-	if got := r.stats(r.o.EkServerStats, 0); got != want {
-		t.Errorf("server: %+v, want %+v", got, want)
-	}
-	if got := r.stats(r.o.EkServiceStat, 0); got != want {
-		t.Errorf("service: %+v, want %+v", got, want)
-	}
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		r.send(six.syn().bytes(t), xdpTX, reasons.ForwardedNAT)
+		r.send(six.syn().flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
+		back := frame{from: serverMAC, to: ownMAC, src: real2, dst: client, proto: 6, flags: "A", payload: "1234"}
+		r.send(six.frame(back).bytes(t), xdpTX, reasons.ForwardedReply)
+		header := uint64(six.header())
+		want := EkStats{Conns: 1, InPkts: 2, InBytes: 2 * (header + 20), OutPkts: 1, OutBytes: header + 24}
+		if got := r.stats(r.o.EkServerStats, 0); got != want {
+			t.Errorf("server: %+v, want %+v", got, want)
+		}
+		if got := r.stats(r.o.EkServiceStat, 0); got != want {
+			t.Errorf("service: %+v, want %+v", got, want)
+		}
+	})
 }
 
 func TestNoWayToTheServer(t *testing.T) {
@@ -231,7 +255,7 @@ func TestTTLIsAnsweredNotForwarded(t *testing.T) {
 
 func TestAnswersAreLimitedPerSecond(t *testing.T) {
 	r := newService(t, EkForwardFORWARD_DR)
-	settings := EkSettings{LayoutVersion: 1, IcmpPerSecond: 2}
+	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 2}
 	copy(settings.Timeout[:], timeouts[:])
 	r.put(r.o.EkSettings, uint32(0), settings)
 	r.order(0, nil)

@@ -30,6 +30,53 @@ type frame struct {
 	payload  string
 	noSum    bool // UDP without a checksum
 	ip       func(*layers.IPv4)
+	ip6      func(*layers.IPv6)
+	ext      []byte // extension headers of IPv6, the first of type extType
+	extType  uint8
+}
+
+// family says which addresses a test uses: false IPv4, true IPv6.
+type family bool
+
+func (six family) String() string {
+	if six {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// eachFamily runs a test with both.
+func eachFamily(t *testing.T, test func(*testing.T, family)) {
+	for _, six := range []family{false, true} {
+		t.Run(six.String(), func(t *testing.T) { test(t, six) })
+	}
+}
+
+// of is an IPv4 address of the tests in the family.
+func (six family) of(a netip.AddrPort) netip.AddrPort {
+	if !six {
+		return a
+	}
+	b := a.Addr().As4()
+	addr := [16]byte{0x20, 0x01, 0x0d, 0xb8, 0, b[2], 0, b[3], 12: b[0], b[1], b[2], b[3]}
+	return netip.AddrPortFrom(netip.AddrFrom16(addr), a.Port())
+}
+
+// frame is an IPv4 frame in the family.
+func (six family) frame(f frame) frame {
+	f.src, f.dst = six.of(f.src), six.of(f.dst)
+	return f
+}
+
+func (six family) syn() frame                    { return six.frame(syn()) }
+func (six family) datagram(payload string) frame { return six.frame(datagram(payload)) }
+
+// header is the length of the IP header.
+func (six family) header() int {
+	if six {
+		return 40
+	}
+	return 20
 }
 
 // syn is a client's first segment to the service.
@@ -54,6 +101,9 @@ func (f frame) flag(flags string) frame {
 
 func (f frame) bytes(tb testing.TB) []byte {
 	tb.Helper()
+	if f.src.Addr().Is6() {
+		return f.bytes6(tb)
+	}
 	ip := &layers.IPv4{
 		Version: 4, IHL: 5, Id: 7, Flags: layers.IPv4DontFragment, TTL: 64, Protocol: layers.IPProtocol(f.proto),
 		SrcIP: f.src.Addr().AsSlice(), DstIP: f.dst.Addr().AsSlice(),
@@ -79,7 +129,40 @@ func (f frame) bytes(tb testing.TB) []byte {
 	return out
 }
 
-func (f frame) transport(tb testing.TB, ip *layers.IPv4) gopacket.SerializableLayer {
+func (f frame) bytes6(tb testing.TB) []byte {
+	tb.Helper()
+	ip := &layers.IPv6{
+		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocol(f.proto), TrafficClass: 0x28, FlowLabel: 0x12345,
+		SrcIP: f.src.Addr().AsSlice(), DstIP: f.dst.Addr().AsSlice(),
+	}
+	if f.ttl != 0 {
+		ip.HopLimit = f.ttl
+	}
+	if f.ip6 != nil {
+		f.ip6(ip)
+	}
+	transport := f.transport(tb, ip) // its sum covers the transport's number
+	if f.ext != nil {
+		ip.NextHeader = layers.IPProtocol(f.extType)
+	}
+	eth := &layers.Ethernet{
+		SrcMAC: net.HardwareAddr(f.from[:]), DstMAC: net.HardwareAddr(f.to[:]), EthernetType: layers.EthernetTypeIPv6,
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	err := gopacket.SerializeLayers(buffer, options, eth, ip, gopacket.Payload(f.ext), transport, gopacket.Payload(f.payload))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out := buffer.Bytes()
+	if f.noSum {
+		at := 14 + 40 + len(f.ext) + 6
+		out[at], out[at+1] = 0, 0
+	}
+	return out
+}
+
+func (f frame) transport(tb testing.TB, ip gopacket.NetworkLayer) gopacket.SerializableLayer {
 	tb.Helper()
 	switch f.proto {
 	case 6:

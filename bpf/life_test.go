@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -26,32 +28,38 @@ func TestUDPIsNeverActive(t *testing.T) {
 }
 
 func TestSweepCountsOutWhatExpired(t *testing.T) {
-	for _, forward := range []EkForward{EkForwardFORWARD_DR, EkForwardFORWARD_NAT} {
-		r := newService(t, forward)
-		r.run(syn().bytes(t))         // 60 s in SYN_RECV
-		r.run(datagram("x").bytes(t)) // 300 s
-		r.advance(60 * time.Second)
-		if got := r.sweep(); got.Expired != 1 || got.Seen != 1 || got.Removed != 0 {
-			t.Errorf("after 60 s: %+v", got)
+	eachFamily(t, func(t *testing.T, six family) {
+		for _, forward := range []EkForward{EkForwardFORWARD_DR, EkForwardFORWARD_NAT} {
+			testSweep(t, six, forward)
 		}
-		r.wantConns(0, 0, 0)
-		r.wantConns(1, 0, 1)
-		r.advance(240 * time.Second)
-		if got := r.sweep(); got.Expired != 1 || got.Removed != 1 {
-			t.Errorf("after 300 s: %+v", got)
-		}
-		if got := r.sweep(); got.Removed != 1 || got.Seen != 0 {
-			t.Errorf("last pass: %+v", got)
-		}
-		r.wantConns(1, 0, 0)
-		var key EkReplyKey
-		if err := r.o.EkReplies.NextKey(nil, &key); err == nil {
-			t.Errorf("reply tuple %+v is left", key)
-		}
-		if _, _, err := r.flow(syn().tuple()); err == nil {
-			t.Error("the entry is left")
+	})
+}
+
+func testSweep(t *testing.T, six family, forward EkForward) {
+	r := newServiceOf(t, six, forward)
+	r.run(six.syn().bytes(t))         // 60 s in SYN_RECV
+	r.run(six.datagram("x").bytes(t)) // 300 s
+	r.advance(60 * time.Second)
+	if got := r.sweep(); got.Expired != 1 || got.Seen != 1 || got.Removed != 0 {
+		t.Errorf("after 60 s: %+v", got)
+	}
+	r.wantConns(0, 0, 0)
+	r.wantConns(1, 0, 1)
+	r.advance(240 * time.Second)
+	if got := r.sweep(); got.Expired != 1 || got.Removed != 1 {
+		t.Errorf("after 300 s: %+v", got)
+	}
+	if got := r.sweep(); got.Removed != 1 || got.Seen != 0 {
+		t.Errorf("last pass: %+v", got)
+	}
+	r.wantConns(1, 0, 0)
+	for _, replies := range []*ebpf.Map{r.o.EkReplies, r.o.EkReplies6} {
+		key := make([]byte, replies.KeySize())
+		if err := replies.NextKey(nil, &key); err == nil {
+			t.Errorf("reply tuple % x is left", key)
 		}
 	}
+	r.entries(func(f EkFlow) { t.Errorf("the entry %+v is left", f) })
 }
 
 func TestPacketsKeepAFlowAlive(t *testing.T) {

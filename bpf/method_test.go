@@ -28,7 +28,7 @@ func TestFlowKeepsItsMethod(t *testing.T) {
 // A time-out of a second keeps a busy flow alive, too.
 func TestShortTimeoutIsRefreshed(t *testing.T) {
 	r := newService(t, EkForwardFORWARD_DR)
-	settings := EkSettings{LayoutVersion: 1}
+	settings := EkSettings{LayoutVersion: layoutVersion}
 	copy(settings.Timeout[:], timeouts[:])
 	settings.Timeout[EkFlowStateFLOW_UDP] = 1
 	r.put(r.o.EkSettings, uint32(0), settings)

@@ -28,6 +28,7 @@ type player struct {
 	state   *sched.State
 	profile sched.Profile
 	service model.Service
+	six     family // of the service
 	forward model.Forward
 	loads   map[uint32]sched.Load
 	flows   map[uint16]*parityFlow // by client port
@@ -52,20 +53,21 @@ func newPlayer(tb testing.TB, svc model.Service, forward model.Forward, p sched.
 		state:   sched.New(p),
 		profile: p,
 		service: svc,
+		six:     family(svc.Key.Addr.Addr().Is6()),
 		forward: forward,
 		loads:   map[uint32]sched.Load{},
 		flows:   map[uint16]*parityFlow{},
 		servers: map[uint32]model.Server{},
 	}
 	player.apply(sched.Op{Kind: sched.AddService, Service: svc})
-	player.rig.scheduled(0, uint8(svc.Key.Protocol), vip, schedulers[svc.Scheduler], uint8(svc.SchedFlags))
+	player.rig.scheduled(0, uint8(svc.Key.Protocol), svc.Key.Addr, schedulers[svc.Scheduler], uint8(svc.SchedFlags))
 	return player
 }
 
 // roundRobin is a player with an rr service and servers of weight 1.
-func roundRobin(tb testing.TB, forward model.Forward, servers int) *player {
+func roundRobin(tb testing.TB, six family, forward model.Forward, servers int) *player {
 	p := newPlayer(tb, model.Service{
-		Key: model.ServiceKey{Protocol: model.TCP, Addr: vip}, Scheduler: "rr",
+		Key: model.ServiceKey{Protocol: model.TCP, Addr: six.of(vip)}, Scheduler: "rr",
 	}, forward, sched.Profile{})
 	for i := range servers {
 		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: p.serverAt(i, 1)})
@@ -75,7 +77,7 @@ func roundRobin(tb testing.TB, forward model.Forward, servers int) *player {
 
 func (p *player) serverAt(i int, weight int32) model.Server {
 	addr := netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + i)})
-	return model.Server{Addr: netip.AddrPortFrom(addr, vip.Port()), Forward: p.forward, Weight: weight}
+	return model.Server{Addr: p.six.of(netip.AddrPortFrom(addr, vip.Port())), Forward: p.forward, Weight: weight}
 }
 
 func (p *player) apply(op sched.Op) {
@@ -136,12 +138,21 @@ func (p *player) randomOp(random *rand.Rand, weights []int32) {
 	p.apply(op)
 }
 
+// client is who uses a port: one of many, so that hashes of addresses differ.
+func (p *player) client(port uint16) netip.AddrPort {
+	b := client.Addr().As4()
+	b[2], b[3] = byte(port%7), byte(port%251)
+	return p.six.of(netip.AddrPortFrom(netip.AddrFrom4(b), port))
+}
+
 // opening is a packet that opens a flow of the service.
 func (p *player) opening(port uint16) frame {
+	f := p.six.syn()
 	if p.service.Key.Protocol == model.UDP {
-		return datagram("x").fromPort(port)
+		f = p.six.datagram("x")
 	}
-	return syn().fromPort(port)
+	f.src = p.client(port)
+	return f
 }
 
 // open sends a new flow and compares where it went.
@@ -150,7 +161,7 @@ func (p *player) open(port uint16) {
 	f := p.opening(port)
 	verdict, out := p.run(f.bytes(p.tb))
 	why := p.reason()
-	client := sched.Client{Addr: client.Addr(), Port: port}
+	client := sched.Client{Addr: f.src.Addr(), Port: port}
 	want, ok := p.state.Choose(p.service.Key, client, func(d sched.Dest) sched.Load { return p.loads[d.Slot] })
 	if !ok {
 		if why != reasons.PortUnreachable && why != reasons.NoServer {
@@ -185,7 +196,7 @@ func (p *player) open(port uint16) {
 func (p *player) segment(port uint16, flags string) {
 	p.tb.Helper()
 	flow := p.flows[port]
-	p.run(syn().fromPort(port).flag(flags).bytes(p.tb))
+	p.run(p.opening(port).flag(flags).bytes(p.tb))
 	why := p.reason()
 	if why == reasons.ServerDeleted {
 		return
@@ -265,8 +276,10 @@ func TestParity(t *testing.T) {
 func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protocol, flags uint32, profile sched.Profile) {
 	weights := [][]int32{{0, 1, 2, 3}, {10, 20, 40}, {1, 100, 0}}[random.IntN(3)]
 	forward := []model.Forward{model.DR, model.NAT}[random.IntN(2)]
+	six := family(random.IntN(2) == 1)
+	t.Logf("%s by %s", six, forward)
 	p := newPlayer(t, model.Service{
-		Key: model.ServiceKey{Protocol: proto, Addr: vip}, Scheduler: name, SchedFlags: flags,
+		Key: model.ServiceKey{Protocol: proto, Addr: six.of(vip)}, Scheduler: name, SchedFlags: flags,
 	}, forward, profile)
 	for range 600 {
 		port := uint16(1024 + random.IntN(300))
@@ -288,14 +301,16 @@ func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protoc
 // Flows opened by several CPUs at once, while servers come and go and the
 // sweep runs: every flow is counted once in and once out.
 func TestCountersUnderConcurrency(t *testing.T) {
-	for _, forward := range []model.Forward{model.DR, model.NAT} {
-		t.Run(forward.String(), func(t *testing.T) { hammer(t, forward) })
-	}
+	eachFamily(t, func(t *testing.T, six family) {
+		for _, forward := range []model.Forward{model.DR, model.NAT} {
+			t.Run(forward.String(), func(t *testing.T) { hammer(t, six, forward) })
+		}
+	})
 }
 
-func hammer(t *testing.T, forward model.Forward) {
-	const workers, packets, slots = 4, 15000, 8
-	p := roundRobin(t, forward, slots)
+func hammer(t *testing.T, six family, forward model.Forward) {
+	const workers, packets, slots = 4, 10000, 8
+	p := roundRobin(t, six, forward, slots)
 	var work, control sync.WaitGroup
 	done := make(chan struct{})
 	for worker := range workers {
@@ -303,7 +318,7 @@ func hammer(t *testing.T, forward model.Forward) {
 			random := rand.New(rand.NewPCG(uint64(worker), 1))
 			for range packets {
 				// Few ports, so that the workers meet in the same flows.
-				f := syn().fromPort(uint16(1024 + random.IntN(500)))
+				f := six.syn().fromPort(uint16(1024 + random.IntN(500)))
 				f.flags = []string{"S", "S", "A", "F", "R", ""}[random.IntN(6)]
 				raw := f.bytes(t)
 				options := ebpf.RunOptions{
@@ -348,18 +363,14 @@ func hammer(t *testing.T, forward model.Forward) {
 func (p *player) wantConserved(slots int) {
 	p.tb.Helper()
 	want := make([]EkServerConns, slots)
-	p.shards(func(m *ebpf.Map) {
-		var key EkFlowKey
-		var f EkFlow
-		for it := m.Iterate(); it.Next(&key, &f); {
-			w := unpack(f.Now.Word)
-			if w.state >= EkFlowStateFLOW_STATES {
-				continue
-			}
-			want[w.server].Total++
-			if w.flags&1 == 0 {
-				want[w.server].Active++
-			}
+	p.entries(func(f EkFlow) {
+		w := unpack(f.Now.Word)
+		if w.state >= EkFlowStateFLOW_STATES {
+			return
+		}
+		want[w.server].Total++
+		if w.flags&1 == 0 {
+			want[w.server].Active++
 		}
 	})
 	if !slices.ContainsFunc(want, func(c EkServerConns) bool { return c.Total > 0 }) {
@@ -378,7 +389,7 @@ func counts(c EkServerConns) string { return fmt.Sprintf("%d active of %d", c.Ac
 // new flows the servers differ by one at most.
 func TestRoundRobinIsExactOnManyCPUs(t *testing.T) {
 	const workers, flows = 4, 1500
-	p := roundRobin(t, model.DR, 3)
+	p := roundRobin(t, false, model.DR, 3)
 	var work sync.WaitGroup
 	for worker := range workers {
 		work.Go(func() {

@@ -33,7 +33,7 @@ func TestWhatTheKernelGets(t *testing.T) {
 	}{
 		{"ARP", patched(t, syn(), 12, 0x08, 0x06), reasons.NotIP},
 		{"length field instead of a type", patched(t, syn(), 12, 0x00, 0x28), reasons.NotIP},
-		{"IPv6", patched(t, syn(), 12, 0x86, 0xdd), reasons.IPv6},
+		{"version 4 in a frame of IPv6", patched(t, syn(), 12, 0x86, 0xdd), reasons.BadHeader},
 		{"VLAN tag", patched(t, syn(), 12, 0x81, 0x00), reasons.VLANTag},
 		{"service VLAN tag", patched(t, syn(), 12, 0x88, 0xa8), reasons.VLANTag},
 		{"broadcast", patched(t, syn(), 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), reasons.NotOurMAC},

@@ -48,6 +48,9 @@ type rig struct {
 	templates EkSweep       // what the last sweep did to the templates
 }
 
+// layoutVersion is LAYOUT_VERSION of contract.h.
+const layoutVersion = 2
+
 // newRig loads the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection.
 func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.CollectionSpec)) *rig {
@@ -64,8 +67,9 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 		}
 	}
 	spec.Maps["ek_replies"].MaxEntries = flows
-	shard := spec.Maps["ek_flows"].InnerMap
-	shard.MaxEntries = max(flows/16, 1)
+	spec.Maps["ek_replies6"].MaxEntries = flows
+	spec.Maps["ek_flows"].InnerMap.MaxEntries = max(flows/16, 1)
+	spec.Maps["ek_flows6"].InnerMap.MaxEntries = max(flows/16, 1)
 	for _, c := range change {
 		c(spec)
 	}
@@ -78,20 +82,32 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { r.o.Close() })
-	for i := range uint32(16) {
-		inner, err := ebpf.NewMap(shard)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		r.put(r.o.EkFlows, i, inner)
-		inner.Close()
-	}
-	settings := EkSettings{LayoutVersion: 1, IcmpPerSecond: 1000}
+	r.fillShards(r.o.EkFlows, spec.Maps["ek_flows"].InnerMap)
+	r.fillShards(r.o.EkFlows6, spec.Maps["ek_flows6"].InnerMap)
+	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1000}
 	copy(settings.Timeout[:], timeouts[:])
 	r.put(r.o.EkSettings, uint32(0), settings)
 	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1})
 	r.advance(time.Hour)
 	return r
+}
+
+// fillShards makes the maps that the flows of a family lie in.
+func (r *rig) fillShards(outer *ebpf.Map, spec *ebpf.MapSpec) {
+	r.tb.Helper()
+	var places, fds []uint32
+	for i := range uint32(16) {
+		inner, err := ebpf.NewMap(spec)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		defer inner.Close()
+		places, fds = append(places, i), append(fds, uint32(inner.FD()))
+	}
+	// At once, since the kernel waits for running programs in each call.
+	if _, err := outer.BatchUpdate(places, fds, nil); err != nil {
+		r.tb.Fatal(err)
+	}
 }
 
 // timeouts are IPVS's, in seconds by state, UDP last.
@@ -343,13 +359,18 @@ func (r *rig) stats(m *ebpf.Map, index uint32) (sum EkStats) {
 // sweep walks the whole table once.
 func (r *rig) sweep() (sum EkSweep) {
 	r.tb.Helper()
-	for shard := range uint32(16) {
-		arg := r.sweepBy(r.o.EkSweep, shard)
-		sum.Seen += arg.Seen
-		sum.Expired += arg.Expired
-		sum.Removed += arg.Removed
+	add := func(to *EkSweep, arg EkSweep) {
+		to.Seen += arg.Seen
+		to.Expired += arg.Expired
+		to.Removed += arg.Removed
 	}
-	r.templates = r.sweepBy(r.o.EkSweepTmpl, 0)
+	for shard := range uint32(16) {
+		add(&sum, r.sweepBy(r.o.EkSweep, shard))
+		add(&sum, r.sweepBy(r.o.EkSweep6, shard))
+	}
+	r.templates = EkSweep{}
+	add(&r.templates, r.sweepBy(r.o.EkSweepTmpl, 0))
+	add(&r.templates, r.sweepBy(r.o.EkSweepTmpl6, 0))
 	return sum
 }
 
@@ -362,12 +383,12 @@ func (r *rig) sweepBy(program *ebpf.Program, shard uint32) EkSweep {
 	return arg
 }
 
-// shards calls visit for each map of the flow table.
-func (r *rig) shards(visit func(*ebpf.Map)) {
+// shards calls visit for each map of a family's flow table.
+func (r *rig) shards(outer *ebpf.Map, visit func(*ebpf.Map)) {
 	r.tb.Helper()
 	for i := range uint32(16) {
 		var shard *ebpf.Map
-		if err := r.o.EkFlows.Lookup(i, &shard); err != nil {
+		if err := outer.Lookup(i, &shard); err != nil {
 			r.tb.Fatal(err)
 		}
 		visit(shard)
@@ -375,10 +396,29 @@ func (r *rig) shards(visit func(*ebpf.Map)) {
 	}
 }
 
+// entries calls visit with each entry of the flow tables.
+func (r *rig) entries(visit func(EkFlow)) {
+	r.tb.Helper()
+	r.shards(r.o.EkFlows, func(m *ebpf.Map) {
+		var key EkFlowKey
+		var f EkFlow
+		for it := m.Iterate(); it.Next(&key, &f); {
+			visit(f)
+		}
+	})
+	r.shards(r.o.EkFlows6, func(m *ebpf.Map) {
+		var key EkFlow6Key
+		var f EkFlow
+		for it := m.Iterate(); it.Next(&key, &f); {
+			visit(f)
+		}
+	})
+}
+
 // flow finds the entry of a tuple.
 func (r *rig) flow(key EkFlowKey) (found EkFlow, shard *ebpf.Map, err error) {
 	err = fmt.Errorf("flow %+v: %w", key, ebpf.ErrKeyNotExist)
-	r.shards(func(m *ebpf.Map) {
+	r.shards(r.o.EkFlows, func(m *ebpf.Map) {
 		var f EkFlow
 		if m.Lookup(key, &f) == nil {
 			found, err = f, nil

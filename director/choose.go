@@ -57,7 +57,7 @@ func ThisVersion() Capabilities {
 		Forwards:   []model.Forward{model.NAT, model.DR},
 		MaxServers: MaxServers,
 		MaxWeights: sched.MaxTable,
-		Thresholds: true, Persistence: true, OnePacket: true,
+		IPv6:       true, Thresholds: true, Persistence: true, OnePacket: true,
 	}}
 }
 

@@ -70,6 +70,7 @@ var chooseTests = []struct {
 		name: "IPv6 service", want: director.ReasonIPv6,
 		line:   "needs IPVS (IPv6 address 2001:db8::1), which this version does not drive yet",
 		change: func(v *model.VirtualServer) { v.Key.Addr = v6; v.Servers[0].Addr = v6 },
+		caps:   func(c *director.Capabilities) { c.XDP.IPv6 = false },
 	},
 	{
 		name: "IPv6 server of an IPv4 service", want: director.ReasonMixedFamilies,
@@ -83,7 +84,7 @@ var chooseTests = []struct {
 			v.Key = model.ServiceKey{FWMark: 7}
 			addr("[2001:db8::2]:80")(v)
 		},
-		caps: func(c *director.Capabilities) { c.XDP.FWMark = true },
+		caps: func(c *director.Capabilities) { c.XDP.FWMark, c.XDP.IPv6 = true, false },
 	},
 	{
 		name: "SCTP", want: director.ReasonSCTP,

@@ -62,31 +62,41 @@ func HostExplanation(w bpf.EkDryExplanation, now uint64) Explanation {
 			Resolved: w.Out.Ifindex != 0, Ifindex: w.Out.Ifindex, Source: w.Out.Smac, Destination: w.Out.Dmac,
 		},
 	}
-	e.Flow, e.HasFlow = hostFlow(bpf.EkFlowKey(w.Key), bpf.EkFlow(w.Flow), now)
+	e.Flow, e.HasFlow = hostFlow(bpf.EkFlow(w.Flow), now)
 	e.HasFlow = e.HasFlow && w.HasFlow != 0
+	t := hostTuple(bpf.EkFlowKey(w.Key))
+	if w.V6 != 0 {
+		t = hostTuple6(bpf.EkFlow6Key(w.Key6))
+		e.Shard += FlowShards
+	}
+	if e.HasFlow {
+		e.Flow.Protocol, e.Flow.Client, e.Flow.Virtual = t.protocol, t.client, t.virtual
+	}
 	return e
 }
 
 // Room returns what the program without effect must be told of the maps into
 // which it would insert a flow of this shard.
 func (m *Maps) Room(shard uint32) (bpf.EkDryAssumed, error) {
-	var a bpf.EkDryAssumed
-	if shard >= FlowShards {
-		return a, fmt.Errorf("count flows: no shard %d", shard)
+	switch {
+	case shard < FlowShards:
+		return roomIn[bpf.EkFlowKey, bpf.EkReplyKey, bpf.EkReply, bpf.EkTemplateKey](m.shards[shard], m.replies, m.templates)
+	case shard < Shards:
+		return roomIn[bpf.EkFlow6Key, bpf.EkReply6Key, bpf.EkReply6, bpf.EkTemplate6Key](m.shards[shard], m.replies6, m.templates6)
 	}
-	flows, err := isFull[bpf.EkFlowKey, bpf.EkFlow](m.shards[shard])
-	if err != nil {
+	return bpf.EkDryAssumed{}, fmt.Errorf("count flows: no shard %d", shard)
+}
+
+// roomIn is Room in the maps of one family, whose keys are F, K and T.
+func roomIn[F, K, V, T any](shard, replies, templates *ebpf.Map) (a bpf.EkDryAssumed, err error) {
+	if a.FlowsFull, err = isFull[F, bpf.EkFlow](shard); err != nil {
 		return a, err
 	}
-	replies, err := isFull[bpf.EkReplyKey, bpf.EkReply](m.replies)
-	if err != nil {
+	if a.RepliesFull, err = isFull[K, V](replies); err != nil {
 		return a, err
 	}
-	templates, err := isFull[bpf.EkTemplateKey, bpf.EkTemplate](m.templates)
-	if err != nil {
-		return a, err
-	}
-	return bpf.EkDryAssumed{FlowsFull: flows, RepliesFull: replies, TemplatesFull: templates}, nil
+	a.TemplatesFull, err = isFull[T, bpf.EkTemplate](templates)
+	return a, err
 }
 
 // isFull returns 1 if a hash has no room. Entries that come or go meanwhile may

@@ -57,45 +57,60 @@ func Now() (uint64, error) {
 
 // hostFlow returns the flow without its server, and whether it lives: an entry
 // that is dead or has expired waits for the sweep.
-func hostFlow(k bpf.EkFlowKey, v bpf.EkFlow, now uint64) (Flow, bool) {
+func hostFlow(v bpf.EkFlow, now uint64) (Flow, bool) {
 	w := hostFlowWord(v.Now.Word)
 	if w.state >= States || v.Expires <= now {
 		return Flow{}, false
 	}
 	return Flow{
 		Slot: w.server,
-		Flow: model.Flow{
-			Protocol: model.Protocol(k.Proto),
-			Client:   hostIPv4Port(k.Caddr, k.Cport),
-			Virtual:  hostIPv4Port(k.Vaddr, k.Vport),
-			State:    w.state.String(),
-			Expires:  time.Duration(v.Expires - now),
-		},
+		Flow: model.Flow{State: w.state.String(), Expires: time.Duration(v.Expires - now)},
 	}, true
+}
+
+// tuple is what the keys of both families say.
+type tuple struct {
+	protocol        model.Protocol
+	client, virtual netip.AddrPort
+}
+
+func hostTuple(k bpf.EkFlowKey) tuple {
+	return tuple{model.Protocol(k.Proto), hostIPv4Port(k.Caddr, k.Cport), hostIPv4Port(k.Vaddr, k.Vport)}
+}
+
+func hostTuple6(k bpf.EkFlow6Key) tuple {
+	return tuple{model.Protocol(k.Proto), hostIPv6Port(k.Caddr, k.Cport), hostIPv6Port(k.Vaddr, k.Vport)}
 }
 
 // Flows calls yield with each flow that lives at now (see Now) until it
 // returns false, in no order. A flow whose server cannot be read has none.
 func (m *Maps) Flows(now uint64, yield func(Flow) bool) error {
 	servers := map[uint32]model.Server{}
-	for _, shard := range m.shards {
-		more := true
-		err := walk(shard, func(k bpf.EkFlowKey, v bpf.EkFlow) bool {
-			f, lives := hostFlow(k, v, now)
-			if !lives {
-				return true
+	more := true
+	visit := func(t tuple, v bpf.EkFlow) bool {
+		f, lives := hostFlow(v, now)
+		if !lives {
+			return true
+		}
+		s, known := servers[f.Slot]
+		if !known {
+			if entry, err := m.Server(f.Slot); err == nil {
+				s = entry.Server
 			}
-			s, known := servers[f.Slot]
-			if !known {
-				if entry, err := m.Server(f.Slot); err == nil {
-					s = entry.Server
-				}
-				servers[f.Slot] = s
-			}
-			f.Server, f.Forward = s.Addr, s.Forward
-			more = yield(f)
-			return more
-		})
+			servers[f.Slot] = s
+		}
+		f.Protocol, f.Client, f.Virtual = t.protocol, t.client, t.virtual
+		f.Server, f.Forward = s.Addr, s.Forward
+		more = yield(f)
+		return more
+	}
+	for i, shard := range m.shards {
+		var err error
+		if i < FlowShards {
+			err = walk(shard, func(k bpf.EkFlowKey, v bpf.EkFlow) bool { return visit(hostTuple(k), v) })
+		} else {
+			err = walk(shard, func(k bpf.EkFlow6Key, v bpf.EkFlow) bool { return visit(hostTuple6(k), v) })
+		}
 		if err != nil || !more {
 			return err
 		}
@@ -122,8 +137,25 @@ func hostReply(k bpf.EkReplyKey, v bpf.EkReply) Reply {
 	}
 }
 
-// Replies calls yield with each entry of ek_replies until it returns false, in
-// no order.
+func hostReply6(k bpf.EkReply6Key, v bpf.EkReply6) Reply {
+	return Reply{
+		Protocol: model.Protocol(k.Proto),
+		Server:   hostIPv6Port(k.Saddr, k.Sport),
+		Client:   hostIPv6Port(k.Caddr, k.Cport),
+		Virtual:  hostIPv6Port(v.Vaddr, v.Vport),
+	}
+}
+
+// Replies calls yield with each entry of ek_replies and ek_replies6 until it
+// returns false, in no order.
 func (m *Maps) Replies(yield func(Reply) bool) error {
-	return walk(m.replies, func(k bpf.EkReplyKey, v bpf.EkReply) bool { return yield(hostReply(k, v)) })
+	more := true
+	err := walk(m.replies, func(k bpf.EkReplyKey, v bpf.EkReply) bool {
+		more = yield(hostReply(k, v))
+		return more
+	})
+	if err != nil || !more {
+		return err
+	}
+	return walk(m.replies6, func(k bpf.EkReply6Key, v bpf.EkReply6) bool { return yield(hostReply6(k, v)) })
 }

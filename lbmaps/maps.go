@@ -13,26 +13,30 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 1
+	LayoutVersion = 2
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
 	MaxOrder = 256
-	// FlowShards is the number of maps that the flows lie in.
+	// FlowShards is the number of maps that the flows of one family lie in.
 	FlowShards = 16
+	// Shards is the number of those maps for both families: first those of
+	// IPv4, then those of IPv6.
+	Shards = 2 * FlowShards
 )
 
 // Maps are the maps of one datapath. Those that user space has no business
 // with are there for pinning.
 type Maps struct {
-	settings, ports                 *ebpf.Map
-	services, cursors, orders       *ebpf.Map
-	positions, schedTables          *ebpf.Map
-	servers, serverConns            *ebpf.Map
-	serviceStats, serverStats       *ebpf.Map
-	flows, replies, reasons, budget *ebpf.Map
-	templates                       *ebpf.Map
-	shards                          [FlowShards]*ebpf.Map
+	settings, ports              *ebpf.Map
+	services, cursors, orders    *ebpf.Map
+	positions, schedTables       *ebpf.Map
+	servers, serverConns         *ebpf.Map
+	serviceStats, serverStats    *ebpf.Map
+	flows, replies, templates    *ebpf.Map
+	flows6, replies6, templates6 *ebpf.Map
+	reasons, budget              *ebpf.Map
+	shards                       [Shards]*ebpf.Map
 }
 
 // named lists the maps by the names that they have in the object.
@@ -52,13 +56,29 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkFlows:       &m.flows,
 		bpf.EkMapEkReplies:     &m.replies,
 		bpf.EkMapEkTemplates:   &m.templates,
+		bpf.EkMapEkFlows6:      &m.flows6,
+		bpf.EkMapEkReplies6:    &m.replies6,
+		bpf.EkMapEkTemplates6:  &m.templates6,
 		bpf.EkMapEkReasons:     &m.reasons,
 		bpf.EkMapEkIcmpBudget:  &m.budget,
 	}
 }
 
-// ShardName returns the name of a shard's map and pin, such as ek_flows_07.
-func ShardName(shard int) string { return fmt.Sprintf("%s_%02d", bpf.EkMapEkFlows, shard) }
+// ShardOwner returns the name of the map that holds a shard, and the shard's
+// place in it.
+func ShardOwner(shard int) (name string, place uint32) {
+	if shard < FlowShards {
+		return bpf.EkMapEkFlows, uint32(shard)
+	}
+	return bpf.EkMapEkFlows6, uint32(shard - FlowShards)
+}
+
+// ShardName returns the name of a shard's map and pin, such as ek_flows_07 or
+// ek_flows6_07.
+func ShardName(shard int) string {
+	name, place := ShardOwner(shard)
+	return fmt.Sprintf("%s_%02d", name, place)
+}
 
 // IsPinned reports whether a map of the object outlives its program. The others
 // are the program's own data.
@@ -67,11 +87,16 @@ func IsPinned(name string) bool {
 	return ok
 }
 
-// JoinShards puts the shards into ek_flows, once, when the maps are new.
+// JoinShards puts the shards into ek_flows and ek_flows6, once, when the maps are
+// new. One call for each family: the kernel waits for running programs in each.
 func (m *Maps) JoinShards() error {
-	for i, shard := range m.shards {
-		if err := m.flows.Put(uint32(i), shard); err != nil {
-			return fmt.Errorf("put %s into %s: %w", ShardName(i), bpf.EkMapEkFlows, err)
+	for owner, shards := range map[*ebpf.Map][]*ebpf.Map{m.flows: m.shards[:FlowShards], m.flows6: m.shards[FlowShards:]} {
+		places, fds := make([]uint32, len(shards)), make([]uint32, len(shards))
+		for i, shard := range shards {
+			places[i], fds[i] = uint32(i), uint32(shard.FD())
+		}
+		if _, err := owner.BatchUpdate(places, fds, nil); err != nil {
+			return fmt.Errorf("put the shards into %s: %w", mapName(owner), err)
 		}
 	}
 	return nil
@@ -107,7 +132,7 @@ func openPin(dir, name string, opts *ebpf.LoadPinOptions, place **ebpf.Map) erro
 
 // FromCollection takes the maps of a loaded collection. The collection and its
 // maps stay the caller's; Close closes copies. The shards are opened through
-// ek_flows, which must hold all of them.
+// ek_flows and ek_flows6, which must hold all of them.
 func FromCollection(c *ebpf.Collection) (*Maps, error) {
 	m := &Maps{}
 	for name, place := range m.named() {
@@ -122,8 +147,9 @@ func FromCollection(c *ebpf.Collection) (*Maps, error) {
 		*place = ours
 	}
 	for i := range m.shards {
-		if err := m.flows.Lookup(uint32(i), &m.shards[i]); err != nil {
-			return nil, errors.Join(fmt.Errorf("use shard %d of %s: %w", i, bpf.EkMapEkFlows, err), m.Close())
+		owner, place := ShardOwner(i)
+		if err := c.Maps[owner].Lookup(place, &m.shards[i]); err != nil {
+			return nil, errors.Join(fmt.Errorf("use shard %d of %s: %w", place, owner, err), m.Close())
 		}
 	}
 	return m, nil
@@ -155,7 +181,7 @@ func (m *Maps) Close() error {
 	return errors.Join(errs...)
 }
 
-// Limits are the sizes of the maps.
+// Limits are the sizes of the maps. Flows and Replies are those of one family.
 type Limits struct {
 	Services, Servers, Flows, Replies uint32
 }

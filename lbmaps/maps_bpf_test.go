@@ -43,16 +43,17 @@ func load(t testing.TB) (*Maps, *ebpf.Collection) {
 	check(t, err)
 	spec.Maps[bpf.EkMapEkServices].MaxEntries = services
 	spec.Maps[bpf.EkMapEkServers].MaxEntries = servers
-	shard := spec.Maps[bpf.EkMapEkFlows].InnerMap
-	shard.MaxEntries = flows / FlowShards
 	c, err := ebpf.NewCollection(spec)
 	check(t, err)
 	t.Cleanup(c.Close)
-	for i := range uint32(FlowShards) {
+	for i := range Shards {
+		owner, place := ShardOwner(i)
+		shard := spec.Maps[owner].InnerMap.Copy()
+		shard.MaxEntries = flows / FlowShards
 		m, err := ebpf.NewMap(shard)
 		check(t, err)
 		defer m.Close()
-		check(t, c.Maps[bpf.EkMapEkFlows].Put(i, m))
+		check(t, c.Maps[owner].Put(place, m))
 	}
 	m, err := FromCollection(c)
 	check(t, err)
@@ -148,13 +149,19 @@ func TestServersAreWalkedInBatches(t *testing.T) {
 // putFlow writes what the program would.
 func putFlow(t testing.TB, m *Maps, shard int, client netip.AddrPort, w flowWord, expires uint64) {
 	t.Helper()
-	key := bpf.EkFlowKey{
-		Caddr: wireIPv4(client.Addr()), Cport: wirePort(client.Port()),
-		Vaddr: wireIPv4(netip.MustParseAddr("198.51.100.1")), Vport: wirePort(80), Proto: 17,
-	}
 	var v bpf.EkFlow
 	v.Now.Word, v.Expires = wireFlowWord(w), expires
-	check(t, m.Shard(shard).Put(key, v))
+	if shard < FlowShards {
+		check(t, m.Shard(shard).Put(bpf.EkFlowKey{
+			Caddr: wireIPv4(client.Addr()), Cport: wirePort(client.Port()),
+			Vaddr: wireIPv4(netip.MustParseAddr("198.51.100.1")), Vport: wirePort(80), Proto: 17,
+		}, v))
+		return
+	}
+	check(t, m.Shard(shard).Put(bpf.EkFlow6Key{
+		Caddr: client.Addr().As16(), Cport: wirePort(client.Port()),
+		Vaddr: netip.MustParseAddr("2001:db8::1").As16(), Vport: wirePort(80), Proto: 17,
+	}, v))
 }
 
 // TestFlowsOfAFullTable fills every shard, where batches meet long buckets.
@@ -163,13 +170,17 @@ func TestFlowsOfAFullTable(t *testing.T) {
 	real := model.Server{Addr: netip.MustParseAddrPort("10.0.0.1:8080"), Forward: model.NAT}
 	check(t, m.PutServer(5, Server{Server: real}))
 	const perShard = 3000
-	for shard := range FlowShards {
+	for shard := range Shards {
 		for n := range perShard {
 			state := UDP
 			if n%3 == 0 {
 				state = State(bpf.EkFlowStateFLOW_DEAD)
 			}
-			client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(shard), byte(n >> 8), byte(n)}), uint16(n))
+			addr := netip.AddrFrom4([4]byte{10, byte(shard), byte(n >> 8), byte(n)})
+			if shard >= FlowShards {
+				addr = netip.AddrFrom16([16]byte{0x20, 1, 14: byte(shard), 15: byte(n), 7: byte(n >> 8)})
+			}
+			client := netip.AddrPortFrom(addr, uint16(n))
 			putFlow(t, m, shard, client, flowWord{server: 5, state: state}, uint64(10+n%2*10))
 		}
 	}
@@ -181,7 +192,7 @@ func TestFlowsOfAFullTable(t *testing.T) {
 		seen[f.Client] = true
 		return true
 	}))
-	same(t, len(seen), FlowShards*perShard/3) // neither dead nor expired
+	same(t, len(seen), Shards*perShard/3) // neither dead nor expired
 	calls := 0
 	check(t, m.Flows(15, func(Flow) bool { calls++; return false }))
 	same(t, calls, 1)
@@ -204,6 +215,23 @@ func TestReplies(t *testing.T) {
 	check(t, m.Replies(func(r Reply) bool { got = append(got, r); return true }))
 	if !slices.Equal(got, []Reply{want}) {
 		t.Errorf("replies are %+v, want %+v", got, want)
+	}
+
+	want6 := Reply{
+		Protocol: model.UDP,
+		Server:   netip.MustParseAddrPort("[2001:db8::2]:8080"),
+		Client:   netip.MustParseAddrPort("[2001:db8::9]:4711"),
+		Virtual:  netip.MustParseAddrPort("[2001:db8::1]:80"),
+	}
+	key6 := bpf.EkReply6Key{
+		Saddr: wireAddr(want6.Server.Addr()), Sport: wirePort(want6.Server.Port()),
+		Caddr: wireAddr(want6.Client.Addr()), Cport: wirePort(want6.Client.Port()), Proto: 17,
+	}
+	check(t, m.replies6.Put(key6, bpf.EkReply6{Vaddr: wireAddr(want6.Virtual.Addr()), Vport: wirePort(want6.Virtual.Port())}))
+	got = nil
+	check(t, m.Replies(func(r Reply) bool { got = append(got, r); return true }))
+	if !slices.Equal(got, []Reply{want, want6}) {
+		t.Errorf("replies are %+v, want %+v", got, []Reply{want, want6})
 	}
 }
 
@@ -293,7 +321,7 @@ func TestOpen(t *testing.T) {
 	for name, pinned := range m.ByName() {
 		check(t, pinned.Pin(filepath.Join(dir, name)))
 	}
-	for i := range FlowShards {
+	for i := range Shards {
 		check(t, m.Shard(i).Pin(filepath.Join(dir, ShardName(i))))
 	}
 	want := Server{Server: model.Server{Addr: netip.MustParseAddrPort("192.0.2.1:80")}}

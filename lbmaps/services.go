@@ -37,8 +37,8 @@ type Service struct {
 // flagOnePacket is SERVICE_ONE_PACKET of contract.h.
 const flagOnePacket = 0x04
 
-// wholeAddress is the prefix of a single IPv4 client.
-const wholeAddress = 32
+// wholeAddress is the prefix of a single client of a service.
+func wholeAddress(k model.ServiceKey) uint8 { return uint8(k.Addr.Addr().BitLen()) }
 
 func wireService(s Service, number bpf.EkScheduler) bpf.EkService {
 	w := bpf.EkService{
@@ -49,7 +49,7 @@ func wireService(s Service, number bpf.EkScheduler) bpf.EkService {
 		w.Flags |= flagOnePacket
 	}
 	if w.Prefix == 0 {
-		w.Prefix = wholeAddress
+		w.Prefix = wholeAddress(s.Key)
 	}
 	return w
 }
@@ -60,7 +60,7 @@ func hostService(k bpf.EkServiceKey, w bpf.EkService) Service {
 		Flags: w.Flags &^ flagOnePacket, OnePacket: w.Flags&flagOnePacket != 0,
 		Persistence: time.Duration(w.Persistence) * time.Second, Prefix: w.Prefix,
 	}
-	if s.Prefix == wholeAddress {
+	if s.Prefix == wholeAddress(s.Key) {
 		s.Prefix = 0
 	}
 	return s

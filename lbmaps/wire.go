@@ -49,6 +49,11 @@ func hostIPv4Port(addr uint32, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(hostIPv4(addr), hostPort(port))
 }
 
+// hostIPv6Port does not unmap: in a key of IPv6 a v4-mapped address is just that.
+func hostIPv6Port(addr [16]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(addr), hostPort(port))
+}
+
 // A union of a 64-bit word and a struct is a word in Go. These give it the
 // bytes that the struct has in memory, and back.
 func wordBytes(word uint64) (b [8]byte) {

@@ -179,11 +179,14 @@ func TestHostFlow(t *testing.T) {
 		v.Now.Word, v.Expires = wireFlowWord(flowWord{server: 3, generation: 9, state: state, flags: 4}), expires
 		return v
 	}
-	got, lives := hostFlow(key, value(FinWait, 7e9), 2e9)
-	want := Flow{Slot: 3, Flow: model.Flow{
-		Protocol: model.TCP, Client: netip.MustParseAddrPort("192.0.2.9:4711"),
-		Virtual: netip.MustParseAddrPort("198.51.100.1:80"), State: "FIN_WAIT", Expires: 5 * time.Second,
-	}}
+	from, to := netip.MustParseAddrPort("192.0.2.9:4711"), netip.MustParseAddrPort("198.51.100.1:80")
+	same(t, hostTuple(key), tuple{model.TCP, from, to})
+	from6, to6 := netip.MustParseAddrPort("[2001:db8::9]:4711"), netip.MustParseAddrPort("[2001:db8::1]:80")
+	same(t, hostTuple6(bpf.EkFlow6Key{
+		Caddr: from6.Addr().As16(), Cport: wirePort(4711), Vaddr: to6.Addr().As16(), Vport: wirePort(80), Proto: 17,
+	}), tuple{model.UDP, from6, to6})
+	got, lives := hostFlow(value(FinWait, 7e9), 2e9)
+	want := Flow{Slot: 3, Flow: model.Flow{State: "FIN_WAIT", Expires: 5 * time.Second}}
 	if !lives || got != want {
 		t.Errorf("flow is %+v, %t, want %+v", got, lives, want)
 	}
@@ -192,7 +195,7 @@ func TestHostFlow(t *testing.T) {
 		"dead":    value(State(bpf.EkFlowStateFLOW_DEAD), 7e9),
 		"removed": value(State(bpf.EkFlowStateFLOW_REMOVED), 7e9),
 	} {
-		if _, lives := hostFlow(key, v, 2e9); lives {
+		if _, lives := hostFlow(v, 2e9); lives {
 			t.Errorf("%s flow lives", name)
 		}
 	}

@@ -118,7 +118,7 @@ func (x *XDP) refuse(op sched.Op) error {
 	case sched.AddService, sched.EditService:
 		return refuseService(op.Service)
 	case sched.AddServer, sched.EditServer:
-		if err := refuseServer(op.Server); err != nil {
+		if err := refuseServer(op.Service.Key, op.Server); err != nil {
 			return err
 		}
 		if x.isLocal(op.Server.Addr.Addr()) {
@@ -136,8 +136,6 @@ func refuseService(s model.Service) error {
 		return fmt.Errorf("firewall mark: %w", ErrUnsupported)
 	case s.Key.Protocol != model.TCP && s.Key.Protocol != model.UDP:
 		return fmt.Errorf("protocol %s: %w", s.Key.Protocol, ErrUnsupported)
-	case !addr.Addr().Is4():
-		return fmt.Errorf("address %s: %w", addr.Addr(), ErrUnsupported)
 	case addr.Port() == 0:
 		return fmt.Errorf("every port: %w", ErrUnsupported)
 	case !slices.Contains(lbmaps.Schedulers(), s.Scheduler):
@@ -148,10 +146,10 @@ func refuseService(s model.Service) error {
 	return nil
 }
 
-func refuseServer(s model.Server) error {
+func refuseServer(k model.ServiceKey, s model.Server) error {
 	switch {
-	case !s.Addr.Addr().Is4():
-		return fmt.Errorf("address %s: %w", s.Addr.Addr(), ErrUnsupported)
+	case s.Addr.Addr().Is4() != k.Addr.Addr().Is4():
+		return fmt.Errorf("address %s for a service of %s: %w", s.Addr.Addr(), k.Addr.Addr(), ErrUnsupported)
 	case s.Forward != model.NAT && s.Forward != model.DR:
 		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
 	case s.Weight < 0:

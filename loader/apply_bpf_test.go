@@ -123,7 +123,6 @@ func TestApplyRefuses(t *testing.T) {
 	for name, o := range map[string]sched.Op{
 		"mark":        with(func(s *model.Service) { s.Key = model.ServiceKey{FWMark: 1} }),
 		"SCTP":        with(func(s *model.Service) { s.Key.Protocol = model.SCTP }),
-		"IPv6":        with(func(s *model.Service) { s.Key.Addr = v6 }),
 		"any port":    with(func(s *model.Service) { s.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) }),
 		"scheduler":   with(func(s *model.Service) { s.Scheduler = "lblcr" }),
 		"ops":         with(func(s *model.Service) { s.OnePacket, s.Persistence = true, time.Minute }),
@@ -193,7 +192,7 @@ func TestTrashIsKeptWhileFlowsLive(t *testing.T) {
 // sweepAll is one pass over the flow table.
 func (r *rig) sweepAll() {
 	r.t.Helper()
-	for shard := range uint32(lbmaps.FlowShards) {
+	for shard := range uint32(lbmaps.Shards) {
 		check(r.t, r.sweepStep(shard))
 	}
 }

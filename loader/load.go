@@ -28,7 +28,10 @@ func (e *IncompatibleError) Error() string {
 }
 
 // shardSpec returns what one of the maps that hold the flows looks like.
-func shardSpec(spec *ebpf.CollectionSpec) *ebpf.MapSpec { return spec.Maps[bpf.EkMapEkFlows].InnerMap }
+func shardSpec(spec *ebpf.CollectionSpec, shard int) *ebpf.MapSpec {
+	owner, _ := lbmaps.ShardOwner(shard)
+	return spec.Maps[owner].InnerMap
+}
 
 // sized returns the collection with maps of the wanted sizes.
 func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
@@ -46,8 +49,12 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for _, name := range []string{bpf.EkMapEkServers, bpf.EkMapEkServerConns, bpf.EkMapEkServerStats} {
 		spec.Maps[name].MaxEntries = limits.Servers
 	}
-	spec.Maps[bpf.EkMapEkReplies].MaxEntries = limits.Replies
-	shardSpec(spec).MaxEntries = limits.Flows / lbmaps.FlowShards
+	for _, name := range []string{bpf.EkMapEkReplies, bpf.EkMapEkReplies6} {
+		spec.Maps[name].MaxEntries = limits.Replies
+	}
+	for i := range lbmaps.Shards {
+		shardSpec(spec, i).MaxEntries = limits.Flows / lbmaps.FlowShards
+	}
 	return spec, nil
 }
 
@@ -80,8 +87,8 @@ func pinNewMaps(dir string, spec *ebpf.CollectionSpec, settings lbmaps.Settings)
 			return err
 		}
 	}
-	for i := range lbmaps.FlowShards {
-		ms := shardSpec(spec).Copy()
+	for i := range lbmaps.Shards {
+		ms := shardSpec(spec, i).Copy()
 		ms.Name = lbmaps.ShardName(i)
 		if err := pinNewMap(dir, ms.Name, ms); err != nil {
 			return err
@@ -141,8 +148,8 @@ func compareMaps(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) []string {
 			differences = append(differences, fmt.Sprintf("map %s: %v", name, err))
 		}
 	}
-	for i := range lbmaps.FlowShards {
-		if err := shardSpec(spec).Compatible(maps.Shard(i)); err != nil {
+	for i := range lbmaps.Shards {
+		if err := shardSpec(spec, i).Compatible(maps.Shard(i)); err != nil {
 			differences = append(differences, fmt.Sprintf("map %s: %v", lbmaps.ShardName(i), err))
 		}
 	}
@@ -152,17 +159,21 @@ func compareMaps(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) []string {
 
 // programs are the loaded programs.
 type programs struct {
-	xdp, sweep, sweepTemplates, publish, edit *ebpf.Program
+	xdp, publish, edit      *ebpf.Program
+	sweep, sweepTemplates   *ebpf.Program
+	sweep6, sweepTemplates6 *ebpf.Program
 }
 
 // named lists the programs by the names that they have in the object.
 func (g *programs) named() map[string]**ebpf.Program {
 	return map[string]**ebpf.Program{
-		bpf.EkProgEkXdp:       &g.xdp,
-		bpf.EkProgEkSweep:     &g.sweep,
-		bpf.EkProgEkSweepTmpl: &g.sweepTemplates,
-		bpf.EkProgEkPublish:   &g.publish,
-		bpf.EkProgEkEdit:      &g.edit,
+		bpf.EkProgEkXdp:        &g.xdp,
+		bpf.EkProgEkSweep:      &g.sweep,
+		bpf.EkProgEkSweep6:     &g.sweep6,
+		bpf.EkProgEkSweepTmpl:  &g.sweepTemplates,
+		bpf.EkProgEkSweepTmpl6: &g.sweepTemplates6,
+		bpf.EkProgEkPublish:    &g.publish,
+		bpf.EkProgEkEdit:       &g.edit,
 	}
 }
 

@@ -28,7 +28,8 @@ type Options struct {
 	// Dir is the pin directory, in a bpf file system; default DefaultDir. Its parent
 	// must exist.
 	Dir string
-	// Flows, Services and Servers are the sizes of the maps. Flows is rounded
+	// Flows, Services and Servers are the sizes of the maps. Flows is that of
+	// IPv4 and that of IPv6, each rounded
 	// up to a multiple of the number of shards. Maps that run already keep
 	// their sizes; a difference is logged.
 	Flows, Services, Servers uint32

@@ -20,11 +20,11 @@ import (
 
 func TestStartPinsEverything(t *testing.T) {
 	r := newRig(t)
-	want := []string{"links", "maps", "progs", "progs/ek_edit", "progs/ek_publish", "progs/ek_sweep", "progs/ek_sweep_tmpl", "progs/ek_xdp"}
+	want := []string{"links", "maps", "progs", "progs/ek_edit", "progs/ek_publish", "progs/ek_sweep", "progs/ek_sweep6", "progs/ek_sweep_tmpl", "progs/ek_sweep_tmpl6", "progs/ek_xdp"}
 	for name := range r.maps.ByName() {
 		want = append(want, "maps/"+name)
 	}
-	for i := range lbmaps.FlowShards {
+	for i := range lbmaps.Shards {
 		want = append(want, "maps/"+lbmaps.ShardName(i))
 	}
 	slices.Sort(want)

@@ -11,11 +11,11 @@ import (
 	"github.com/evenkeel/evenkeel/lbmaps"
 )
 
-// The rhythm of Run: the whole flow table is swept once a second, one shard at
-// a time, and after it the persistence templates. IPVS looks at deleted servers each minute and gives up those that
+// The rhythm of Run: both families' flow tables are swept once a second, one shard at
+// a time, and after them the persistence templates. IPVS looks at deleted servers each minute and gives up those that
 // were idle for two.
 const (
-	sweepSteps      = lbmaps.FlowShards + 1
+	sweepSteps      = lbmaps.Shards + 2
 	sweepInterval   = time.Second / sweepSteps
 	collectInterval = time.Minute
 	trashPeriod     = 2 * time.Minute
@@ -23,7 +23,7 @@ const (
 
 // sweepCounts are what the sweeps met.
 type sweepCounts struct {
-	live    [lbmaps.FlowShards]uint32
+	live    [lbmaps.Shards]uint32
 	expired uint64
 }
 
@@ -67,27 +67,37 @@ func (c complaints) note(x *XDP, what string, err error) {
 	c[what] = text
 }
 
-// sweepStep ends the expired flows of one shard, or in the last step the
-// expired templates.
+// sweepProgram returns the program for a step, and the shard that it is told.
+func (x *XDP) sweepProgram(step uint32) (program *ebpf.Program, name string, shard uint32) {
+	switch {
+	case step < lbmaps.FlowShards:
+		return x.progs.sweep, bpf.EkProgEkSweep, step
+	case step < lbmaps.Shards:
+		return x.progs.sweep6, bpf.EkProgEkSweep6, step - lbmaps.FlowShards
+	case step == lbmaps.Shards:
+		return x.progs.sweepTemplates, bpf.EkProgEkSweepTmpl, 0
+	}
+	return x.progs.sweepTemplates6, bpf.EkProgEkSweepTmpl6, 0
+}
+
+// sweepStep ends the expired flows of one shard, or in the last two steps the
+// expired templates of a family.
 func (x *XDP) sweepStep(step uint32) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		return ErrClosed
 	}
-	program, name := x.progs.sweep, bpf.EkProgEkSweep
-	if step == lbmaps.FlowShards {
-		program, name = x.progs.sweepTemplates, bpf.EkProgEkSweepTmpl
-	}
+	program, name, shard := x.sweepProgram(step)
 	got := bpf.EkSweep{}
-	ret, err := program.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: step}, ContextOut: &got})
+	ret, err := program.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: shard}, ContextOut: &got})
 	if err != nil {
 		return fmt.Errorf("run %s, step %d: %w", name, step, err)
 	}
 	if ret != 0 {
 		return fmt.Errorf("run %s, step %d: it returned %d", name, step, int32(ret))
 	}
-	if step < lbmaps.FlowShards {
+	if step < lbmaps.Shards {
 		x.sweep.live[step] = got.Seen
 		x.sweep.expired += uint64(got.Expired)
 	}

@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -152,7 +152,10 @@ struct stats {
 	__u64 out_bytes;
 };
 
-/* flow_key is the tuple of the client's packets. */
+/* flow_key is the tuple of the client's packets. IPv4 and IPv6 have maps of their
+ * own: one key of 40 bytes for both would cost IPv4 a third of its speed and
+ * double the size of its keys.
+ */
 struct flow_key {
 	__be32 caddr;
 	__be32 vaddr;
@@ -161,6 +164,15 @@ struct flow_key {
 	__u8 proto;
 	__u8 pad[3];
 };
+
+struct flow6_key {
+	__u8 caddr[16];
+	__u8 vaddr[16];
+	__be16 cport;
+	__be16 vport;
+	__u8 proto;
+	__u8 pad[3];
+} __attribute__((aligned(4)));
 
 /* The TCP states are IPVS's, by IPVS's numbers. */
 enum __attribute__((packed)) flow_state {
@@ -231,6 +243,14 @@ struct template_key {
 	__u8 prefix;
 };
 
+struct template6_key {
+	__u8 caddr[16];
+	__u8 vaddr[16];
+	__be16 vport;
+	__u8 proto;
+	__u8 prefix;
+} __attribute__((aligned(4)));
+
 enum __attribute__((packed)) template_state {
 	TEMPLATE_LIVE = 1,
 	TEMPLATE_DEAD = 2,    /* may be taken over or removed */
@@ -270,12 +290,27 @@ struct reply_key {
 	__u8 pad[3];
 };
 
+struct reply6_key {
+	__u8 saddr[16];
+	__u8 caddr[16];
+	__be16 sport;
+	__be16 cport;
+	__u8 proto;
+	__u8 pad[3];
+} __attribute__((aligned(4)));
+
 /* reply completes the tuple of the flow that the packet answers. */
 struct reply {
 	__be32 vaddr;
 	__be16 vport;
 	__u16 generation; /* of the flow */
 };
+
+struct reply6 {
+	__u8 vaddr[16];
+	__be16 vport;
+	__u16 generation;
+} __attribute__((aligned(4)));
 
 /* port is an interface that the program is attached to, indexed by ifindex.
  * Frames for another address than mac are not ours: a switch that floods
@@ -294,8 +329,8 @@ struct settings {
 	__u32 timeout[16];     /* as many as a masked state can name */
 };
 
-/* sweep is the argument and the result of ek_sweep, and of ek_sweep_tmpl, which
- * has no shards.
+/* sweep is the argument and the result of ek_sweep and ek_sweep6, and of
+ * ek_sweep_tmpl and ek_sweep_tmpl6, which have no shards.
  */
 struct sweep {
 	__u32 shard;

@@ -29,7 +29,8 @@ struct explanation {
 	__u32 server;		 /* index into ek_servers */
 	__u32 shard;		 /* of the flow's tuple */
 	union cursor cursor;	 /* where the scheduler stood */
-	struct flow_key key;	 /* the flow's tuple */
+	struct flow_key key;	 /* the flow's tuple, of IPv4 */
+	struct flow6_key key6;	 /* the same if v6 */
 	struct flow flow;	 /* the entry of this tuple, if has_flow */
 	union flow_word becomes; /* the flow's word after this packet */
 	struct link out;
@@ -38,6 +39,7 @@ struct explanation {
 	__u8 has_service;
 	__u8 has_server;
 	__u8 templated; /* a persistence template named the server */
+	__u8 v6;
 };
 
 /* assumed is what user space knows better than a program that may not insert. */
@@ -55,14 +57,6 @@ struct assumed assume = {};
 static struct explanation told;
 static struct assumed assume;
 #endif
-
-static __always_inline void explain_tuple(const struct flow_key *key, __u32 shard)
-{
-	if (!DRY)
-		return;
-	told.key = *key;
-	told.shard = shard;
-}
 
 /* explain_flow takes the entry of the tuple, if there is one, and what comes of
  * it.

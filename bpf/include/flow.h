@@ -19,40 +19,6 @@
 /* How often a transition starts again because another CPU changed the flow. */
 #define ADVANCE_TRIES 4
 
-static __always_inline void flow_key_of(const struct packet *p, struct flow_key *key)
-{
-	key->caddr = p->ip->saddr;
-	key->vaddr = p->ip->daddr;
-	key->cport = p->sport;
-	key->vport = p->dport;
-	key->proto = p->ip->protocol;
-	key->pad[0] = key->pad[1] = key->pad[2] = 0;
-}
-
-/* flow_shard returns the map that holds key. The multiplier is 2^32 divided by
- * the golden ratio; its product's high bits depend on every bit of the sum.
- */
-static __always_inline void *flow_shard(const struct flow_key *key)
-{
-	__u32 mix = key->caddr ^ ((__u32)key->cport << 16 | key->vport);
-	__u32 shard = (mix * 0x9e3779b1U) >> 28;
-
-	_Static_assert(FLOW_SHARDS == 16, "the shift keeps four bits");
-	explain_tuple(key, shard);
-	return bpf_map_lookup_elem(&ek_flows, &shard);
-}
-
-static __always_inline void reply_key_of(const struct server *srv, const struct flow_key *key,
-					 struct reply_key *out)
-{
-	__builtin_memcpy(&out->saddr, &srv->addr[12], sizeof(out->saddr));
-	out->caddr = key->caddr;
-	out->sport = srv->port;
-	out->cport = key->cport;
-	out->proto = key->proto;
-	out->pad[0] = out->pad[1] = out->pad[2] = 0;
-}
-
 /* conns_active moves a server's active flows by 1 or -1. */
 static __always_inline void conns_active(__u32 server, int change)
 {
@@ -115,44 +81,35 @@ static __always_inline bool flow_live(const struct flow *flow, union flow_word w
 }
 
 /* flow_give counts a flow out of its template. */
-static __always_inline void flow_give(const struct flow_key *key, __u8 prefix)
+static __always_inline void flow_give(const union tuple *t, bool v6, __u8 prefix)
 {
-	struct template_key tkey;
+	union template_tuple key;
 
-	template_key_of(key->caddr, key->vaddr, key->vport, key->proto, prefix, &tkey);
-	template_give(&tkey);
+	template_tuple_of(t, v6, prefix, &key);
+	template_give(&key, v6);
 }
 
 /* flow_unbind counts a flow out and forgets its reply tuple. Only who won the
- * swap that ended the flow may call it. The reply tuple may belong to a younger
- * flow by now, of this entry or of another service on the same server; then it
- * stays.
+ * swap that ended the flow may call it.
  */
 static __always_inline void flow_unbind(const struct flow *flow, union flow_word w,
-					const struct flow_key *key)
+					const union tuple *t, bool v6)
 {
 	__u32 index = w.server;
-	struct reply_key rkey;
 	struct server *srv;
-	struct reply *reply;
 
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
 		return;
 	conns_unbind(index, srv, flow_is_active(w));
 	if (w.flags & FLOW_CONTROLLED)
-		flow_give(key, flow->prefix);
-	if (!(w.flags & FLOW_NAT))
-		return;
-	reply_key_of(srv, key, &rkey);
-	reply = bpf_map_lookup_elem(&ek_replies, &rkey);
-	if (reply && reply->vaddr == key->vaddr && reply->vport == key->vport &&
-	    reply->generation == w.generation)
-		bpf_map_delete_elem(&ek_replies, &rkey);
+		flow_give(t, v6, flow->prefix);
+	if (w.flags & FLOW_NAT)
+		reply_forget(srv, t, v6, w.generation);
 }
 
 /* flow_kill ends a live flow as it was seen; false if somebody was faster. */
-static __always_inline bool flow_kill(struct flow *flow, const struct flow_key *key,
+static __always_inline bool flow_kill(struct flow *flow, const union tuple *t, bool v6,
 				      union flow_word seen)
 {
 	union flow_word dead = seen;
@@ -160,7 +117,7 @@ static __always_inline bool flow_kill(struct flow *flow, const struct flow_key *
 	dead.state = FLOW_DEAD;
 	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, dead.word) != seen.word)
 		return false;
-	flow_unbind(flow, seen, key);
+	flow_unbind(flow, seen, t, v6);
 	return true;
 }
 
@@ -241,12 +198,15 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 	return false;
 }
 
-/* opening is a packet that may open a flow, with what is known of its tuple. */
+/* opening is a packet that may open a flow, with what is known of its tuple. It
+ * holds no storage that helpers are given the address of, so that the compiler can
+ * keep it, and the packet, in registers.
+ */
 struct opening {
 	struct packet *p;
 	__u64 now;
 	void *shard;
-	struct flow_key key;
+	const union tuple *tuple;
 	struct flow *old; /* the entry of the same tuple, which may be taken over */
 	union flow_word seen;
 	__u8 prefix; /* of the template that controls the flow */
@@ -294,7 +254,7 @@ static __always_inline bool flow_replace(const struct opening *o, union flow_wor
 	link_turn(&flow->request, o->p);
 	conns_bind(w->server, srv, flow_is_active(*w));
 	if (o->seen.state < FLOW_STATES)
-		flow_unbind(flow, o->seen, &o->key);
+		flow_unbind(flow, o->seen, o->tuple, o->p->v6);
 	WRITE_ONCE(flow->prefix, o->prefix);
 	return true;
 }
@@ -311,7 +271,7 @@ static __always_inline __u32 flow_insert(const struct opening *o, union flow_wor
 	flow.now = w;
 	flow.expires = o->now + flow_timeout(w.state);
 	link_turn(&flow.request, o->p);
-	err = bpf_map_update_elem(o->shard, &o->key, &flow, BPF_NOEXIST);
+	err = bpf_map_update_elem(o->shard, o->tuple, &flow, BPF_NOEXIST);
 	if (err)
 		return err == -EEXIST ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
 	conns_bind(w.server, srv, flow_is_active(w));
@@ -324,10 +284,9 @@ static __always_inline __u32 flow_insert(const struct opening *o, union flow_wor
 static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
 				       const struct server *srv)
 {
-	struct reply reply = { .vaddr = o->key.vaddr, .vport = o->key.vport };
 	union flow_word w = flow_born(server, srv, o);
 	struct flow *flow = o->old;
-	struct reply_key rkey;
+	bool v6 = o->p->v6;
 	__u32 reason;
 
 	if (flow)
@@ -336,24 +295,16 @@ static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
 		reason = flow_insert(o, w, srv);
 	if (reason) {
 		if (o->controlled)
-			flow_give(&o->key, o->prefix);
+			flow_give(o->tuple, v6, o->prefix);
 		return reason;
 	}
 	explain_flow(WAY_NEW, flow, w);
-	if (!(w.flags & FLOW_NAT))
-		return 0;
-	reply_key_of(srv, &o->key, &rkey);
-	if (DRY)
-		return assume.replies_full && !bpf_map_lookup_elem(&ek_replies, &rkey)
-			       ? REASON_FLOW_TABLE_FULL
-			       : 0;
-	reply.generation = w.generation;
-	if (!bpf_map_update_elem(&ek_replies, &rkey, &reply, 0))
+	if (!(w.flags & FLOW_NAT) || !reply_put(srv, o->tuple, v6, w.generation))
 		return 0;
 	if (!flow)
-		flow = bpf_map_lookup_elem(o->shard, &o->key);
-	if (flow)
-		flow_kill(flow, &o->key, w);
+		flow = bpf_map_lookup_elem(o->shard, o->tuple);
+	if (flow && !DRY)
+		flow_kill(flow, o->tuple, v6, w);
 	return REASON_FLOW_TABLE_FULL;
 }
 

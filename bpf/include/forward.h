@@ -11,14 +11,20 @@
  */
 #define REPLY_ROUTE_AGE SECOND
 
-static __always_inline void ttl_decrease(struct iphdr *ip)
+static __always_inline void ttl_decrease(struct packet *p)
 {
+	if (p->v6) {
+		p->ip6->hop_limit--;
+		return;
+	}
 	/* The time to live is the high byte of its word. */
-	ip->check = csum_apply(ip->check, csum_diff2(htons(0x0100), 0));
-	ip->ttl--;
+	p->ip->check = csum_apply(p->ip->check, csum_diff2(htons(0x0100), 0));
+	p->ip->ttl--;
 }
 
-/* l4_check_update keeps UDP's "no checksum" and never writes it by accident. */
+/* l4_check_update keeps UDP's "no checksum" and never writes it by accident. Both
+ * families' sums cover the addresses, IPv6's header has none of its own.
+ */
 static __always_inline void l4_check_update(struct packet *p, __u32 diff)
 {
 	if (p->is_tcp) {
@@ -32,13 +38,18 @@ static __always_inline void l4_check_update(struct packet *p, __u32 diff)
 
 static __always_inline void nat_to_server(struct packet *p, const struct server *srv)
 {
-	__be32 addr;
 	__u32 diff;
 
-	__builtin_memcpy(&addr, &srv->addr[12], sizeof(addr));
-	diff = csum_diff4(p->ip->daddr, addr);
-	p->ip->check = csum_apply(p->ip->check, diff);
-	p->ip->daddr = addr;
+	if (p->v6) {
+		diff = addr6_diff(p->ip6->daddr, srv->addr);
+		addr6_copy(p->ip6->daddr, srv->addr);
+	} else {
+		__be32 addr = addr4_of(srv->addr);
+
+		diff = csum_diff4(p->ip->daddr, addr);
+		p->ip->check = csum_apply(p->ip->check, diff);
+		p->ip->daddr = addr;
+	}
 	l4_check_update(p, diff + csum_diff2(p->dport, srv->port));
 	if (p->is_tcp)
 		p->tcp->dest = srv->port;
@@ -46,17 +57,25 @@ static __always_inline void nat_to_server(struct packet *p, const struct server 
 		p->udp->dest = srv->port;
 }
 
-static __always_inline void nat_from_server(struct packet *p, const struct reply *reply)
+/* nat_from_server makes a packet of the flow with this tuple the service's. */
+static __always_inline void nat_from_server(struct packet *p, const union tuple *t)
 {
-	__u32 diff = csum_diff4(p->ip->saddr, reply->vaddr);
+	__be16 vport = tuple_vport(t, p->v6);
+	__u32 diff;
 
-	p->ip->check = csum_apply(p->ip->check, diff);
-	p->ip->saddr = reply->vaddr;
-	l4_check_update(p, diff + csum_diff2(p->sport, reply->vport));
+	if (p->v6) {
+		diff = addr6_diff(p->ip6->saddr, t->v6.vaddr);
+		addr6_copy(p->ip6->saddr, t->v6.vaddr);
+	} else {
+		diff = csum_diff4(p->ip->saddr, t->v4.vaddr);
+		p->ip->check = csum_apply(p->ip->check, diff);
+		p->ip->saddr = t->v4.vaddr;
+	}
+	l4_check_update(p, diff + csum_diff2(p->sport, vport));
 	if (p->is_tcp)
-		p->tcp->source = reply->vport;
+		p->tcp->source = vport;
 	else
-		p->udp->source = reply->vport;
+		p->udp->source = vport;
 }
 
 /* leave writes the frame's addresses and sends it out. */
@@ -80,9 +99,8 @@ static __always_inline int to_server(struct packet *p, const struct server *srv,
 
 	if (!(srv->flags & SERVER_RESOLVED))
 		return drop(REASON_NO_NEXT_HOP);
-	if (p->ip->ttl <= 1)
-		return icmp_error(p, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, REASON_TIME_EXCEEDED,
-				  REASON_TTL_EXCEEDED);
+	if (packet_ttl(p) <= 1)
+		return time_exceeded(p);
 	if (srv->mtu && p->len > srv->mtu)
 		return drop(REASON_TOO_BIG);
 	if (method == FORWARD_NAT) {
@@ -93,7 +111,7 @@ static __always_inline int to_server(struct packet *p, const struct server *srv,
 	} else {
 		return drop(REASON_UNSUPPORTED);
 	}
-	ttl_decrease(p->ip);
+	ttl_decrease(p);
 	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
 }
 
@@ -102,21 +120,26 @@ static __always_inline int to_server(struct packet *p, const struct server *srv,
  * neighbour (the kernel itself never talks to our clients) the reply takes the
  * way that the request came.
  */
-static __always_inline __u32 reply_route(struct packet *p, struct flow *flow,
-					 const struct reply *reply, __u64 now, struct link *way)
+static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, const union tuple *t,
+					 __u64 now, struct link *way)
 {
 	struct fib_params fib = {};
 	long err;
 
-	fib.family = AF_INET;
-	fib.l4_protocol = p->ip->protocol;
-	fib.sport = reply->vport;
+	fib.family = p->v6 ? AF_INET6 : AF_INET;
+	fib.l4_protocol = p->proto;
+	fib.sport = tuple_vport(t, p->v6);
 	fib.dport = p->dport;
 	fib.tot_len = p->len;
-	fib.tos = p->ip->tos;
 	fib.ifindex = p->ctx->ingress_ifindex;
-	fib.ipv4_src = reply->vaddr;
-	fib.ipv4_dst = p->ip->daddr;
+	if (p->v6) {
+		addr6_copy(fib.src, t->v6.vaddr);
+		addr6_copy(fib.dst, p->ip6->daddr);
+	} else {
+		fib.tos = p->ip->tos;
+		fib.src[0] = t->v4.vaddr;
+		fib.dst[0] = p->ip->daddr;
+	}
 	err = bpf_fib_lookup(p->ctx, &fib, sizeof(fib), 0);
 	if (err == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return REASON_TOO_BIG;
@@ -138,22 +161,22 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow,
  * it. A time to live that is used up is dropped: the kernel could not answer
  * in the virtual service's name.
  */
-static __always_inline int to_client(struct packet *p, struct flow *flow, const struct reply *reply,
+static __always_inline int to_client(struct packet *p, struct flow *flow, const union tuple *t,
 				     __u64 now)
 {
 	__u64 checked = READ_ONCE(flow->reply_checked);
 	struct link way = flow->reply;
 	__u32 reason;
 
-	if (p->ip->ttl <= 1)
+	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
 	if (!checked || now - checked >= REPLY_ROUTE_AGE) {
-		reason = reply_route(p, flow, reply, now, &way);
+		reason = reply_route(p, flow, t, now, &way);
 		if (reason)
 			return drop(reason);
 	}
-	nat_from_server(p, reply);
-	ttl_decrease(p->ip);
+	nat_from_server(p, t);
+	ttl_decrease(p);
 	return leave(p, way.ifindex, way.dmac, way.smac, REASON_FORWARDED_REPLY);
 }
 

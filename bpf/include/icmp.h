@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ICMP errors to the sender, from the virtual address (RFC 792). */
+/* ICMP and ICMPv6 errors to the sender, from the virtual address (RFC 792, RFC
+ * 4443).
+ */
 #ifndef EK_ICMP_H
 #define EK_ICMP_H
 
 #include "clock.h"
-#include "csum.h"
 #include "stats.h"
 
-/* The error quotes the IP header and eight bytes more. */
+/* The error quotes the IPv4 header and eight bytes more. */
 #define ICMP_QUOTE (sizeof(struct iphdr) + 8)
 #define ICMP_ADDED ((int)(sizeof(struct iphdr) + sizeof(struct icmphdr)))
+
+/* An ICMPv6 error quotes as much as fits into the smallest MTU. */
+#define ICMP6_ADDED ((int)(sizeof(struct ipv6hdr) + sizeof(struct icmphdr)))
+#define ICMP6_QUOTE (1280 - ICMP6_ADDED)
 
 /* icmp_allowed spends one of the errors that this CPU may send in a second. */
 static __always_inline bool icmp_allowed(void)
@@ -34,8 +39,15 @@ static __always_inline bool icmp_allowed(void)
 	return true;
 }
 
-static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *came, __u8 type,
-				      __u8 code)
+/* icmp_note is what an error says. rest is the second word of its header. */
+struct icmp_note {
+	__u8 type;
+	__u8 code;
+	__be32 rest;
+};
+
+static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *came,
+				      struct icmp_note note)
 {
 	struct iphdr *ip = (void *)(eth + 1);
 	struct icmphdr *icmp = (void *)(ip + 1);
@@ -55,33 +67,131 @@ static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *c
 	ip->saddr = quoted->daddr;
 	ip->daddr = quoted->saddr;
 	ip->check = csum_fold(csum_add((__u16 *)ip, sizeof(*ip) / 2));
-	icmp->type = type;
-	icmp->code = code;
+	icmp->type = note.type;
+	icmp->code = note.code;
 	icmp->checksum = 0;
-	icmp->rest = 0;
+	icmp->rest = note.rest;
 	icmp->checksum = csum_fold(csum_add((__u16 *)icmp, (sizeof(*icmp) + ICMP_QUOTE) / 2));
 }
 
-/* icmp_error answers the packet, which nobody may have changed yet, and counts
- * it as answered; over the budget it drops it and counts it as refused.
- */
-static __always_inline int icmp_error(struct packet *p, __u8 type, __u8 code, __u32 answered,
-				      __u32 refused)
+static __always_inline int icmp4_error(struct packet *p, struct icmp_note note, __u32 answered,
+				       __u32 refused)
 {
 	struct ethhdr came = *p->eth;
 	struct xdp_md *ctx = p->ctx;
 	struct ethhdr *eth;
 
-	if (!icmp_allowed())
-		return drop(refused);
 	if (bpf_xdp_adjust_tail(ctx, -(int)(p->len - ICMP_QUOTE)) ||
 	    bpf_xdp_adjust_head(ctx, -ICMP_ADDED))
 		return drop(refused);
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) + ICMP_ADDED + ICMP_QUOTE > (void *)(long)ctx->data_end)
 		return drop(REASON_INTERNAL);
-	icmp_fill(eth, &came, type, code);
+	icmp_fill(eth, &came, note);
 	return finish(answered, XDP_TX);
+}
+
+/* frame_sum adds up the 16-bit words of an ICMPv6 message and its quote, which end
+ * with the frame. The frame holds no more than an error does.
+ */
+__noinline __u32 frame_sum(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *at = data + sizeof(struct ethhdr) + sizeof(struct ipv6hdr);
+	__u32 sum = 0, i;
+
+	for (i = 0; i < (1280 - sizeof(struct ipv6hdr)) / 2; i++) {
+		if (at + i * 2 + 2 > end)
+			break;
+		sum += *(__u16 *)(at + i * 2);
+	}
+	if (at + i * 2 + 1 <= end)
+		sum += htons((__u16)(*(__u8 *)(at + i * 2) << 8));
+	return sum;
+}
+
+static __always_inline void icmp6_fill(struct ethhdr *eth, const struct ethhdr *came,
+				       struct icmp_note note, __u16 length)
+{
+	struct ipv6hdr *ip6 = (void *)(eth + 1);
+	struct icmphdr *icmp = (void *)(ip6 + 1);
+	const struct ipv6hdr *quoted = (void *)(icmp + 1);
+
+	mac_copy(eth->h_dest, came->h_source);
+	mac_copy(eth->h_source, came->h_dest);
+	eth->h_proto = htons(ETH_P_IPV6);
+	ip6->version_class = 0x60;
+	ip6->class_label = 0;
+	ip6->label = 0;
+	ip6->payload_len = htons(length);
+	ip6->nexthdr = IPPROTO_ICMPV6;
+	ip6->hop_limit = 64;
+	addr6_copy(ip6->saddr, quoted->daddr);
+	addr6_copy(ip6->daddr, quoted->saddr);
+	icmp->type = note.type;
+	icmp->code = note.code;
+	icmp->rest = note.rest;
+	icmp->checksum = 0;
+}
+
+static __always_inline int icmp6_error(struct packet *p, struct icmp_note note, __u32 answered,
+				       __u32 refused)
+{
+	__u32 quote = p->len < ICMP6_QUOTE ? p->len : ICMP6_QUOTE;
+	struct ethhdr came = *p->eth;
+	struct xdp_md *ctx = p->ctx;
+	__u16 length = quote + sizeof(struct icmphdr);
+	__u64 held = (__u64)p->end - (__u64)p->ip6;
+	struct ipv6hdr *ip6;
+	struct ethhdr *eth;
+	__u32 sum;
+
+	/* The frame may be longer than the packet, by Ethernet's padding. */
+	__asm__ volatile("" : "+r"(held)); /* pointers are subtracted as 64 bits or not at all */
+	if (bpf_xdp_adjust_tail(ctx, (int)quote - (int)held) ||
+	    bpf_xdp_adjust_head(ctx, -ICMP6_ADDED))
+		return drop(refused);
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) + ICMP6_ADDED + sizeof(*ip6) > (void *)(long)ctx->data_end)
+		return drop(REASON_INTERNAL);
+	icmp6_fill(eth, &came, note, length);
+	ip6 = (void *)(eth + 1);
+	sum = csum_add((__u16 *)ip6->saddr, 16) + htons(length) + htons(IPPROTO_ICMPV6);
+	sum += frame_sum(ctx);
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) + ICMP6_ADDED > (void *)(long)ctx->data_end)
+		return drop(REASON_INTERNAL);
+	((struct icmphdr *)((void *)(eth + 1) + sizeof(*ip6)))->checksum = csum_fold(sum);
+	return finish(answered, XDP_TX);
+}
+
+/* icmp_error answers the packet, which nobody may have changed yet, and counts
+ * it as answered; over the budget it drops it and counts it as refused.
+ */
+static __always_inline int icmp_error(struct packet *p, struct icmp_note note, __u32 answered,
+				      __u32 refused)
+{
+	if (!icmp_allowed())
+		return drop(refused);
+	if (p->v6)
+		return icmp6_error(p, note, answered, refused);
+	return icmp4_error(p, note, answered, refused);
+}
+
+static __always_inline int port_unreachable(struct packet *p)
+{
+	struct icmp_note v4 = { .type = ICMP_DEST_UNREACH, .code = ICMP_PORT_UNREACH };
+	struct icmp_note v6 = { .type = ICMPV6_DEST_UNREACH, .code = ICMPV6_PORT_UNREACH };
+
+	return icmp_error(p, p->v6 ? v6 : v4, REASON_PORT_UNREACHABLE, REASON_NO_SERVER);
+}
+
+static __always_inline int time_exceeded(struct packet *p)
+{
+	struct icmp_note v4 = { .type = ICMP_TIME_EXCEEDED, .code = ICMP_EXC_TTL };
+	struct icmp_note v6 = { .type = ICMPV6_TIME_EXCEEDED, .code = ICMPV6_EXC_HOPLIMIT };
+
+	return icmp_error(p, p->v6 ? v6 : v4, REASON_TIME_EXCEEDED, REASON_TTL_EXCEEDED);
 }
 
 #endif

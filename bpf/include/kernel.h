@@ -91,9 +91,15 @@ struct ethhdr {
 	__be16 h_proto;
 } __packed;
 
+#define IPPROTO_HOPOPTS 0
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_AH 51
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_DSTOPTS 60
 
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
@@ -109,6 +115,23 @@ struct iphdr {
 	__u16 check;
 	__be32 saddr;
 	__be32 daddr;
+};
+
+struct ipv6hdr {
+	__u8 version_class; /* high half: version */
+	__u8 class_label;
+	__be16 label;
+	__be16 payload_len;
+	__u8 nexthdr;
+	__u8 hop_limit;
+	__be32 saddr[4];
+	__be32 daddr[4];
+};
+
+/* An extension header says what follows it and how long it is. */
+struct ipv6_ext {
+	__u8 nexthdr;
+	__u8 len; /* in units of 8 bytes, the first not counted */
 };
 
 #define TCP_FIN 0x01
@@ -147,14 +170,21 @@ struct icmphdr {
 	__be32 rest;
 };
 
+/* ICMPv6's header has the form of ICMP's. */
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PORT_UNREACH 4
+#define ICMPV6_TIME_EXCEEDED 3
+#define ICMPV6_EXC_HOPLIMIT 0
+
 #define AF_INET 2
+#define AF_INET6 10
 
 enum {
 	BPF_FIB_LKUP_RET_SUCCESS = 0,
 	BPF_FIB_LKUP_RET_FRAG_NEEDED = 8,
 };
 
-/* fib_params is struct bpf_fib_lookup as far as IPv4 uses it; 64 bytes. */
+/* fib_params is struct bpf_fib_lookup; 64 bytes. IPv4 addresses are the first word. */
 struct fib_params {
 	__u8 family;
 	__u8 l4_protocol;
@@ -162,12 +192,10 @@ struct fib_params {
 	__be16 dport;
 	__u16 tot_len; /* in: length to check; out: MTU when it is too long */
 	__u32 ifindex; /* in: ingress; out: egress */
-	__u8 tos;
+	__u8 tos;      /* of IPv6 the kernel takes a flow label here, which we leave 0 */
 	__u8 pad[3];
-	__be32 ipv4_src;
-	__be32 unused_src[3];
-	__be32 ipv4_dst;
-	__be32 unused_dst[3];
+	__be32 src[4];
+	__be32 dst[4];
 	__be16 vlan_proto;
 	__be16 vlan_tci;
 	__u8 smac[ETH_ALEN];

@@ -121,6 +121,20 @@ struct {
 	__array(values, struct flow_shard);
 } ek_flows SEC(".maps");
 
+struct flow6_shard {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_FLOWS / FLOW_SHARDS);
+	__type(key, struct flow6_key);
+	__type(value, struct flow);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, FLOW_SHARDS);
+	__type(key, __u32);
+	__array(values, struct flow6_shard);
+} ek_flows6 SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_FLOWS);
@@ -130,10 +144,24 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_FLOWS);
+	__type(key, struct reply6_key);
+	__type(value, struct reply6);
+} ek_replies6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_TEMPLATES);
 	__type(key, struct template_key);
 	__type(value, struct template);
 } ek_templates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_TEMPLATES);
+	__type(key, struct template6_key);
+	__type(value, struct template);
+} ek_templates6 SEC(".maps");
 
 /* Packets by reason; the index is enum reason. */
 struct {

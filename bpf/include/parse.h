@@ -3,23 +3,30 @@
 #ifndef EK_PARSE_H
 #define EK_PARSE_H
 
+#include "addr.h"
 #include "maps.h"
 
 /* packet points into the frame. The fixed headers of IP and of TCP or UDP lie
- * inside the frame, and so does all that the lengths in them promise.
+ * inside the frame, and so does all that the lengths in them promise. v6 is a
+ * constant wherever a packet is read, so each family's program has only its own
+ * half of every choice by it.
  */
 struct packet {
 	struct xdp_md *ctx;
 	void *end;
 	struct ethhdr *eth;
-	struct iphdr *ip;
+	struct iphdr *ip;    /* holds if not v6 */
+	struct ipv6hdr *ip6; /* holds if v6 */
 	struct tcphdr *tcp; /* holds if is_tcp: the verifier takes no packet pointer for non-zero */
 	struct udphdr *udp; /* holds if not */
-	__u32 len;	    /* IP total length */
+	__u32 len;	    /* of the IP packet */
+	__u32 header;	    /* bytes of it before TCP or UDP */
 	__be16 sport;
 	__be16 dport;
+	__u8 proto;
 	__u8 tcp_flags;
 	__u64 is_tcp; /* a whole word: the verifier forgets the value of a byte on the stack */
+	__u64 v6;
 };
 
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
@@ -51,6 +58,7 @@ static __always_inline bool port_accepts(const struct packet *p)
 	return port && port->enabled && mac_equal(port->mac, p->eth->h_dest);
 }
 
+/* parse_ethernet reads a frame whose type is known already. */
 static __always_inline __u32 parse_ethernet(struct packet *p)
 {
 	struct ethhdr *eth = (void *)(long)p->ctx->data;
@@ -59,13 +67,7 @@ static __always_inline __u32 parse_ethernet(struct packet *p)
 	p->eth = eth;
 	if ((void *)(eth + 1) > p->end)
 		return REASON_TRUNCATED;
-	if (likely(eth->h_proto == htons(ETH_P_IP)))
-		return port_accepts(p) ? 0 : REASON_NOT_OUR_MAC;
-	if (eth->h_proto == htons(ETH_P_IPV6))
-		return REASON_IPV6;
-	if (eth->h_proto == htons(ETH_P_8021Q) || eth->h_proto == htons(ETH_P_8021AD))
-		return REASON_VLAN_TAG;
-	return REASON_NOT_IP;
+	return port_accepts(p) ? 0 : REASON_NOT_OUR_MAC;
 }
 
 /* parse_ipv4 leaves the header checksum alone, as forwarding hardware does: an
@@ -89,13 +91,90 @@ static __always_inline __u32 parse_ipv4(struct packet *p)
 		return REASON_FRAGMENT;
 	if (words > 5)
 		return REASON_IP_OPTIONS;
+	p->header = sizeof(*ip);
+	p->proto = ip->protocol;
 	return 0;
+}
+
+/* How many extension headers, and bytes of them, the program reads. */
+#define IPV6_EXTS 4
+#define IPV6_EXT_BYTES 504
+
+/* ipv6_skip walks over the extension headers that only the ends care for. It
+ * returns the bytes from the IPv6 header to the transport's in the low half and
+ * the transport's number in the high half, or a negative reason. Like all that
+ * loops it stands alone for the verifier.
+ */
+__noinline int ipv6_skip(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ip6 = data + sizeof(struct ethhdr);
+	__u32 at = sizeof(*ip6), type, i;
+
+	if ((void *)(ip6 + 1) > end)
+		return -REASON_TRUNCATED;
+	type = ip6->nexthdr;
+	for (i = 0; i < IPV6_EXTS; i++) {
+		struct ipv6_ext *ext;
+
+		if (type == IPPROTO_FRAGMENT)
+			return -REASON_FRAGMENT;
+		if (type == IPPROTO_ROUTING || type == IPPROTO_AH)
+			return -REASON_IP_OPTIONS;
+		if (type != IPPROTO_HOPOPTS && type != IPPROTO_DSTOPTS)
+			return (int)(type << 16 | at);
+		if (at > IPV6_EXT_BYTES)
+			return -REASON_IP_OPTIONS;
+		ext = (void *)ip6 + at;
+		if ((void *)(ext + 1) > end)
+			return -REASON_TRUNCATED;
+		type = ext->nexthdr;
+		at += ((__u32)ext->len + 1) * 8;
+	}
+	return -REASON_IP_OPTIONS;
+}
+
+static __always_inline __u32 parse_ipv6(struct packet *p)
+{
+	struct ipv6hdr *ip6 = (void *)(p->eth + 1);
+	int found;
+
+	p->ip6 = ip6;
+	if ((void *)(ip6 + 1) > p->end)
+		return REASON_TRUNCATED;
+	p->len = ntohs(ip6->payload_len) + sizeof(*ip6);
+	if (ip6->version_class >> 4 != 6)
+		return REASON_BAD_HEADER;
+	if ((void *)ip6 + p->len > p->end)
+		return REASON_TRUNCATED;
+	p->header = sizeof(*ip6);
+	p->proto = ip6->nexthdr;
+	if (likely(p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP))
+		return 0;
+	found = ipv6_skip(p->ctx);
+	if (found < 0)
+		return -found;
+	p->header = found & 0xffff;
+	p->proto = found >> 16;
+	return p->header > p->len || p->header > IPV6_EXT_BYTES ? REASON_IP_OPTIONS : 0;
+}
+
+/* transport is where TCP or UDP begins. */
+static __always_inline void *transport(const struct packet *p)
+{
+	__u32 at = p->header;
+
+	if (!p->v6)
+		return p->ip + 1;
+	at &= 511;
+	__asm__ volatile("" : "+r"(at)); /* the mask belongs where the offset is used */
+	return (void *)p->ip6 + at;
 }
 
 static __always_inline __u32 parse_tcp(struct packet *p)
 {
-	struct tcphdr *tcp = (void *)(p->ip + 1);
-	__u32 payload = p->len - sizeof(*p->ip);
+	struct tcphdr *tcp = transport(p);
+	__u32 payload = p->len - p->header;
 
 	if (payload < sizeof(*tcp))
 		return REASON_BAD_HEADER;
@@ -113,8 +192,8 @@ static __always_inline __u32 parse_tcp(struct packet *p)
 
 static __always_inline __u32 parse_udp(struct packet *p)
 {
-	struct udphdr *udp = (void *)(p->ip + 1);
-	__u32 payload = p->len - sizeof(*p->ip);
+	struct udphdr *udp = transport(p);
+	__u32 payload = p->len - p->header;
 
 	if (payload < sizeof(*udp))
 		return REASON_BAD_HEADER;
@@ -140,14 +219,32 @@ static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
 	reason = parse_ethernet(p);
 	if (reason)
 		return reason;
-	reason = parse_ipv4(p);
+	reason = p->v6 ? parse_ipv6(p) : parse_ipv4(p);
 	if (reason)
 		return reason;
-	if (p->ip->protocol == IPPROTO_TCP)
+	if (p->proto == IPPROTO_TCP)
 		return parse_tcp(p);
-	if (p->ip->protocol == IPPROTO_UDP)
+	if (p->proto == IPPROTO_UDP)
 		return parse_udp(p);
 	return REASON_OTHER_PROTOCOL;
+}
+
+/* packet_client and packet_virtual are the addresses as IPVS hashes them: IPv4 as
+ * a number, IPv6 as the XOR of its words.
+ */
+static __always_inline __u32 packet_client(const struct packet *p)
+{
+	return ntohl(p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr);
+}
+
+static __always_inline __u32 packet_virtual(const struct packet *p)
+{
+	return ntohl(p->v6 ? addr6_mix(p->ip6->daddr) : p->ip->daddr);
+}
+
+static __always_inline __u8 packet_ttl(const struct packet *p)
+{
+	return p->v6 ? p->ip6->hop_limit : p->ip->ttl;
 }
 
 #endif

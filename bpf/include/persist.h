@@ -13,22 +13,11 @@
 
 #include "clock.h"
 #include "select.h"
+#include "tuple.h"
 
 #define TEMPLATE_EXTENSION (60 * SECOND)
 #define TEMPLATE_TRIES 4
 #define GIVE_TRIES 32
-
-static __always_inline void template_key_of(__be32 caddr, __be32 vaddr, __be16 vport, __u8 proto,
-					    __u8 prefix, struct template_key *key)
-{
-	__u32 mask = prefix ? ~0U << (32 - (prefix & 31)) : 0;
-
-	key->caddr = prefix < 32 ? caddr & htonl(mask) : caddr;
-	key->vaddr = vaddr;
-	key->vport = vport;
-	key->proto = proto;
-	key->prefix = prefix;
-}
 
 /* template_holds says whether a template counts for a new flow: it lives, or
  * its time is over and it still holds flows together.
@@ -80,9 +69,9 @@ static __always_inline __s64 template_use(struct template *t, __u64 now)
 }
 
 /* template_give counts a flow out of the template. */
-static __always_inline void template_give(const struct template_key *key)
+static __always_inline void template_give(const union template_tuple *key, bool v6)
 {
-	struct template *t = bpf_map_lookup_elem(&ek_templates, key);
+	struct template *t = template_find(key, v6);
 	__u32 seen;
 	int i;
 
@@ -121,9 +110,9 @@ static __always_inline void template_unbind(__u32 server)
  * is one; it may count flows of a server that was removed, and keeps them. It
  * returns 0, or the reason why there is no template.
  */
-static __always_inline __u32 template_set(struct template *old, const struct template_key *key,
-					  __u32 server, const struct server *srv, __u64 timeout,
-					  __u64 now)
+static __always_inline __u32 template_set(struct template *old, const union template_tuple *key,
+					  bool v6, __u32 server, const struct server *srv,
+					  __u64 timeout, __u64 now)
 {
 	struct template fresh = { .expires = now + timeout, .timeout = timeout, .controls = 1 };
 	union template_word seen;
@@ -134,7 +123,7 @@ static __always_inline __u32 template_set(struct template *old, const struct tem
 	if (DRY && !old)
 		return assume.templates_full ? REASON_TEMPLATES_FULL : 0;
 	if (!old) {
-		err = bpf_map_update_elem(&ek_templates, key, &fresh, BPF_NOEXIST);
+		err = template_add(key, v6, &fresh);
 		if (err)
 			return err == -EEXIST ? REASON_FLOW_BUSY : REASON_TEMPLATES_FULL;
 		template_bind(server, srv);
@@ -160,16 +149,16 @@ static __always_inline __u32 template_set(struct template *old, const struct tem
  * one and makes the template; *reason is set if that was not possible.
  */
 static __always_inline __s64 persistent_select(const struct service *svc, const struct packet *p,
-					       __u64 now, __u32 *reason)
+					       const union tuple *tuple, __u64 now, __u32 *reason)
 {
-	struct template_key key;
+	union template_tuple key;
 	struct template *t;
 	struct server *srv;
 	__s64 chosen;
 	__u32 index;
 
-	template_key_of(p->ip->saddr, p->ip->daddr, p->dport, p->ip->protocol, svc->prefix, &key);
-	t = bpf_map_lookup_elem(&ek_templates, &key);
+	template_tuple_of(tuple, p->v6, svc->prefix, &key);
+	t = template_find(&key, p->v6);
 	if (t) {
 		chosen = template_use(t, now);
 		if (chosen != SELECT_NONE) {
@@ -187,7 +176,7 @@ static __always_inline __s64 persistent_select(const struct service *svc, const 
 		*reason = REASON_INTERNAL;
 		return chosen;
 	}
-	*reason = template_set(t, &key, index, srv, svc->persistence * SECOND, now);
+	*reason = template_set(t, &key, p->v6, index, srv, svc->persistence * SECOND, now);
 	return chosen;
 }
 

@@ -4,14 +4,14 @@
 #define EK_REASONS_H
 
 enum reason {
-	REASON_NOT_IP = 1, /* pass: neither IPv4 nor a frame that the program reads, such as ARP */
-	REASON_IPV6 = 2, /* pass: IPv6, which the XDP datapath does not balance yet */
+	REASON_NOT_IP = 1, /* pass: neither IPv4 nor IPv6, such as ARP */
+	REASON_IPV6 = 2, /* pass: not counted any more: IPv6, before the program balanced it */
 	REASON_VLAN_TAG = 3, /* pass: frame with a VLAN tag in its data */
 	REASON_NOT_OUR_MAC = 4, /* pass: frame addressed to another machine, or broadcast */
 	REASON_TRUNCATED = 5, /* pass: frame shorter than its headers say */
 	REASON_BAD_HEADER = 6, /* pass: header length or version that cannot be */
 	REASON_FRAGMENT = 7, /* pass: IP fragment, which only the kernel can put together */
-	REASON_IP_OPTIONS = 8, /* pass: IPv4 header with options */
+	REASON_IP_OPTIONS = 8, /* pass: IPv4 header with options, or an IPv6 extension header that the program does not read */
 	REASON_OTHER_PROTOCOL = 9, /* pass: neither TCP nor UDP */
 	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol */
 	REASON_NO_FLOW = 11, /* pass: TCP segment to a service that neither opens a connection nor belongs to one */
@@ -19,7 +19,7 @@ enum reason {
 	REASON_NO_SERVER = 20, /* drop: no server of the service can take a new flow */
 	REASON_SERVER_DELETED = 21, /* drop: the server of this flow was removed from the service */
 	REASON_NO_NEXT_HOP = 22, /* drop: the next hop to the server is not resolved */
-	REASON_TTL_EXCEEDED = 23, /* drop: time to live is used up */
+	REASON_TTL_EXCEEDED = 23, /* drop: time to live, or hop limit, is used up */
 	REASON_FLOW_TABLE_FULL = 24, /* drop: the flow table has no room for a new flow */
 	REASON_FLOW_BUSY = 25, /* drop: another CPU was changing the same flow; the sender tries again */
 	REASON_CURSOR_BUSY = 26, /* drop: too many CPUs scheduled for the service at once; the sender tries again */
@@ -27,8 +27,8 @@ enum reason {
 	REASON_INTERNAL = 28, /* drop: a map entry that must exist was not found */
 	REASON_UNSUPPORTED = 29, /* drop: the server's forwarding method is not in this program */
 	REASON_TEMPLATES_FULL = 30, /* drop: the table of persistence templates has no room for a new client */
-	REASON_PORT_UNREACHABLE = 40, /* answer: answered with ICMP port unreachable: no server of the service can take a new flow */
-	REASON_TIME_EXCEEDED = 41, /* answer: answered with ICMP time exceeded */
+	REASON_PORT_UNREACHABLE = 40, /* answer: answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow */
+	REASON_TIME_EXCEEDED = 41, /* answer: answered with ICMP or ICMPv6 time exceeded */
 	REASON_FORWARDED_DR = 50, /* forward: forwarded to the server by DR */
 	REASON_FORWARDED_NAT = 51, /* forward: forwarded to the server by NAT */
 	REASON_FORWARDED_REPLY = 52, /* forward: reply of a NAT server forwarded to the client */

@@ -383,7 +383,7 @@ __noinline __s64 select_mh(__u32 service, __u32 generation, __u32 flags, __u32 a
 static __always_inline __s64 select_by(const struct service *svc, __u32 generation,
 				       const struct packet *p)
 {
-	__u32 client = ntohl(p->ip->saddr), port = ntohs(p->sport);
+	__u32 client = packet_client(p), port = ntohs(p->sport);
 
 	switch (svc->scheduler) {
 	case SCHED_LC:
@@ -396,7 +396,7 @@ static __always_inline __s64 select_by(const struct service *svc, __u32 generati
 	case SCHED_SH:
 		return select_sh(svc->id, generation, svc->flags, client, port);
 	case SCHED_DH:
-		return table_usable(svc->id, generation, bucket_of(ntohl(p->ip->daddr), 0, 8));
+		return table_usable(svc->id, generation, bucket_of(packet_virtual(p), 0, 8));
 	case SCHED_MH:
 		return select_mh(svc->id, generation, svc->flags, client, port);
 	default:

@@ -5,15 +5,19 @@
 
 #include "parse.h"
 
-static __always_inline const struct service *service_find(__be32 addr, __be16 port, __u8 proto)
+static __always_inline const struct service *service_find(const struct packet *p)
 {
 	struct service_key key = {};
 
-	key.addr[10] = 0xff;
-	key.addr[11] = 0xff;
-	__builtin_memcpy(&key.addr[12], &addr, sizeof(addr));
-	key.port = port;
-	key.proto = proto;
+	/* On the wire of IPv6 a v4-mapped address is nobody's. */
+	if (p->v6 && addr_is_v4(p->ip6->daddr))
+		return NULL;
+	if (p->v6)
+		__builtin_memcpy(key.addr, p->ip6->daddr, sizeof(key.addr));
+	else
+		addr4_map(key.addr, p->ip->daddr);
+	key.port = p->dport;
+	key.proto = p->proto;
 	return bpf_map_lookup_elem(&ek_services, &key);
 }
 

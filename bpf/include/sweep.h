@@ -15,7 +15,8 @@ struct sweep_run {
  * ended before this pass. The pass in between lets a packet of the same tuple
  * take the entry over instead of meeting one that is being removed.
  */
-static long sweep_flow(void *shard, struct flow_key *key, struct flow *flow, struct sweep_run *run)
+static __always_inline long sweep_flow(void *shard, const union tuple *key, bool v6,
+				       struct flow *flow, struct sweep_run *run)
 {
 	union flow_word seen = { .word = READ_ONCE(flow->now.word) }, gone;
 
@@ -24,7 +25,7 @@ static long sweep_flow(void *shard, struct flow_key *key, struct flow *flow, str
 		return 0;
 	}
 	if (seen.state < FLOW_STATES) {
-		if (flow_kill(flow, key, seen))
+		if (flow_kill(flow, key, v6, seen))
 			run->count.expired++;
 		return 0;
 	}
@@ -41,8 +42,8 @@ static long sweep_flow(void *shard, struct flow_key *key, struct flow *flow, str
 /* sweep_template is sweep_flow for templates. One whose time is over while it
  * holds flows together gets more of it.
  */
-static long sweep_template(void *map, struct template_key *key, struct template *t,
-			   struct sweep_run *run)
+static __always_inline long sweep_template(void *map, const void *key, struct template *t,
+					   struct sweep_run *run)
 {
 	union template_word seen = { .word = READ_ONCE(t->now.word) }, next = seen;
 
@@ -72,27 +73,50 @@ static __always_inline void sweep_report(struct sweep *sweep, const struct sweep
 	sweep->removed = run->count.removed;
 }
 
-static __always_inline int sweep_shard(struct sweep *sweep)
+static long sweep_flow4(void *shard, struct flow_key *key, struct flow *flow, struct sweep_run *run)
+{
+	return sweep_flow(shard, (const union tuple *)key, false, flow, run);
+}
+
+static long sweep_flow6(void *shard, struct flow6_key *key, struct flow *flow,
+			struct sweep_run *run)
+{
+	return sweep_flow(shard, (const union tuple *)key, true, flow, run);
+}
+
+static long sweep_template4(void *map, struct template_key *key, struct template *t,
+			    struct sweep_run *run)
+{
+	return sweep_template(map, key, t, run);
+}
+
+static long sweep_template6(void *map, struct template6_key *key, struct template *t,
+			    struct sweep_run *run)
+{
+	return sweep_template(map, key, t, run);
+}
+
+/* Each kind of map has a program of its own: 6.1 wants each call of
+ * for_each_map_elem to see one.
+ */
+static __always_inline int sweep_shard(struct sweep *sweep, void *shards, void *callback)
 {
 	struct sweep_run run = { .now = clock_precise() };
 	__u32 index = sweep->shard;
-	void *shard = bpf_map_lookup_elem(&ek_flows, &index);
+	void *shard = bpf_map_lookup_elem(shards, &index);
 
 	if (!shard)
 		return -1;
-	bpf_for_each_map_elem(shard, sweep_flow, &run, 0);
+	bpf_for_each_map_elem(shard, callback, &run, 0);
 	sweep_report(sweep, &run);
 	return 0;
 }
 
-/* The templates have a program of their own: 6.1 wants each call of
- * for_each_map_elem to see one kind of map.
- */
-static __always_inline int sweep_templates(struct sweep *sweep)
+static __always_inline int sweep_templates(struct sweep *sweep, void *map, void *callback)
 {
 	struct sweep_run run = { .now = clock_precise() };
 
-	bpf_for_each_map_elem(&ek_templates, sweep_template, &run, 0);
+	bpf_for_each_map_elem(map, callback, &run, 0);
 	sweep_report(sweep, &run);
 	return 0;
 }

@@ -4,9 +4,9 @@ package reasons
 
 // The reasons by name.
 const (
-	// NotIP: neither IPv4 nor a frame that the program reads, such as ARP.
+	// NotIP: neither IPv4 nor IPv6, such as ARP.
 	NotIP Reason = 1
-	// IPv6: IPv6, which the XDP datapath does not balance yet.
+	// IPv6: not counted any more: IPv6, before the program balanced it.
 	IPv6 Reason = 2
 	// VLANTag: frame with a VLAN tag in its data.
 	VLANTag Reason = 3
@@ -18,7 +18,7 @@ const (
 	BadHeader Reason = 6
 	// Fragment: IP fragment, which only the kernel can put together.
 	Fragment Reason = 7
-	// IPOptions: IPv4 header with options.
+	// IPOptions: IPv4 header with options, or an IPv6 extension header that the program does not read.
 	IPOptions Reason = 8
 	// OtherProtocol: neither TCP nor UDP.
 	OtherProtocol Reason = 9
@@ -34,7 +34,7 @@ const (
 	ServerDeleted Reason = 21
 	// NoNextHop: the next hop to the server is not resolved.
 	NoNextHop Reason = 22
-	// TTLExceeded: time to live is used up.
+	// TTLExceeded: time to live, or hop limit, is used up.
 	TTLExceeded Reason = 23
 	// FlowTableFull: the flow table has no room for a new flow.
 	FlowTableFull Reason = 24
@@ -50,9 +50,9 @@ const (
 	Unsupported Reason = 29
 	// TemplatesFull: the table of persistence templates has no room for a new client.
 	TemplatesFull Reason = 30
-	// PortUnreachable: answered with ICMP port unreachable: no server of the service can take a new flow.
+	// PortUnreachable: answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow.
 	PortUnreachable Reason = 40
-	// TimeExceeded: answered with ICMP time exceeded.
+	// TimeExceeded: answered with ICMP or ICMPv6 time exceeded.
 	TimeExceeded Reason = 41
 	// ForwardedDR: forwarded to the server by DR.
 	ForwardedDR Reason = 50
@@ -63,14 +63,14 @@ const (
 )
 
 var table = map[Reason]entry{
-	NotIP:           {"not_ip", Pass, "neither IPv4 nor a frame that the program reads, such as ARP"},
-	IPv6:            {"ipv6", Pass, "IPv6, which the XDP datapath does not balance yet"},
+	NotIP:           {"not_ip", Pass, "neither IPv4 nor IPv6, such as ARP"},
+	IPv6:            {"ipv6", Pass, "not counted any more: IPv6, before the program balanced it"},
 	VLANTag:         {"vlan_tag", Pass, "frame with a VLAN tag in its data"},
 	NotOurMAC:       {"not_our_mac", Pass, "frame addressed to another machine, or broadcast"},
 	Truncated:       {"truncated", Pass, "frame shorter than its headers say"},
 	BadHeader:       {"bad_header", Pass, "header length or version that cannot be"},
 	Fragment:        {"fragment", Pass, "IP fragment, which only the kernel can put together"},
-	IPOptions:       {"ip_options", Pass, "IPv4 header with options"},
+	IPOptions:       {"ip_options", Pass, "IPv4 header with options, or an IPv6 extension header that the program does not read"},
 	OtherProtocol:   {"other_protocol", Pass, "neither TCP nor UDP"},
 	NoService:       {"no_service", Pass, "no virtual service has this address, port and protocol"},
 	NoFlow:          {"no_flow", Pass, "TCP segment to a service that neither opens a connection nor belongs to one"},
@@ -78,7 +78,7 @@ var table = map[Reason]entry{
 	NoServer:        {"no_server", Drop, "no server of the service can take a new flow"},
 	ServerDeleted:   {"server_deleted", Drop, "the server of this flow was removed from the service"},
 	NoNextHop:       {"no_next_hop", Drop, "the next hop to the server is not resolved"},
-	TTLExceeded:     {"ttl_exceeded", Drop, "time to live is used up"},
+	TTLExceeded:     {"ttl_exceeded", Drop, "time to live, or hop limit, is used up"},
 	FlowTableFull:   {"flow_table_full", Drop, "the flow table has no room for a new flow"},
 	FlowBusy:        {"flow_busy", Drop, "another CPU was changing the same flow; the sender tries again"},
 	CursorBusy:      {"cursor_busy", Drop, "too many CPUs scheduled for the service at once; the sender tries again"},
@@ -86,8 +86,8 @@ var table = map[Reason]entry{
 	Internal:        {"internal", Drop, "a map entry that must exist was not found"},
 	Unsupported:     {"unsupported", Drop, "the server's forwarding method is not in this program"},
 	TemplatesFull:   {"templates_full", Drop, "the table of persistence templates has no room for a new client"},
-	PortUnreachable: {"port_unreachable", Answer, "answered with ICMP port unreachable: no server of the service can take a new flow"},
-	TimeExceeded:    {"time_exceeded", Answer, "answered with ICMP time exceeded"},
+	PortUnreachable: {"port_unreachable", Answer, "answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow"},
+	TimeExceeded:    {"time_exceeded", Answer, "answered with ICMP or ICMPv6 time exceeded"},
 	ForwardedDR:     {"forwarded_dr", Forward, "forwarded to the server by DR"},
 	ForwardedNAT:    {"forwarded_nat", Forward, "forwarded to the server by NAT"},
 	ForwardedReply:  {"forwarded_reply", Forward, "reply of a NAT server forwarded to the client"},

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Addresses of both families. An IPv6 address is four words in network order,
+ * an IPv4 address one.
+ */
+#ifndef EK_ADDR_H
+#define EK_ADDR_H
+
+#include "csum.h"
+
+static __always_inline void addr6_copy(void *to, const void *from)
+{
+	__u32 *x = to;
+	const __u32 *y = from;
+
+	x[0] = y[0];
+	x[1] = y[1];
+	x[2] = y[2];
+	x[3] = y[3];
+}
+
+static __always_inline bool addr6_equal(const void *a, const void *b)
+{
+	const __u32 *x = a, *y = b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
+}
+
+/* addr6_mix is one word that depends on all of the address, in network order. */
+static __always_inline __u32 addr6_mix(const void *addr)
+{
+	const __u32 *x = addr;
+
+	return x[0] ^ x[1] ^ x[2] ^ x[3];
+}
+
+/* addr6_diff is csum_diff4 for a whole address. */
+static __always_inline __u32 addr6_diff(const void *from, const void *to)
+{
+	const __be32 *x = from, *y = to;
+
+	return csum_diff4(x[0], y[0]) + csum_diff4(x[1], y[1]) + csum_diff4(x[2], y[2]) +
+	       csum_diff4(x[3], y[3]);
+}
+
+/* addr4_of is the IPv4 address in a v4-mapped one. */
+static __always_inline __be32 addr4_of(const __u8 *mapped)
+{
+	return *(const __be32 *)(mapped + 12);
+}
+
+/* addr_is_v4 says whether an address is a v4-mapped one. */
+static __always_inline bool addr_is_v4(const void *addr)
+{
+	const __be32 *x = addr;
+
+	return !x[0] && !x[1] && x[2] == htonl(0xffff);
+}
+
+static __always_inline void addr4_map(__u8 *to, __be32 addr)
+{
+	__u32 *x = (__u32 *)to;
+
+	x[0] = x[1] = 0;
+	x[2] = htonl(0xffff);
+	x[3] = addr;
+}
+
+/* addr_masked is one word of an address with the bits behind the prefix cleared;
+ * at is the number of bits before the word.
+ */
+static __always_inline __be32 addr_masked(__be32 word, __u32 at, __u32 prefix)
+{
+	if (prefix >= at + 32)
+		return word;
+	if (prefix <= at)
+		return 0;
+	return word & htonl(~0U << ((32 - (prefix - at)) & 31));
+}
+
+#endif
