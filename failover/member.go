@@ -36,7 +36,7 @@ type member struct {
 	linger *linger
 }
 
-// linger is the time between a goodbye and the successor's first advert.
+// linger is the time from giving up mastership until the successor serves.
 type linger struct {
 	timer *time.Timer
 	over  chan struct{} // closed at its end
@@ -52,8 +52,8 @@ func (m *member) take(epoch uint64) {
 	m.service.keeper.Hold(m.owner, epoch, m.plan.set)
 }
 
-// release takes the addresses away, at once or as soon as another router has
-// taken over.
+// release takes the addresses away, at once or when another router has had the
+// time to take over.
 func (m *member) release(a vrrp.Action) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -63,8 +63,8 @@ func (m *member) release(a vrrp.Action) {
 	m.conn.note.clear()
 	m.service.announcer.Cancel(m.owner, a.Epoch)
 	m.service.announcer.Cancel(m.sourceOwner(), a.Epoch)
-	if held && lingers(a) {
-		m.startLinger()
+	if d, awaits := m.lingers(a); held && d > 0 {
+		m.startLinger(d, awaits)
 		return
 	}
 	m.drop()
@@ -72,14 +72,23 @@ func (m *member) release(a vrrp.Action) {
 
 func (m *member) drop() { m.service.keeper.Drop(m.owner, m.plan.set) }
 
-// lingers says whether clients gain when the router goes on serving: it gave up
-// though its links are well, and nobody has taken over yet.
-func lingers(a vrrp.Action) bool {
-	if a.Reason.Code == vrrp.ReasonFault {
-		k := a.Reason.Cause.Kind
-		return k == vrrp.TrackScript || k == vrrp.TrackFile || k == vrrp.TrackProcess
+// lingers returns how long a router goes on serving for clients' sake, and
+// whether that ends when another router has taken over. Who gave up though its
+// links are well serves until then; who yields to a better master serves the
+// clients that this one has not told yet.
+func (m *member) lingers(a vrrp.Action) (d time.Duration, awaits bool) {
+	switch a.Reason.Code {
+	case vrrp.ReasonStop:
+		return m.patience(), true
+	case vrrp.ReasonFault:
+		if k := a.Reason.Cause.Kind; k == vrrp.TrackScript || k == vrrp.TrackFile || k == vrrp.TrackProcess {
+			return m.patience(), true
+		}
+	case vrrp.ReasonHigherPriority, vrrp.ReasonHigherAddress:
+		return m.grace(), false
+	default:
 	}
-	return a.Reason.Code == vrrp.ReasonStop
+	return 0, false
 }
 
 // patience is how long a router that gave up waits for its successor: as long
@@ -90,20 +99,37 @@ func (m *member) patience() time.Duration {
 	return vrrp.SkewTime(vrrp.Version(i.Version), 1, i.Interval) + little
 }
 
+// grace is how long a router serves on beside the new master, which puts the
+// addresses in place and announces them meanwhile. It is short of the
+// interval: what the kernel answers in it to who asks for an address is put
+// right by the announcement that a master repeats an interval later.
+func (m *member) grace() time.Duration {
+	return min(m.plan.instance.Interval/2, longestGrace)
+}
+
+const longestGrace = 50 * time.Millisecond
+
 // startLinger needs m.mu.
-func (m *member) startLinger() {
+func (m *member) startLinger(d time.Duration, awaits bool) {
 	l := &linger{over: make(chan struct{})}
-	end := func() {
+	l.timer = time.AfterFunc(d, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.linger == l {
 			m.drop() // first, for who waits for the end
 			m.endLinger()
 		}
-	}
-	l.timer = time.AfterFunc(m.patience(), end)
+	})
 	m.linger = l
-	m.conn.await(end)
+	if awaits {
+		m.conn.await(func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.linger == l {
+				l.timer.Reset(m.grace())
+			}
+		})
+	}
 }
 
 // endLinger needs m.mu. The caller decides what becomes of the addresses.

@@ -289,22 +289,28 @@ func TestWasMaster(t *testing.T) {
 }
 
 func TestLingers(t *testing.T) {
+	reason := func(c vrrp.ReasonCode) vrrp.Action { return vrrp.Action{Reason: vrrp.Reason{Code: c}} }
 	fault := func(k vrrp.TrackKind) vrrp.Action {
 		return vrrp.Action{Reason: vrrp.Reason{Code: vrrp.ReasonFault, Cause: vrrp.Cause{Kind: k}}}
 	}
 	for _, tt := range []struct {
-		name string
-		a    vrrp.Action
-		want bool
+		name     string
+		a        vrrp.Action
+		interval time.Duration
+		want     time.Duration
+		awaits   bool
 	}{
-		{"stop", vrrp.Action{Reason: vrrp.Reason{Code: vrrp.ReasonStop}}, true},
-		{"another is master", vrrp.Action{Reason: vrrp.Reason{Code: vrrp.ReasonHigherPriority}}, false},
-		{"script", fault(vrrp.TrackScript), true},
-		{"interface", fault(vrrp.TrackInterface), false},
-		{"source", fault(vrrp.FaultSource), false},
+		{"stop", reason(vrrp.ReasonStop), time.Second, 255*time.Second/256 + 250*time.Millisecond, true},
+		{"script", fault(vrrp.TrackScript), time.Second, 255*time.Second/256 + 250*time.Millisecond, true},
+		{"a better master", reason(vrrp.ReasonHigherPriority), time.Second, 50 * time.Millisecond, false},
+		{"of a short interval", reason(vrrp.ReasonHigherAddress), 10 * time.Millisecond, 5 * time.Millisecond, false},
+		{"others took over long ago", reason(vrrp.ReasonLate), time.Second, 0, false},
+		{"interface", fault(vrrp.TrackInterface), time.Second, 0, false},
+		{"source", fault(vrrp.FaultSource), time.Second, 0, false},
 	} {
-		if got := lingers(tt.a); got != tt.want {
-			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		m := &member{plan: memberPlan{instance: model.VRRPInstance{Version: 3, Interval: tt.interval}}}
+		if got, awaits := m.lingers(tt.a); got != tt.want || awaits != tt.awaits {
+			t.Errorf("%s: %s, %t, want %s, %t", tt.name, got, awaits, tt.want, tt.awaits)
 		}
 	}
 }

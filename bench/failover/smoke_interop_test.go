@@ -22,8 +22,14 @@ func TestEveryFaultOnce(t *testing.T) {
 		t.Skip("skipped: needs keepalived")
 	}
 	dir := t.TempDir()
+	program := filepath.Join(dir, ourName)
+	build := exec.Command("go", "build", "-o", program, "../../cmd/evenkeel")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build evenkeel: %v\n%s", err, text)
+	}
 	o := options{
-		subjects: []string{theirName}, runs: 1, window: time.Second, prefix: "ekbenchtest",
+		subjects: []string{theirName, ourName}, evenkeel: program, runs: 1, window: time.Second, prefix: "ekbenchtest",
 		json: filepath.Join(dir, "r.json"), markdown: filepath.Join(dir, "r.md"),
 	}
 	var out bytes.Buffer
