@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,8 @@ import (
 // remembers nothing.
 type memory struct {
 	data []byte
+	// made is the path of a file that was not there before.
+	made string
 }
 
 // The file begins with the machine's boot id, which makes notes of an earlier
@@ -35,7 +38,12 @@ const (
 
 // openMemory opens or makes the file, which belongs to one process.
 func openMemory(path, bootID string) (*memory, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	made := path
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		made = ""
+		f, err = os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open memory of masterships: %w", err)
 	}
@@ -47,7 +55,7 @@ func openMemory(path, bootID string) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map memory of masterships %s: %w", path, err)
 	}
-	m := &memory{data: data}
+	m := &memory{data: data, made: made}
 	header := memoryHead(bootID)
 	if [memoryHeader]byte(data) != header {
 		clear(data)
@@ -98,6 +106,15 @@ func (m *memory) close() error {
 		return nil
 	}
 	return unix.Munmap(m.data)
+}
+
+// drop closes a memory that nothing was noted in, and removes the file if it was
+// made for that.
+func (m *memory) drop() error {
+	if m == nil || m.made == "" {
+		return m.close()
+	}
+	return errors.Join(m.close(), os.Remove(m.made))
 }
 
 // slot is the note of one instance.

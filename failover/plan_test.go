@@ -2,6 +2,7 @@ package failover
 
 import (
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -249,6 +250,33 @@ func TestMemory(t *testing.T) {
 	slotOf(none, "A").stamp()
 	if _, ok := slotOf(none, "A").age(); ok {
 		t.Error("no memory remembers")
+	}
+}
+
+// TestMemoryDropped: a start that fails leaves no file behind, and takes none away.
+func TestMemoryDropped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "memory")
+	for _, there := range []bool{false, true} {
+		m, err := openMemory(path, "boot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.drop(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); (err == nil) != there {
+			t.Errorf("file was there: %t; afterwards %v", there, err)
+		}
+		if m, err = openMemory(path, "boot"); err != nil { // the next one finds it
+			t.Fatal(err)
+		}
+		if err := m.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	var none *memory
+	if err := none.drop(); err != nil {
+		t.Error(err)
 	}
 }
 

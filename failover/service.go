@@ -113,7 +113,7 @@ func New(opt Options) (*Service, error) {
 	}
 	s := &Service{opt: opt, byName: make(map[string]*member), byOwner: make(map[string]*member), vmacErrs: make(map[string]string), begun: make(chan struct{})}
 	if err := s.open(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -157,8 +157,12 @@ func definitions(cfg model.VRRP) track.Definitions {
 	return track.Definitions{Scripts: cfg.Scripts, Files: cfg.Files, Processes: cfg.Processes}
 }
 
-// Close lets go of a Service that is not run.
-func (s *Service) Close() error { return s.close() }
+// Close lets go of a Service that is not run. Nothing is left of it.
+func (s *Service) Close() error {
+	err := s.memory.drop()
+	s.memory = nil
+	return errors.Join(err, s.close())
+}
 
 func (s *Service) close() error {
 	var errs []error
