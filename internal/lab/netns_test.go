@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +357,52 @@ func TestAddNodeTwice(t *testing.T) {
 	check(t, err)
 	if _, err := l.AddNode("a"); err == nil || !strings.Contains(err.Error(), "exists") {
 		t.Errorf("second AddNode = %v, want an error that says it exists", err)
+	}
+}
+
+// TestRemove: a node goes with its processes and links, the others stay, and one
+// of its name can come.
+func TestRemove(t *testing.T) {
+	l := labtest.New(t)
+	lan, err := l.AddLAN("lan")
+	check(t, err)
+	add := func(number byte) *lab.Node {
+		t.Helper()
+		n, err := l.AddNode(fmt.Sprintf("host%d", number))
+		check(t, err)
+		addr := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 1, number}), 24)
+		_, err = lan.Join(n, lab.Port{Name: "eth0", Addrs: []netip.Prefix{addr}})
+		check(t, err)
+		return n
+	}
+	stays, goes := add(1), add(2)
+	sleeper := exec.Command("sleep", "600")
+	check(t, goes.Start(sleeper))
+	for range 2 {
+		check(t, goes.Remove())
+		if err := goes.Remove(); err == nil {
+			t.Error("a node was removed twice")
+		}
+		if l.Node("host2") != nil {
+			t.Error("the lab still knows the node")
+		}
+		if _, err := lan.Node().Netlink().LinkByName("host2-eth0"); err == nil {
+			t.Error("the switch still has the node's port")
+		}
+		goes = add(2)
+		_, err = goes.ServeHTTP("10.77.1.2:80", says("here"))
+		check(t, err)
+		addrs, err := goes.Addrs()
+		if err != nil || !slices.Contains(addrs, netip.MustParseAddr("10.77.1.2")) {
+			t.Errorf("addresses of the new node = %v, %v", addrs, err)
+		}
+		body, err := get(t, stays.HTTPClient(), netip.MustParseAddrPort("10.77.1.2:80"))
+		if err != nil || body != "here" {
+			t.Errorf("the new node answers %q, %v", body, err)
+		}
+	}
+	if err := sleeper.Wait(); err == nil {
+		t.Error("the process outlived its node")
 	}
 }
 

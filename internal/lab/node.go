@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -69,6 +70,31 @@ func (l *Lab) own(n *Node) error {
 	}
 	l.nodes = append(l.nodes, n)
 	return nil
+}
+
+// Remove takes the node out of the lab at once, as when a machine loses its
+// power: it kills the processes, deletes the links with their other ends, and
+// removes the namespace. A node of the same name can be added again. What was
+// opened on the node by this process, such as a Server, is the caller's to
+// close first.
+func (n *Node) Remove() error {
+	if !n.lab.disown(n) {
+		return fmt.Errorf("remove node %s: it is not in the lab any more", n.name)
+	}
+	return n.remove()
+}
+
+// disown takes the node from those that Close removes, and says whether it was
+// one.
+func (l *Lab) disown(n *Node) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.nodes, n)
+	if at < 0 {
+		return false
+	}
+	l.nodes = slices.Delete(l.nodes, at, at+1)
+	return true
 }
 
 func (n *Node) remove() error {
@@ -220,6 +246,21 @@ func (n *Node) DelAddr(ifname string, addr netip.Prefix) error {
 		return fmt.Errorf("remove address %s from %s of %s: %w", addr, ifname, n.name, err)
 	}
 	return nil
+}
+
+// Addrs returns the addresses of all interfaces of the node.
+func (n *Node) Addrs() ([]netip.Addr, error) {
+	list, err := n.handle.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses of %s: %w", n.name, err)
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if addr, ok := netip.AddrFromSlice(a.IP); ok {
+			addrs = append(addrs, addr.Unmap())
+		}
+	}
+	return addrs, nil
 }
 
 // AddVIP adds a virtual address to lo, as a real server of a DR service needs
