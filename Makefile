@@ -43,7 +43,7 @@ build: ## Build bin/evenkeel, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/evenkeel ./cmd/evenkeel
 
 .PHONY: demo
-demo: build ## Build, then show a virtual service at work (needs root)
+demo: build ## Build, then show virtual services and their failover at work (needs root)
 	$(SUDO) ./bin/evenkeel demo
 
 .PHONY: generate

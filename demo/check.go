@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 
@@ -32,6 +33,20 @@ func checkName(name string) error {
 		return fmt.Errorf("name the demo: %q is not %s, or that with a dash and lower-case letters or digits after it", name, DefaultName)
 	}
 	return nil
+}
+
+// checkPeer looks for the second director's program.
+func checkPeer(p Peer) error {
+	switch p {
+	case PeerEvenkeel:
+		return nil
+	case PeerKeepalived:
+		if _, err := exec.LookPath("keepalived"); err != nil {
+			return &UnfitError{[]string{"keepalived is not installed: apt-get install keepalived"}}
+		}
+		return nil
+	}
+	return fmt.Errorf("choose the second director: %q is neither %s nor %s", p, PeerEvenkeel, PeerKeepalived)
 }
 
 // checkPrivileges looks at what the demo itself needs: namespaces and mounts.

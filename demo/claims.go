@@ -20,7 +20,7 @@ type Claim struct {
 func (f facts) claims() []Claim {
 	v, d := serverName(victim), serverName(drainee)
 	all := f.plan.serverNames()
-	return []Claim{
+	claims := []Claim{
 		f.answered("all servers up: every request is answered", phaseAllUp),
 		f.balanced("all servers up: the servers share them within 1", phaseAllUp, all),
 		withinTerms(v+" dead: out of the table within its check's terms", f.out, f.terms.down),
@@ -36,9 +36,10 @@ func (f facts) claims() []Claim {
 		f.silent(d+" drained: it gets no new connection", phaseDrained, drainee),
 		f.answered("weight given back: every request is answered", phaseRefilled),
 		f.balanced("weight given back: the servers share them within 1", phaseRefilled, all),
-		f.sameCounts("the director counted each connection that the client made"),
-		f.nothingLeft("the stop removed everything: daemon, pins, namespaces"),
+		f.sameCounts(directorName(first) + " counted each connection that the client made"),
 	}
+	claims = append(claims, f.takeoverClaims()...)
+	return append(claims, f.nothingLeft("the stop removed everything: daemons, pins, namespaces"))
 }
 
 // notReached is what a claim of a part that was not played is judged by.

@@ -10,14 +10,16 @@ import (
 )
 
 // clean removes what a demo of that name made, except its run directory: the
-// daemon, the namespaces with everything in them, mounts and pins. It says what
+// daemons, the namespaces with everything in them, mounts and pins. It says what
 // it found. The caller holds the lock.
 func clean(name string) (removed []string, err error) {
 	var errs []error
-	if pid, err := stopRecorded(recordFile(runDir(name))); err != nil {
+	for i := range directorCount {
+		pid, err := stopRecorded(recordFile(filepath.Join(runDir(name), directorName(i))))
 		errs = append(errs, err)
-	} else if pid != 0 {
-		removed = append(removed, fmt.Sprintf("daemon (pid %d)", pid))
+		if pid != 0 {
+			removed = append(removed, fmt.Sprintf("daemon (pid %d)", pid))
+		}
 	}
 	left := leftovers(name)
 	if err := lab.Clean(name); err != nil {

@@ -25,6 +25,8 @@ type Options struct {
 	// Script plays the story unattended. It is also played when Stdout or
 	// Stdin is no terminal.
 	Script bool
+	// Peer is the program of the second director, default PeerEvenkeel.
+	Peer Peer
 	// JSON plays the story and writes its Report to Stdout, and nothing else.
 	JSON bool
 }
@@ -45,6 +47,12 @@ func Run(ctx context.Context, o Options) error {
 		o.Name = DefaultName
 	}
 	if err := checkName(o.Name); err != nil {
+		return err
+	}
+	if o.Peer == "" {
+		o.Peer = PeerEvenkeel
+	}
+	if err := checkPeer(o.Peer); err != nil {
 		return err
 	}
 	if err := checkPrivileges(); err != nil {
@@ -90,7 +98,7 @@ func runLocked(ctx context.Context, o Options, lock *runLock) error {
 	if err := lock.own(); err != nil {
 		return err
 	}
-	d := &demo{opts: o, plan: newPlan(o.Name, pinRoot(o.Name)), out: io.Discard, started: time.Now()}
+	d := &demo{opts: o, plan: newPlan(o.Name, pinRoot(o.Name), o.Peer), out: io.Discard, started: time.Now()}
 	if !o.JSON {
 		d.out = o.Stdout
 	}
@@ -120,15 +128,16 @@ func (d *demo) say(line string) {
 	}
 }
 
-// open builds the network and starts the daemon, showing both. What it made
+// open builds the network and starts the directors, showing both. What it made
 // ends with shut, also after an error.
 func (d *demo) open(ctx context.Context) (*live, error) {
-	d.say("\nEvenkeel demo: a client, a director and three servers in network namespaces.\n")
-	s, err := newLive(d.plan)
+	p := d.plan
+	d.say("\nEvenkeel demo: a client, two directors and three servers in network namespaces.\n")
+	s, err := newLive(p)
 	if err != nil {
 		return nil, err
 	}
-	found, err := checkMachine(d.plan.pins)
+	found, err := checkMachine(p.pins)
 	for _, line := range found {
 		d.say("  " + line)
 	}
@@ -138,15 +147,25 @@ func (d *demo) open(ctx context.Context) (*live, error) {
 	if err := s.build(); err != nil {
 		return s, err
 	}
-	d.say("\n" + d.plan.drawing())
-	d.say("The director's " + d.plan.config() + ":\n")
-	d.say(indent(d.plan.configText(d.plan.evenWeights())))
-	d.say("Its daemon: ip netns exec " + d.plan.namespace("director") + " " + strings.Join(daemonCommand(d.plan), " ") + "\n")
+	d.say("\n" + p.drawing(p.priorities()))
+	d.say("The directors' " + p.config() + ":\n")
+	d.say(indent(p.configText(p.evenWeights())))
+	for i, director := range p.directors {
+		d.say(fmt.Sprintf("%s: ip netns exec %s %s", director.name, p.namespace(directorName(i)), strings.Join(p.command(director), " ")))
+	}
+	if p.peer() == PeerKeepalived {
+		d.say("\n" + keepalivedNote)
+	}
+	d.say("")
 	if err := ctx.Err(); err != nil {
 		return s, context.Cause(ctx)
 	}
 	return s, s.start(ctx)
 }
+
+// keepalivedNote says what keepalived can show here.
+const keepalivedNote = `keepalived runs the second director's elections only (--vrrp): it balances with the kernel's IPVS, which the demo
+does not use. While it is master, its addresses answer pings, and requests are refused.`
 
 // shut stops and removes everything and says what was left that should not be.
 func (d *demo) shut(s *live) (left []string, err error) {

@@ -33,8 +33,18 @@ func newDialer(node *lab.Node) *dialer { return &dialer{node: node, next: firstP
 // busyPorts is how many ports in a row may be in use by somebody else.
 const busyPorts = 10
 
-// dial is a DialContext for addresses, not names.
+// forKey is the key of the context for which a connection is opened.
+type forKey struct{}
+
+// forRequest lets dial end with the request. A transport lets it go on, for
+// other requests, and it would be a connection that nobody asked for.
+func forRequest(ctx context.Context) context.Context { return context.WithValue(ctx, forKey{}, ctx) }
+
+// dial is a DialContext for addresses, not names, with contexts of forRequest.
 func (d *dialer) dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+	if request, ok := ctx.Value(forKey{}).(context.Context); ok {
+		ctx = request
+	}
 	for range busyPorts {
 		from := &net.TCPAddr{Port: d.port()}
 		doErr := d.node.Do(func() error {

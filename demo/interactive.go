@@ -43,9 +43,12 @@ func (d *demo) show(ctx context.Context, s *live) error {
 	b := &board{
 		watcher: newWatcher(d.plan), stage: s, term: term,
 		screen: screen{plan: d.plan, program: programName()},
-		start:  time.Now(),
+		start:  time.Now(), done: make(chan error, 1),
 	}
-	watched, cancel := s.daemon.watch(ctx)
+	if d.plan.peer() == PeerKeepalived {
+		b.watcher.event(b.start, directorName(second)+" runs keepalived: while it is master, pings are answered and requests refused")
+	}
+	watched, cancel := s.watch(ctx)
 	err = b.run(watched)
 	cancel()
 	err = errors.Join(err, term.close())
@@ -68,9 +71,13 @@ func programName() string {
 	return path
 }
 
-// look is what the daemon said at a moment.
+// look is what was seen at a moment.
 type look struct {
-	at     time.Time
+	at      time.Time
+	holding holding
+	// known is set when the master's daemon answered; table and status are
+	// what it said.
+	known  bool
 	table  table
 	status api.Status
 	err    error
@@ -83,18 +90,22 @@ type board struct {
 	term    *terminal
 	screen  screen
 	start   time.Time
+	// work are the goroutines. done gets the end of what a key began at a
+	// director; busy is set meanwhile.
+	work sync.WaitGroup
+	done chan error
+	busy bool
 }
 
-// run sends requests, watches the daemon and obeys keys until q or the end of
+// run sends requests, watches the directors and obeys keys until q or the end of
 // ctx, whose cause it then returns.
 func (b *board) run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	outcomes, looks, keys := make(chan outcome), make(chan look), make(chan byte)
-	t := traffic{stage: b.stage, services: len(b.watcher.plan.services), every: requestPause, atOnce: requestsAtOnce}
-	var work sync.WaitGroup
-	defer work.Wait()
+	t := probes(b.stage.Request, len(b.watcher.plan.services))
+	defer b.work.Wait()
 	defer cancel()
-	work.Go(func() {
+	b.work.Go(func() {
 		t.run(inner, 0, nil, func(o outcome) {
 			select {
 			case outcomes <- o:
@@ -102,8 +113,8 @@ func (b *board) run(ctx context.Context) error {
 			}
 		})
 	})
-	work.Go(func() { watch(inner, b.stage, looks) })
-	work.Go(func() { b.term.readKeys(inner, keys) })
+	b.work.Go(func() { watch(inner, b.stage, looks) })
+	b.work.Go(func() { b.term.readKeys(inner, keys) })
 	return b.loop(ctx, outcomes, looks, keys)
 }
 
@@ -113,15 +124,22 @@ func (b *board) loop(ctx context.Context, outcomes <-chan outcome, looks <-chan 
 	for {
 		select {
 		case o := <-outcomes:
-			b.watcher.total.add(o)
+			b.watcher.asked(o)
 		case l := <-looks:
 			if l.err != nil {
 				return because(ctx, l.err)
 			}
-			b.watcher.saw(l.at, l.table)
-			b.screen.status = l.status
+			b.watcher.looked(l)
+			if l.known {
+				b.screen.status = l.status
+			}
+		case err := <-b.done:
+			b.busy = false
+			if err != nil {
+				return because(ctx, err)
+			}
 		case key, open := <-keys:
-			quit, err := b.key(key)
+			quit, err := b.key(ctx, key)
 			if quit || !open || err != nil {
 				return err
 			}
@@ -139,14 +157,19 @@ func (b *board) loop(ctx context.Context, outcomes <-chan outcome, looks <-chan 
 }
 
 // key obeys a key and reports whether it quits.
-func (b *board) key(key byte) (quit bool, err error) {
+func (b *board) key(ctx context.Context, key byte) (quit bool, err error) {
 	switch key {
 	case 'q', 'Q':
 		return true, nil
 	case 'c':
 		b.toggle(panelCommands)
 	case 'f':
-		b.toggle(panelFile)
+		_, height := b.term.size()
+		b.screen.turnFile(height)
+	case 'd':
+		b.switchDirector(ctx, off)
+	case 'g':
+		b.switchDirector(ctx, stopped)
 	case 'n':
 		b.screen.panel = panelNetwork
 	default:
@@ -174,27 +197,49 @@ func (b *board) flip(server int) error {
 	return b.stage.StopServer(server)
 }
 
+// switchDirector starts a director that does not run, or else ends the master
+// in the given way. It goes on beside the screen.
+func (b *board) switchDirector(ctx context.Context, how state) {
+	if b.busy {
+		b.watcher.event(time.Now(), "wait until the last change of a director is done")
+		return
+	}
+	i, to := b.watcher.nextSwitch(how)
+	if i < 0 {
+		b.watcher.event(time.Now(), "no director is master yet")
+		return
+	}
+	b.busy = true
+	b.watcher.directed(time.Now(), i, to)
+	b.work.Go(func() {
+		switch to {
+		case off:
+			b.done <- b.stage.CutPower(i)
+		case stopped:
+			b.done <- b.stage.StopDirector(ctx, i)
+		case running:
+			b.done <- b.stage.StartDirector(ctx, i)
+		}
+	})
+}
+
 func (b *board) draw() error {
 	now := time.Now()
 	b.screen.running = now.Sub(b.start)
 	b.screen.rate = b.watcher.rate(now)
 	b.screen.up, b.screen.total = b.watcher.up, b.watcher.total
+	b.screen.words = b.watcher.words()
 	b.screen.table, b.screen.events = b.watcher.table, b.watcher.events
 	return b.term.draw(b.screen.render(b.term.size()))
 }
 
-// watch asks the daemon again and again until ctx ends or an answer is an
-// error.
+// watch looks again and again until ctx ends or an answer is an error. A daemon
+// that does not answer is none: it may be on its way out or in.
 func watch(ctx context.Context, s stage, looks chan<- look) {
 	pace := time.NewTicker(watchPause)
 	defer pace.Stop()
 	for {
-		var l look
-		l.table, l.err = s.Table(ctx)
-		l.at = time.Now()
-		if l.err == nil {
-			l.status, l.err = s.Status(ctx)
-		}
+		l := lookAt(ctx, s)
 		select {
 		case looks <- l:
 		case <-ctx.Done():
@@ -209,4 +254,21 @@ func watch(ctx context.Context, s stage, looks chan<- look) {
 			return
 		}
 	}
+}
+
+func lookAt(ctx context.Context, s stage) look {
+	l := look{}
+	l.holding, l.err = s.Holding(ctx)
+	l.at = time.Now()
+	master := l.holding.master()
+	if l.err != nil || master < 0 {
+		return l
+	}
+	var err error
+	if l.table, err = s.Table(ctx, master); err != nil {
+		return l
+	}
+	l.status, err = s.Status(ctx, master)
+	l.known = err == nil
+	return l
 }

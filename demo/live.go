@@ -9,28 +9,32 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/internal/lab"
 )
 
-// live is the real stage: namespaces, HTTP servers and the daemon.
+// live is the real stage: namespaces, HTTP servers and the directors' programs.
 type live struct {
-	plan   plan
-	lab    *lab.Lab
-	net    *network
-	daemon *process
-	api    *api.Client
-	http   *http.Client
+	plan plan
+	lab  *lab.Lab
+	net  *network
+	http *http.Client
+	// died gets the death of a program that nobody told to end.
+	died chan error
+
+	mu        sync.Mutex // guards directors
+	directors [directorCount]*machine
 }
 
 // How long the daemon may take to answer for the first time, to fill its
-// tables, and to carry out a reload.
+// tables, to have elected a master, and to carry out a reload.
 const (
 	startTimeout  = 15 * time.Second
 	fillTimeout   = 10 * time.Second
+	electTimeout  = 15 * time.Second
 	reloadTimeout = 10 * time.Second
 	askTimeout    = 5 * time.Second
 )
@@ -42,11 +46,14 @@ func newLive(p plan) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &live{plan: p, lab: l, api: api.NewClient(p.socket())}
+	s := &live{plan: p, lab: l, died: make(chan error, 1)}
+	for i, d := range p.directors {
+		s.directors[i] = newMachine(d)
+	}
 	return s, mountPinRoot(l, p.name, p.root)
 }
 
-// build builds the network, starts its servers and writes the director's file.
+// build builds the network, starts its servers and writes the directors' file.
 func (s *live) build() error {
 	var err error
 	if s.net, err = buildNetwork(s.lab, s.plan); err != nil {
@@ -58,50 +65,67 @@ func (s *live) build() error {
 			return err
 		}
 	}
+	if err := os.MkdirAll(s.plan.pins, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
 	return s.writeConfig(s.plan.evenWeights())
 }
 
-// start starts the daemon and waits until every server is in its tables.
+// start starts the directors and waits until every server is in the tables of
+// their daemons and the first one is master.
 func (s *live) start(ctx context.Context) error {
-	var err error
-	s.daemon, err = startDaemon(s.net.director, s.plan)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.daemon.watch(ctx)
+	ctx, cancel := s.watch(ctx)
 	defer cancel()
-	if err := s.awaitAnswer(ctx); err != nil {
-		return err
-	}
-	ok, err := lookFor(ctx, s, table.allIn, fillTimeout)
-	if err == nil && !ok {
-		var t table
-		if t, err = s.Table(ctx); err == nil {
-			err = fmt.Errorf("wait for the servers: after %s, %s", fillTimeout, t.missing(s.plan))
+	for i := range s.directors {
+		if err := s.StartDirector(ctx, i); err != nil {
+			return because(ctx, err)
 		}
+	}
+	for i, d := range s.plan.directors {
+		if d.program != PeerEvenkeel {
+			continue
+		}
+		if err := s.awaitTable(ctx, i); err != nil {
+			return because(ctx, err)
+		}
+	}
+	var h holding
+	ok, err := until(ctx, lookPause, electTimeout, func(ctx context.Context) (bool, error) {
+		var err error
+		h, err = s.Holding(ctx)
+		return h.only(first), err
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("wait for the election: after %s, %s has %d and %s %d of %d virtual addresses", electTimeout,
+			directorName(first), h.has[first], directorName(second), h.has[second], h.of)
 	}
 	return because(ctx, err)
 }
 
-// awaitAnswer waits until the daemon answers on its socket. ctx ends when the
-// daemon does.
-func (s *live) awaitAnswer(ctx context.Context) error {
-	pace := time.NewTicker(lookPause)
-	defer pace.Stop()
-	deadline := time.After(startTimeout)
-	for {
-		_, err := s.Status(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-pace.C:
-		case <-deadline:
-			return fmt.Errorf("wait for the daemon: %w%s", err, s.daemon.lastWords())
-		case <-ctx.Done():
-			return context.Cause(ctx)
+// awaitTable waits until a daemon has every server in its tables.
+func (s *live) awaitTable(ctx context.Context, i int) error {
+	ok, err := lookFor(ctx, s, i, table.allIn, fillTimeout)
+	if err == nil && !ok {
+		var t table
+		if t, err = s.Table(ctx, i); err == nil {
+			err = fmt.Errorf("wait for the servers in %s: after %s, %s", directorName(i), fillTimeout, t.missing(s.plan))
 		}
 	}
+	return err
+}
+
+// watch returns a context that ends when a program does that was not told to,
+// with that as its cause.
+func (s *live) watch(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case err := <-s.died:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // because returns why ctx ended in place of an error that came of it.
@@ -112,13 +136,20 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// close stops the daemon and removes the network.
+// close stops the directors and removes the network.
 func (s *live) close() error {
-	var errs []error
-	if s.daemon != nil {
-		errs = append(errs, s.daemon.stop())
+	errs := make([]error, len(s.directors))
+	var stopping sync.WaitGroup
+	for i := range s.directors {
+		stopping.Go(func() { errs[i] = s.stopProgram(i) })
 	}
-	return errors.Join(append(errs, s.lab.Close())...)
+	stopping.Wait()
+	errs = append(errs, s.lab.Close())
+	// A daemon that ended well has left nothing in it.
+	if err := os.Remove(s.plan.pins); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, fmt.Errorf("remove pins: %w", err))
+	}
+	return errors.Join(errs...)
 }
 
 // writeConfig replaces the director's file.
@@ -134,20 +165,25 @@ func (s *live) writeConfig(weights []int32) error {
 	return nil
 }
 
-// loadTerms reads the terms of the checks from the file, as the daemon does.
-func loadTerms(path string) (terms, error) {
-	c, err := config.Load(path, config.Options{})
-	if err != nil {
-		return terms{}, fmt.Errorf("read the demo's configuration: %w", err)
-	}
-	for _, d := range c.Diagnostics {
-		if d.Severity != config.Note {
-			return terms{}, fmt.Errorf("read the demo's configuration: %s: %s", d.Position(), d.Message)
+// loadTerms reads the terms of checks and elections from the file, as the
+// daemons do.
+func loadTerms(p plan) (terms, error) {
+	var t terms
+	for i, d := range p.directors {
+		c, err := config.Load(p.config(), config.Options{ConfigID: d.name})
+		if err != nil {
+			return terms{}, fmt.Errorf("read the demo's configuration: %w", err)
 		}
+		for _, d := range c.Diagnostics {
+			if d.Severity != config.Note {
+				return terms{}, fmt.Errorf("read the demo's configuration: %s: %s", d.Position(), d.Message)
+			}
+		}
+		t.addChecks(c.Services)
+		t.silence[i], t.goodbye[i] = electionTerms(c.VRRP.Instances)
 	}
-	t := termsOf(c.Services)
-	if t.down == 0 {
-		return terms{}, errors.New("read the demo's configuration: it has no checks")
+	if t.down == 0 || t.goodbye[second] == 0 {
+		return terms{}, errors.New("read the demo's configuration: it has no checks or no elections")
 	}
 	return t, nil
 }
@@ -167,7 +203,7 @@ func (s *live) Request(ctx context.Context, service int) (string, error) {
 }
 
 func (s *live) get(ctx context.Context, url string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(forRequest(ctx), http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -208,62 +244,13 @@ func (s *live) Download(ctx context.Context, service int, last time.Duration, op
 	return nil
 }
 
+// Ping implements stage.
+func (s *live) Ping(ctx context.Context, service int) error {
+	return ping(ctx, s.net.client, s.plan.services[service].vip)
+}
+
 // StopServer implements stage.
 func (s *live) StopServer(i int) error { return s.net.stopServer(i) }
 
 // StartServer implements stage.
 func (s *live) StartServer(i int) error { return s.net.startServer(i) }
-
-// Reload implements stage.
-func (s *live) Reload(ctx context.Context, weights []int32) error {
-	before, err := s.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.writeConfig(weights); err != nil {
-		return err
-	}
-	if err := s.daemon.reload(); err != nil {
-		return err
-	}
-	pace := time.NewTicker(lookPause)
-	defer pace.Stop()
-	deadline := time.After(reloadTimeout)
-	for {
-		now, err := s.Status(ctx)
-		if err != nil {
-			return err
-		}
-		if last := now.LastReload; last != nil && (before.LastReload == nil || last.At.After(before.LastReload.At)) {
-			if !last.OK {
-				return fmt.Errorf("reload: refused: %s", last.Error)
-			}
-			return nil
-		}
-		select {
-		case <-pace.C:
-		case <-deadline:
-			return fmt.Errorf("reload: not taken in %s", reloadTimeout)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// Table implements stage.
-func (s *live) Table(ctx context.Context) (table, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	answer, err := s.api.Services(ctx)
-	if err != nil {
-		return table{}, err
-	}
-	return tableOf(s.plan, answer), nil
-}
-
-// Status implements stage.
-func (s *live) Status(ctx context.Context) (api.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	return s.api.Status(ctx)
-}

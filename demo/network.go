@@ -18,37 +18,30 @@ const systemBPFFS = "/sys/fs/bpf"
 
 // network is the plan's namespaces and what answers in them.
 type network struct {
-	lab      *lab.Lab
-	client   *lab.Node
-	director *lab.Node
-	servers  []*lab.Node
+	lab             *lab.Lab
+	outside, inside *lab.LAN
+	client          *lab.Node
+	servers         []*lab.Node
 	// web are the running HTTP servers; nil for a stopped one.
 	web []*lab.Server
 }
 
-// buildNetwork makes the namespaces, links and addresses of the plan. The
-// caller closes the lab, also after an error.
+// buildNetwork makes the namespaces, links and addresses of the plan, but the
+// directors. The caller closes the lab, also after an error.
 func buildNetwork(l *lab.Lab, p plan) (*network, error) {
 	n := &network{lab: l, web: make([]*lab.Server, len(p.servers))}
-	outside, err := l.AddLAN("outside")
-	if err != nil {
+	var err error
+	if n.outside, err = l.AddLAN("outside"); err != nil {
 		return nil, err
 	}
-	inside, err := l.AddLAN("inside")
-	if err != nil {
+	if n.inside, err = l.AddLAN("inside"); err != nil {
 		return nil, err
 	}
-	if n.client, err = joinBoth(l, "client", outside, clientOutside, inside, clientInside); err != nil {
-		return nil, err
-	}
-	if n.director, err = joinBoth(l, "director", outside, directorOutside, inside, directorInside); err != nil {
-		return nil, err
-	}
-	if err := n.director.SetForwarding(true); err != nil {
+	if n.client, err = n.joinBoth("client", netip.MustParseAddr(clientOutside), netip.MustParseAddr(clientInside)); err != nil {
 		return nil, err
 	}
 	for i, addr := range p.servers {
-		s, err := addServer(l, inside, serverName(i), addr)
+		s, err := n.addServer(serverName(i), addr)
 		if err != nil {
 			return nil, err
 		}
@@ -57,16 +50,26 @@ func buildNetwork(l *lab.Lab, p plan) (*network, error) {
 	return n, n.addVIPs(p)
 }
 
-// joinBoth adds a host with eth0 outside and eth1 inside.
-func joinBoth(l *lab.Lab, name string, outside *lab.LAN, outAddr string, inside *lab.LAN, inAddr string) (*lab.Node, error) {
-	node, err := l.AddNode(name)
+// addDirector adds a machine that forwards. It has no virtual address: those
+// are the election's.
+func (n *network) addDirector(d director) (*lab.Node, error) {
+	node, err := n.joinBoth(d.name, d.outside, d.inside)
 	if err != nil {
 		return nil, err
 	}
-	if err := join(outside, node, "eth0", netip.MustParseAddr(outAddr)); err != nil {
+	return node, node.SetForwarding(true)
+}
+
+// joinBoth adds a host with eth0 outside and eth1 inside.
+func (n *network) joinBoth(name string, outside, inside netip.Addr) (*lab.Node, error) {
+	node, err := n.lab.AddNode(name)
+	if err != nil {
 		return nil, err
 	}
-	return node, join(inside, node, "eth1", netip.MustParseAddr(inAddr))
+	if err := join(n.outside, node, "eth0", outside); err != nil {
+		return nil, err
+	}
+	return node, join(n.inside, node, "eth1", inside)
 }
 
 func join(lan *lab.LAN, node *lab.Node, ifname string, addr netip.Addr) error {
@@ -74,32 +77,24 @@ func join(lan *lab.LAN, node *lab.Node, ifname string, addr netip.Addr) error {
 	return err
 }
 
-// addServer adds a real server, whose way out is the director.
-func addServer(l *lab.Lab, inside *lab.LAN, name string, addr netip.Addr) (*lab.Node, error) {
-	node, err := l.AddNode(name)
+// addServer adds a real server, whose way out is whoever is master.
+func (n *network) addServer(name string, addr netip.Addr) (*lab.Node, error) {
+	node, err := n.lab.AddNode(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := join(inside, node, "eth0", addr); err != nil {
+	if err := join(n.inside, node, "eth0", addr); err != nil {
 		return nil, err
 	}
 	everything := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	return node, node.AddRoute(everything, netip.MustParseAddr(directorInside))
+	return node, node.AddRoute(everything, netip.MustParseAddr(gateway))
 }
 
-// addVIPs gives the director the virtual addresses, as a VRRP master has them,
-// and the servers those of DR on lo.
+// addVIPs gives the servers the virtual addresses of DR on lo.
 func (n *network) addVIPs(p plan) error {
 	for _, s := range p.services {
-		host := netip.PrefixFrom(s.vip, s.vip.BitLen())
 		if s.forward != model.DR {
-			if err := n.director.AddAddr("eth0", host); err != nil {
-				return err
-			}
 			continue
-		}
-		if err := n.director.AddAddr("eth1", host); err != nil {
-			return err
 		}
 		for _, server := range n.servers {
 			if err := server.AddVIP(s.vip); err != nil {

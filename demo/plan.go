@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"strings"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -12,19 +11,26 @@ import (
 // DefaultName is what everything that the demo makes is called after.
 const DefaultName = "evenkeel-demo"
 
-// serverCount is the number of real servers.
-const serverCount = 3
+// serverCount is the number of real servers, directorCount of directors.
+const (
+	serverCount   = 3
+	directorCount = 2
+)
 
 // The two networks. The client is in both, so that the servers can answer it
 // directly for DR, and must go through the director for NAT.
 const (
-	clientOutside   = "10.77.1.9"
-	directorOutside = "10.77.1.1"
-	clientInside    = "10.77.2.9"
-	directorInside  = "10.77.2.1"
-	firstServer     = "10.77.2.11"
-	networkBits     = 24
-	httpPort        = 80
+	clientOutside = "10.77.1.9"
+	clientInside  = "10.77.2.9"
+	// firstOutside and firstInside are the first director's own addresses; the
+	// second one's follow them.
+	firstOutside = "10.77.1.1"
+	firstInside  = "10.77.2.1"
+	// gateway is the servers' default gateway, a virtual address too.
+	gateway     = "10.77.2.254"
+	firstServer = "10.77.2.11"
+	networkBits = 24
+	httpPort    = 80
 )
 
 // service is one virtual service of the demo.
@@ -37,21 +43,48 @@ type service struct {
 
 func (s service) url() string { return fmt.Sprintf("http://%s/", s.vip) }
 
+// director is one of the two.
+type director struct {
+	// name is also the word of its lines in the file, by run's option -i.
+	name            string
+	outside, inside netip.Addr
+	priority        int
+	// program runs it.
+	program Peer
+	// dir holds its socket and log, pins is its daemon's pin directory.
+	dir, pins string
+}
+
+func (d director) socket() string { return filepath.Join(d.dir, "evenkeel.sock") }
+func (d director) log() string    { return filepath.Join(d.dir, "daemon.log") }
+
+// Peer is a program that can run the second director.
+type Peer string
+
+// The peers.
+const (
+	PeerEvenkeel   Peer = "evenkeel"
+	PeerKeepalived Peer = "keepalived"
+)
+
 // plan is everything about a demo that is known before it starts.
 type plan struct {
-	name     string
-	services []service
-	servers  []netip.Addr
-	// dir is the run directory: lock, configuration, socket, log.
+	name      string
+	services  []service
+	servers   []netip.Addr
+	directors [directorCount]director
+	// dir is the run directory: lock, configuration, a directory for each
+	// director.
 	dir string
-	// pins is the daemon's pin directory.
+	// pins holds the pin directories of the daemons.
 	pins string
-	// root is the bpf file system that the pin directory is in.
+	// root is the bpf file system that the pins are in.
 	root string
 }
 
-// newPlan returns the plan of the demo of that name. Pins are below bpffs.
-func newPlan(name, bpffs string) plan {
+// newPlan returns the plan of the demo of that name with that second director.
+// Pins are below bpffs.
+func newPlan(name, bpffs string, peer Peer) plan {
 	p := plan{
 		name: name,
 		services: []service{
@@ -67,14 +100,46 @@ func newPlan(name, bpffs string) plan {
 		p.servers = append(p.servers, addr)
 		addr = addr.Next()
 	}
+	outside, inside := netip.MustParseAddr(firstOutside), netip.MustParseAddr(firstInside)
+	for i, priority := range [directorCount]int{150, 100} {
+		dir := directorName(i)
+		p.directors[i] = director{
+			name: dir, outside: outside, inside: inside, priority: priority, program: PeerEvenkeel,
+			dir: filepath.Join(p.dir, dir), pins: filepath.Join(p.pins, dir),
+		}
+		outside, inside = outside.Next(), inside.Next()
+	}
+	p.directors[second].program = peer
 	return p
 }
 
 func runDir(name string) string { return filepath.Join("/run", name) }
 
 func (p plan) config() string { return filepath.Join(p.dir, "keepalived.conf") }
-func (p plan) socket() string { return filepath.Join(p.dir, "evenkeel.sock") }
-func (p plan) log() string    { return filepath.Join(p.dir, "daemon.log") }
+
+// peer runs the second director.
+func (p plan) peer() Peer { return p.directors[second].program }
+
+// The directors, counted from 0: the master while both are well, and the other.
+const (
+	first  = 0
+	second = 1
+)
+
+// directorName returns what director i is called.
+func directorName(i int) string { return fmt.Sprintf("director%d", i+1) }
+
+// virtual returns the addresses that the master holds: outside, inside.
+func (p plan) virtual() (outside, inside []netip.Addr) {
+	for _, s := range p.services {
+		if s.forward == model.DR {
+			inside = append(inside, s.vip)
+		} else {
+			outside = append(outside, s.vip)
+		}
+	}
+	return outside, append(inside, netip.MustParseAddr(gateway))
+}
 
 // namespace returns the name that ip netns knows a node by.
 func (p plan) namespace(node string) string { return p.name + "-" + node }
@@ -105,51 +170,4 @@ func (p plan) drained(server int) []int32 {
 	weights := p.evenWeights()
 	weights[server] = 0
 	return weights
-}
-
-// configText writes the keepalived.conf of the director.
-func (p plan) configText(weights []int32) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, "# keepalived reads this file too.")
-	for _, s := range p.services {
-		fmt.Fprintf(&b, "virtual_server %s %d {\n", s.vip, httpPort)
-		fmt.Fprint(&b, "    protocol TCP\n    lb_algo rr\n")
-		fmt.Fprintf(&b, "    lb_kind %s\n", s.forward)
-		fmt.Fprint(&b, "    delay_loop 1\n    connect_timeout 1\n")
-		for i, addr := range p.servers {
-			b.WriteString(serverText(addr, weights[i]))
-		}
-		fmt.Fprint(&b, "}\n")
-	}
-	return b.String()
-}
-
-// serverText writes a real server, in one line while its weight is the default.
-func serverText(addr netip.Addr, weight int32) string {
-	if weight == 1 {
-		return fmt.Sprintf("    real_server %s %d { TCP_CHECK { } }\n", addr, httpPort)
-	}
-	return fmt.Sprintf("    real_server %s %d {\n        weight %d\n        TCP_CHECK { }\n    }\n", addr, httpPort, weight)
-}
-
-// drawing draws the network. Each line is at most 72 columns wide.
-func (p plan) drawing() string {
-	at := func(addr string, s service) string {
-		return fmt.Sprintf("%-11s VIP %s:%d (%s)", addr, s.vip, httpPort, s.name)
-	}
-	dr, nat := p.services[0], p.services[1]
-	return strings.Join([]string{
-		fmt.Sprintf("  client    eth0 %-36s eth1 %s", clientOutside, clientInside),
-		"             |                                         |",
-		"  outside  --+-----+--------  10.77.1.0/24             |",
-		"                   |                                   |",
-		fmt.Sprintf("  director  eth0 %-37s |", at(directorOutside, nat)),
-		fmt.Sprintf("            eth1 %-37s |", at(directorInside, dr)),
-		"                   |                                   |",
-		"  inside   --+-----+------+------------+---------------+--  10.77.2.0/24",
-		"             |            |            |",
-		fmt.Sprintf("          %-12s %-12s %s", serverName(0), serverName(1), serverName(2)),
-		fmt.Sprintf("          %-12s %-12s %s", p.servers[0], p.servers[1], p.servers[2]),
-		"",
-	}, "\n")
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,47 +21,64 @@ import (
 // selfExe is this program, also when its file was replaced since.
 const selfExe = "/proc/self/exe"
 
-// process is the daemon: this executable once more, in the director's
-// namespace.
+// process is the program of a director: this executable once more, or
+// keepalived.
 type process struct {
 	cmd *exec.Cmd
 	log string
 	// ended is closed when the process is gone; err then says how it ended.
 	ended chan struct{}
 	err   error
+	// told is set once it is to end.
+	told atomic.Bool
 }
 
-// daemonCommand is the command line of the daemon, as a reader would type it.
-func daemonCommand(p plan) []string {
-	return []string{"evenkeel", "run", "-f", p.config(), "--pin-dir", p.pins, "--socket", p.socket()}
+// command is the command line of a director's program, as a reader would type
+// it.
+func (p plan) command(d director) []string {
+	if d.program == PeerKeepalived {
+		pid := func(name string) string { return filepath.Join(d.dir, name+".pid") }
+		return []string{"keepalived", "--vrrp", "--dont-fork", "--log-console", "-i", d.name, "-f", p.config(),
+			"-p", pid("keepalived"), "-r", pid("vrrp")}
+	}
+	return []string{"evenkeel", "run", "-i", d.name, "-f", p.config(), "--pin-dir", d.pins, "--socket", d.socket()}
 }
 
-// startDaemon starts the daemon and writes down which process it is.
-func startDaemon(node *lab.Node, p plan) (*process, error) {
-	log, err := os.OpenFile(p.log(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// startProgram starts the program of a director on its node and writes down
+// which process it is.
+func startProgram(node *lab.Node, p plan, d director) (*process, error) {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of %s: %w", d.name, err)
+	}
+	log, err := os.OpenFile(d.log(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open daemon log: %w", err)
+		return nil, fmt.Errorf("open log of %s: %w", d.name, err)
 	}
 	defer log.Close()
-	args := daemonCommand(p)
+	args := p.command(d)
 	cmd := &exec.Cmd{
 		Path: selfExe, Args: args, Stdout: log, Stderr: log,
 		// A group of its own: Ctrl-C at the terminal is for the demo alone.
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
-	if err := node.Start(cmd); err != nil {
-		return nil, fmt.Errorf("start daemon: %w", err)
+	if d.program == PeerKeepalived {
+		if cmd.Path, err = exec.LookPath(args[0]); err != nil {
+			return nil, fmt.Errorf("find keepalived: %w", err)
+		}
 	}
-	d := &process{cmd: cmd, log: p.log(), ended: make(chan struct{})}
+	if err := node.Start(cmd); err != nil {
+		return nil, fmt.Errorf("start %s: %w", d.name, err)
+	}
+	run := &process{cmd: cmd, log: d.log(), ended: make(chan struct{})}
 	go func() {
-		defer close(d.ended)
-		d.err = cmd.Wait()
+		defer close(run.ended)
+		run.err = cmd.Wait()
 	}()
 	r, err := recordOf(cmd.Process.Pid)
 	if err == nil {
-		err = r.write(recordFile(p.dir))
+		err = r.write(recordFile(d.dir))
 	}
-	return d, err
+	return run, err
 }
 
 // reload tells the daemon to read its configuration again.
@@ -70,10 +89,26 @@ func (d *process) reload() error {
 	return nil
 }
 
+// kill kills the process and all that it started, at once.
+func (d *process) kill() error {
+	d.told.Store(true)
+	select {
+	case <-d.ended:
+		return nil // the number may be another one's
+	default:
+	}
+	if err := unix.Kill(-d.cmd.Process.Pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill daemon: %w", err)
+	}
+	<-d.ended
+	return nil
+}
+
 // stop stops the daemon, and kills it when it does not end. It returns an
 // error when it did not end well. A daemon that had ended before is no error of
 // the stop.
 func (d *process) stop() error {
+	d.told.Store(true)
 	select {
 	case <-d.ended:
 		return nil
@@ -98,18 +133,18 @@ func (d *process) stop() error {
 	return errors.New("stop daemon: still alive after SIGKILL")
 }
 
-// watch returns a context that ends when the daemon does, and the error of
-// that, if any, as its cause.
-func (d *process) watch(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-d.ended:
-			cancel(d.death())
-		case <-ctx.Done():
+// awaitDeath waits until the process has ended although nobody told it to, and
+// says so. It returns nil when it was told, or ctx ended.
+func (d *process) awaitDeath(ctx context.Context) error {
+	select {
+	case <-d.ended:
+		if d.told.Load() {
+			return nil
 		}
-	}()
-	return ctx, func() { cancel(nil) }
+		return d.death()
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // death says that the daemon ended although nobody told it to. When it ended

@@ -21,6 +21,8 @@ type Report struct {
 	Held bool `json:"held"`
 	// Error says in one line why the story ended early.
 	Error string `json:"error,omitempty"`
+	// Peer is the program of the second director.
+	Peer Peer `json:"peer"`
 
 	Interfaces []api.Interface `json:"interfaces"`
 	Requests   int             `json:"requests"`
@@ -34,11 +36,14 @@ type Report struct {
 	Return Passage `json:"return"`
 	// Downloads were open during the reload, and DownloadsWhole of them ended
 	// as they should.
-	Downloads      int          `json:"downloads"`
-	DownloadsWhole int          `json:"downloads_whole"`
-	Packets        api.Packets  `json:"packets"`
-	Reasons        []api.Reason `json:"reasons"`
-	Claims         []Claim      `json:"claims"`
+	Downloads      int `json:"downloads"`
+	DownloadsWhole int `json:"downloads_whole"`
+	// Handovers are the moves of the virtual addresses, in their order.
+	Handovers []Handover `json:"handovers"`
+	// Packets and Reasons are of both directors together.
+	Packets api.Packets  `json:"packets"`
+	Reasons []api.Reason `json:"reasons"`
+	Claims  []Claim      `json:"claims"`
 }
 
 // Phase is one stretch of the story.
@@ -49,6 +54,10 @@ type Phase struct {
 	Failed   int            `json:"failed"`
 	Failures []Count        `json:"failures"`
 	Services []PhaseService `json:"services"`
+	// Pings are echo requests to the virtual addresses, sent where the second
+	// director cannot balance.
+	Pings       int `json:"pings,omitempty"`
+	PingsFailed int `json:"pings_failed,omitempty"`
 }
 
 // PhaseService is what one service did in a phase.
@@ -71,20 +80,21 @@ type Passage struct {
 	Failed int `json:"failed"`
 }
 
-// report puts the facts together with the daemon's last status.
-func (f facts) report(status api.Status, err error) Report {
+// report puts the facts together.
+func (f facts) report(err error) Report {
 	total := newTally(len(f.plan.services))
 	r := Report{
-		Version:    status.Version,
-		Kernel:     status.Datapath.Kernel,
-		Interfaces: notNil(status.Datapath.Interfaces),
-		Packets:    status.Packets,
-		Reasons:    notNil(status.Reasons),
+		Version:    f.start.Version,
+		Kernel:     f.start.Datapath.Kernel,
+		Peer:       f.plan.peer(),
+		Interfaces: notNil(f.start.Datapath.Interfaces),
 		Claims:     f.claims(),
 		Death:      f.passage(f.out, f.terms.down, phaseDying),
 		Return:     f.passage(f.back, f.terms.up, phaseReturning),
 		Downloads:  len(f.downloads),
+		Handovers:  f.handovers(),
 	}
+	r.Packets, r.Reasons = f.packets()
 	for _, p := range f.phases {
 		total.merge(p.tally)
 		r.Phases = append(r.Phases, f.phase(p))
@@ -123,7 +133,7 @@ func (f facts) passage(p passage, terms time.Duration, number int) Passage {
 }
 
 func (f facts) phase(p phase) Phase {
-	out := Phase{Title: p.title, Seconds: p.took.Seconds(), Requests: p.sent(), Failed: p.failed(), Failures: p.reasons()}
+	out := Phase{Title: p.title, Seconds: p.took.Seconds(), Requests: p.sent(), Failed: p.failed(), Failures: p.reasons(), Pings: p.pings.sent(), PingsFailed: p.pings.failed()}
 	for i, s := range f.plan.services {
 		row := PhaseService{Service: s.name, Address: s.vip.String(), Requests: p.services[i].sent, Failures: counts(p.services[i].failed)}
 		for _, name := range f.plan.serverNames() {
@@ -164,6 +174,7 @@ func (r Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "  %s %s after %.2f s (its check allows %.2f s); %d requests failed meanwhile\n", p.Server, p.what, p.Seconds, p.AtMost, p.Passage.Failed)
 		}
 	}
+	r.writeHandovers(&b)
 	writePackets(&b, r.Packets, r.Reasons)
 	fmt.Fprintln(&b)
 	for _, c := range r.Claims {
@@ -192,7 +203,11 @@ func (r Report) writePhases(b *strings.Builder) {
 			}
 			fmt.Fprintf(tab, "%d\t", n)
 		}
-		fmt.Fprintf(tab, "  %s\n", p.Title)
+		title := p.Title
+		if p.Pings > 0 {
+			title += fmt.Sprintf(" (%d of %d pings answered)", p.Pings-p.PingsFailed, p.Pings)
+		}
+		fmt.Fprintf(tab, "  %s\n", title)
 	}
 	tab.Flush()
 }

@@ -32,12 +32,16 @@ type screen struct {
 	table  table
 	status api.Status
 	events []event
-	panel  panel
+	// words say what each director is.
+	words [directorCount]string
+	panel panel
+	// page is the part of the file that is shown, from 0.
+	page int
 	// program is how this program is called, for the commands.
 	program string
 }
 
-const keysLine = " 1 2 3 stop or start a server   c commands   f file   n network   q quit"
+const keysLine = " 1 2 3 server   d cut power   g stop director   c commands   f file   q quit"
 
 // roomy is the height from which blocks are set apart by empty lines.
 const roomy = 30
@@ -47,9 +51,9 @@ const roomy = 30
 func (s screen) render(width, height int) string {
 	blocks := [][]string{{s.head()}}
 	if s.panel == panelNetwork {
-		blocks = append(blocks, textLines(s.plan.drawing()), s.tableLines(), s.numberLines(width))
+		blocks = append(blocks, textLines(s.plan.drawing(s.words)), s.tableLines(), s.numberLines(width))
 	} else {
-		blocks = append(blocks, s.panelLines(width))
+		blocks = append(blocks, s.panelLines(width, height))
 	}
 	var lines []string
 	for _, block := range blocks {
@@ -88,11 +92,36 @@ func (s screen) head() string {
 		int(run.Minutes()), int(run.Seconds())%60, s.rate, modes(s.status.Datapath.Interfaces))
 }
 
-func (s screen) panelLines(width int) []string {
+func (s screen) panelLines(width, height int) []string {
 	if s.panel == panelCommands {
 		return append([]string{" Look inside from another terminal, as root:"}, textLines(s.commands(width))...)
 	}
-	return append([]string{" " + s.plan.config()}, textLines(indent(s.plan.configText(s.weights())))...)
+	pages := s.filePages(height)
+	page := min(s.page, len(pages)-1)
+	title := fmt.Sprintf(" %s   %d/%d", s.plan.config(), page+1, len(pages))
+	return append([]string{title}, pages[page]...)
+}
+
+// filePages cuts the file into pages for a screen of that height, of which head,
+// title, keys and empty lines between blocks take their part.
+func (s screen) filePages(height int) [][]string {
+	room := height - 3
+	if height >= roomy {
+		room -= 2
+	}
+	return slices.Collect(slices.Chunk(textLines(indent(s.plan.configText(s.weights()))), max(room, 1)))
+}
+
+// turnFile shows the file, or its next page, or after the last one the network.
+func (s *screen) turnFile(height int) {
+	switch {
+	case s.panel != panelFile:
+		s.panel, s.page = panelFile, 0
+	case s.page+1 < len(s.filePages(height)):
+		s.page++
+	default:
+		s.panel = panelNetwork
+	}
 }
 
 // weights are those that the daemon runs with; a server that is out has 1.
@@ -109,19 +138,20 @@ func (s screen) weights() []int32 {
 // commands are the ways to look at the demo from outside.
 func (s screen) commands(width int) string {
 	p := s.plan
-	socket := " --socket " + p.socket()
+	socket := " --socket " + p.directors[first].socket()
 	client := "ip netns exec " + p.namespace("client")
 	var b strings.Builder
 	for _, command := range []string{
 		client + " curl " + p.services[0].url(),
 		client + " curl " + p.services[1].url(),
+		s.program + " vrrp" + socket,
 		s.program + " services --stats" + socket,
 		s.program + " services -c" + socket,
 		s.program + " status" + socket,
-		"bpftool map dump pinned " + p.pins + "/maps/ek_services",
-		"ip netns exec " + p.namespace("director") + " bpftool net",
-		"ip netns exec " + p.namespace("server1") + " tcpdump -ni eth0 tcp port 80",
-		"tail -f " + p.log(),
+		"bpftool map dump pinned " + p.directors[first].pins + "/maps/ek_services",
+		"ip netns exec " + p.namespace(directorName(second)) + " ip address",
+		"ip netns exec " + p.namespace(directorName(second)) + " tcpdump -ni eth0 vrrp or arp",
+		"tail -f " + p.directors[second].log(),
 	} {
 		b.WriteString(wrapCommand(command, width))
 	}

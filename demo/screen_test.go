@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,7 @@ func fakeScreen() screen {
 	p := testPlan()
 	w := newWatcher(p)
 	at := time.Date(2026, 3, 1, 9, 49, 25, 0, time.UTC)
+	w.looked(look{at: at, holding: holding{has: [directorCount]int{3, 0}, of: 3}})
 	in := tableServer{inTable: true, resolved: true, weight: 1}
 	gone := tableServer{why: "TCP_CHECK to 10.77.2.12:80: connection refused (2 tries)"}
 	w.saw(at, table{services: []tableService{{servers: []tableServer{in, in, in}}, {servers: []tableServer{in, in, in}}}})
@@ -74,7 +76,7 @@ func fakeScreen() screen {
 	w.saw(at.Add(1700*time.Millisecond), table{services: []tableService{{servers: []tableServer{in, gone, in}}, {servers: []tableServer{in, gone, in}}}})
 	return screen{
 		plan: p, running: 83 * time.Second, rate: 99.6, up: w.up, total: w.total, table: w.table,
-		status: fakeStatus(), events: w.events, program: "./bin/evenkeel",
+		status: fakeStatus(), events: w.events, program: "./bin/evenkeel", words: w.words(),
 	}
 }
 
@@ -109,8 +111,28 @@ func TestScreenFitsEveryTerminal(t *testing.T) {
 	}
 }
 
+// TestFileIsShownWhole turns the pages on screens of all heights.
+func TestFileIsShownWhole(t *testing.T) {
+	s := fakeScreen()
+	want := textLines(indent(s.plan.configText(s.weights())))
+	for height := 4; height < 60; height++ {
+		var got []string
+		s.panel = panelNetwork
+		for s.turnFile(height); s.panel == panelFile; s.turnFile(height) {
+			for _, line := range strings.Split(s.render(200, height), "\n")[2 : height-1] {
+				if strings.HasPrefix(line, "  ") {
+					got = append(got, line)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%d lines high (-want +got):\n%s", height, diff)
+		}
+	}
+}
+
 func TestDrawingFits(t *testing.T) {
-	for _, line := range strings.Split(testPlan().drawing(), "\n") {
+	for _, line := range strings.Split(testPlan().drawing(testPlan().priorities()), "\n") {
 		if len(line) > 72 {
 			t.Errorf("%d columns: %q", len(line), line)
 		}
@@ -173,6 +195,57 @@ func TestWatcherIgnoresWhatTheTableNeverShowed(t *testing.T) {
 	}
 }
 
+// TestWatcherFollowsTheMaster cuts the power of a master.
+func TestWatcherFollowsTheMaster(t *testing.T) {
+	w := newWatcher(testPlan())
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	see := func(after time.Duration, has ...int) {
+		status := fakeStatus()
+		status.VRRP = []api.VRRPSummary{{Reason: "no advert from 10.77.1.1 for 1.7s"}}
+		w.looked(look{at: at.Add(after), holding: holding{has: [directorCount]int(has), of: 3}, known: has[second] == 3, status: status, table: fakeScreen().table})
+	}
+	see(0, 3, 0)
+	if i, to := w.nextSwitch(off); i != first || to != off {
+		t.Errorf("the key switches director %d to %d, want the master off", i, to)
+	}
+	w.directed(at, first, off)
+	w.move.gauge = &gauge{last: []time.Time{at, at}}
+	if i, to := w.nextSwitch(stopped); i != first || to != running {
+		t.Errorf("the key switches director %d to %d, want the one that is off to run", i, to)
+	}
+	see(time.Second, 0, 0)
+	w.asked(outcome{service: 0, failure: "no answer in 1s"})
+	see(1700*time.Millisecond, 0, 3)
+	if got := w.words(); got != [directorCount]string{"no power", "MASTER"} {
+		t.Errorf("words = %q", got)
+	}
+	for service := range 2 {
+		w.asked(outcome{service: service, server: "server1", known: at.Add(1750 * time.Millisecond)})
+	}
+	see(1800*time.Millisecond, 0, 3)
+	w.asked(outcome{service: 1, failure: "no answer in 1s"}) // it was under way
+	for service := range 2 {
+		w.asked(outcome{service: service, server: "server1", known: at.Add(3700 * time.Millisecond)})
+	}
+	w.move.gauge.longest = 1750 * time.Millisecond
+	see(3700*time.Millisecond, 0, 3)
+	var got []string
+	for _, e := range w.events {
+		got = append(got, e.text)
+	}
+	want := []string{
+		"director1 loses its power",
+		"director2 is master after 1.70 s: no advert from 10.77.1.1 for 1.7s",
+		"2 requests failed, longest gap 1.75 s",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if len(w.moves) != 1 || w.moves[0].text() != "director1 loses its power: director2 was master after 1.70 s; 2 requests failed, longest gap 1.75 s" {
+		t.Errorf("moves = %+v", w.moves)
+	}
+}
+
 func TestWatcherSummary(t *testing.T) {
 	s := fakeScreen()
 	w := watcher{plan: s.plan, total: s.total, outages: []outage{{server: 1, stopped: true, took: 1700 * time.Millisecond, failed: 3}}}
@@ -201,12 +274,23 @@ func fakeFacts() facts {
 			p.add(o)
 		}
 	}
-	f.made, f.counted = []uint64{80, 80}, []uint64{80, 79}
+	f.made, f.counted, f.settled = []uint64{80, 80}, []uint64{80, 79}, true
+	f.start = fakeStatus()
+	f.lives = []life{{first, fakeStatus()}, {second, fakeStatus()}}
+	f.cut, f.home, f.stop = fakeHandover(1700), fakeHandover(1600), fakeHandover(310)
+	f.cut.downloads = []download{{server: "server1", err: io.EOF}, {server: "server2"}}
 	return f
 }
 
+func fakeHandover(took time.Duration) handover {
+	return handover{
+		passage: passage{took * time.Millisecond, true}, terms: took*time.Millisecond + 50*time.Millisecond, answers: true,
+		atMost: took*time.Millisecond + 2050*time.Millisecond, gap: took*time.Millisecond + 10*time.Millisecond,
+	}
+}
+
 func TestReport(t *testing.T) {
-	r := fakeFacts().report(fakeStatus(), nil)
+	r := fakeFacts().report(nil)
 	r.Started, r.Seconds = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 22.4
 	var text strings.Builder
 	if err := r.WriteText(&text); err != nil {
@@ -221,7 +305,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportOfAStoryThatEndedEarly(t *testing.T) {
-	r := emptyFacts(testPlan()).report(api.Status{}, errors.New("the daemon ended (exit status 11)"))
+	r := emptyFacts(testPlan()).report(errors.New("the daemon ended (exit status 11)"))
 	encoded, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

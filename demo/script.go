@@ -18,17 +18,17 @@ func (d *demo) script(ctx context.Context) error {
 	if err != nil {
 		_, shutErr := d.shut(s)
 		if d.opts.JSON {
-			shutErr = errors.Join(shutErr, d.publish(emptyFacts(d.plan).report(api.Status{}, err)))
+			shutErr = errors.Join(shutErr, d.publish(emptyFacts(d.plan).report(err)))
 		}
 		return errors.Join(err, shutErr)
 	}
-	f, status, err := d.play(ctx, s)
+	f, err := d.play(ctx, s)
 	left, shutErr := d.shut(s)
 	f.removed, f.left = true, left
 	if shutErr != nil {
 		f.left = append(f.left, shutErr.Error())
 	}
-	r := f.report(status, err)
+	r := f.report(err)
 	r.Started, r.Seconds = d.started, time.Since(d.started).Seconds()
 	if err := d.publish(r); err != nil {
 		return err
@@ -43,35 +43,30 @@ func (d *demo) script(ctx context.Context) error {
 }
 
 // play plays the story on the running stage.
-func (d *demo) play(ctx context.Context, s *live) (facts, api.Status, error) {
-	ctx, cancel := s.daemon.watch(ctx)
+func (d *demo) play(ctx context.Context, s *live) (facts, error) {
+	ctx, cancel := s.watch(ctx)
 	defer cancel()
-	t, err := loadTerms(d.plan.config())
+	t, err := loadTerms(d.plan)
 	if err != nil {
-		return emptyFacts(d.plan), api.Status{}, err
+		return emptyFacts(d.plan), err
 	}
-	status, err := s.Status(ctx)
+	status, err := s.Status(ctx, first)
 	if err != nil {
-		return emptyFacts(d.plan), status, because(ctx, err)
+		return emptyFacts(d.plan), because(ctx, err)
 	}
-	d.say("  Both services are in the table. XDP " + modes(status.Datapath.Interfaces) + ".\n")
+	d.say(fmt.Sprintf("  %s is master, and both services are in its tables. XDP %s.\n", directorName(first), modes(status.Datapath.Interfaces)))
 	story := newStory(d.plan, s, t, func(line string) {
 		d.say(line)
 		if d.broken != nil {
 			cancel()
 		}
 	})
-	if err := because(ctx, story.play(ctx)); err != nil {
-		if d.broken != nil {
-			err = d.broken
-		}
-		return story.facts, status, err
+	story.facts.start = status
+	err = because(ctx, story.play(ctx))
+	if err != nil && d.broken != nil {
+		err = d.broken
 	}
-	last, err := s.Status(ctx)
-	if err != nil {
-		return story.facts, status, because(ctx, err)
-	}
-	return story.facts, last, nil
+	return story.facts, err
 }
 
 // modes says where the program runs: native on eth0 and eth1; or, where they

@@ -3,9 +3,10 @@ package demo
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/evenkeel/evenkeel/api"
 )
 
 // The phases of the story, in its order. The ones that wait for the daemon
@@ -20,6 +21,12 @@ const (
 	phaseDrained
 	phaseRefilling
 	phaseRefilled
+	phaseCut
+	phaseSecond
+	phaseReturn
+	phaseFirst
+	phaseStop
+	phaseLast
 	phaseCount
 )
 
@@ -32,6 +39,7 @@ const (
 // phaseTitles name the phases in the report.
 func phaseTitles() [phaseCount]string {
 	v, d := serverName(victim), serverName(drainee)
+	a, b := directorName(first), directorName(second)
 	return [phaseCount]string{
 		phaseAllUp:     "all servers up",
 		phaseDying:     v + " dead, still in the table",
@@ -42,13 +50,19 @@ func phaseTitles() [phaseCount]string {
 		phaseDrained:   d + " drained",
 		phaseRefilling: "reload: weight 1 for " + d,
 		phaseRefilled:  "all servers up again",
+		phaseCut:       a + " loses its power",
+		phaseSecond:    b + " is master",
+		phaseReturn:    a + " returns",
+		phaseFirst:     a + " is master again",
+		phaseStop:      a + " stops",
+		phaseLast:      b + " is master again",
 	}
 }
 
 // How the story asks and waits. Requests of a phase are a multiple of the
 // servers for each service.
 const (
-	requestsPerPhase = 300
+	requestsPerPhase = 180
 	requestPause     = 10 * time.Millisecond
 	requestsAtOnce   = 8
 	downloadsEach    = serverCount
@@ -64,7 +78,10 @@ const (
 type phase struct {
 	title string
 	*tally
-	took time.Duration
+	// pings are echo requests to the virtual addresses; none unless the second
+	// director cannot balance.
+	pings *tally
+	took  time.Duration
 }
 
 // passage is how long the daemon took to see a change.
@@ -74,14 +91,6 @@ type passage struct {
 	seen bool
 }
 
-// download is one long answer that was under way during a reload.
-type download struct {
-	server string
-	// across is set when the reload was over before the answer was.
-	across bool
-	err    error
-}
-
 // facts are what the story found out.
 type facts struct {
 	plan      plan
@@ -89,9 +98,18 @@ type facts struct {
 	phases    [phaseCount]phase
 	out, back passage
 	downloads []download
-	// made are the connections that the client made to each service, counted
-	// those that the director counted.
+	// made are the connections that the client made to each service until the
+	// first director died, counted those that it counted, and idle the packets
+	// that the second one forwarded meanwhile.
 	made, counted []uint64
+	idle          uint64
+	settled       bool
+	// cut, home and stop are the three moves of the virtual addresses.
+	cut, home, stop handover
+	// start is what the first director said when the story began, lives what
+	// daemons said before they ended.
+	start api.Status
+	lives []life
 	// removed is set when everything was taken down; left is what the daemon
 	// and the lab did not take with them.
 	removed bool
@@ -102,17 +120,16 @@ type facts struct {
 func emptyFacts(p plan) facts {
 	f := facts{plan: p, made: make([]uint64, len(p.services))}
 	for i, title := range phaseTitles() {
-		f.phases[i] = phase{title: title, tally: newTally(len(p.services))}
+		f.phases[i] = phase{title: title, tally: newTally(len(p.services)), pings: newTally(len(p.services))}
 	}
 	return f
 }
 
 // story plays the phases.
 type story struct {
-	plan    plan
-	stage   stage
-	terms   terms
-	traffic traffic
+	plan  plan
+	stage stage
+	terms terms
 	// say takes one line of the transcript.
 	say func(string)
 
@@ -120,18 +137,20 @@ type story struct {
 }
 
 func newStory(p plan, s stage, t terms, say func(string)) *story {
-	st := &story{
-		plan: p, stage: s, terms: t, say: say, facts: emptyFacts(p),
-		traffic: traffic{stage: s, services: len(p.services), every: requestPause, atOnce: requestsAtOnce},
-	}
+	st := &story{plan: p, stage: s, terms: t, say: say, facts: emptyFacts(p)}
 	st.facts.terms = t
 	return st
+}
+
+// steady is the traffic while the first director is master.
+func steady(s stage, services int) traffic {
+	return traffic{ask: s.Request, services: services, every: requestPause, atOnce: requestsAtOnce, timeout: requestTimeout}
 }
 
 // play plays the story to its end. An error means that it could not go on; the
 // facts up to there stand.
 func (s *story) play(ctx context.Context) error {
-	acts := []func(context.Context) error{s.allUp, s.deathAndReturn, s.drain, s.refill, s.settle}
+	acts := []func(context.Context) error{s.allUp, s.deathAndReturn, s.drain, s.refill, s.settle, s.powerCut, s.powerBack, s.gracefulStop}
 	for _, act := range acts {
 		if err := act(ctx); err != nil {
 			return err
@@ -207,19 +226,29 @@ func (s *story) refill(ctx context.Context) error {
 
 // settle compares the counts of both ends.
 func (s *story) settle(ctx context.Context) error {
-	t, err := s.stage.Table(ctx)
+	t, err := s.stage.Table(ctx, first)
 	if err != nil {
 		return err
 	}
 	for _, row := range t.services {
 		s.facts.counted = append(s.facts.counted, row.conns)
 	}
-	return nil
+	s.facts.settled = true
+	if s.plan.peer() != PeerEvenkeel {
+		return nil
+	}
+	status, err := s.stage.Status(ctx, second)
+	s.facts.idle = status.Packets.Forwarded
+	return err
 }
 
 // count sends the requests of a phase.
 func (s *story) count(ctx context.Context, number int) error {
-	s.send(ctx, number, requestsPerPhase, nil)
+	return s.countSome(ctx, number, requestsPerPhase)
+}
+
+func (s *story) countSome(ctx context.Context, number, n int) error {
+	s.send(ctx, number, n, nil)
 	s.tell("then", number)
 	return ctx.Err()
 }
@@ -234,10 +263,17 @@ func (s *story) tell(when string, number int) {
 func (s *story) send(ctx context.Context, number, n int, stop <-chan struct{}) {
 	p := &s.facts.phases[number]
 	start := time.Now()
-	s.traffic.run(ctx, n, stop, p.add)
+	steady(s.stage, len(s.plan.services)).run(ctx, n, stop, p.add)
 	p.took += time.Since(start)
-	for i, service := range p.services {
-		s.facts.made[i] += uint64(service.sent)
+	s.made(p.tally)
+}
+
+// made notes connections that the first director should have counted.
+func (s *story) made(t *tally) {
+	for i, service := range t.services {
+		if !s.facts.settled {
+			s.facts.made[i] += uint64(service.sent)
+		}
 	}
 }
 
@@ -264,28 +300,21 @@ func (s *story) change(ctx context.Context, number int, act func() error, shown 
 			return err
 		}
 		var err error
-		p.seen, err = s.look(ctx, shown, 2*terms+time.Second)
+		p.seen, err = lookFor(ctx, s.stage, first, shown, 2*terms+time.Second)
 		p.took = time.Since(start)
 		return err
 	})
 }
 
-// look asks for the table until it is as wanted, or for at most that long.
-func (s *story) look(ctx context.Context, wanted func(table) bool, atMost time.Duration) (bool, error) {
-	return lookFor(ctx, s.stage, wanted, atMost)
-}
-
-func lookFor(ctx context.Context, s stage, wanted func(table) bool, atMost time.Duration) (bool, error) {
-	pace := time.NewTicker(lookPause)
+// until asks again and again, at that pace and for at most that long.
+func until(ctx context.Context, every, atMost time.Duration, there func(context.Context) (bool, error)) (bool, error) {
+	pace := time.NewTicker(every)
 	defer pace.Stop()
 	deadline := time.After(atMost)
 	for {
-		t, err := s.Table(ctx)
-		if err != nil {
-			return false, err
-		}
-		if wanted(t) {
-			return true, nil
+		ok, err := there(ctx)
+		if ok || err != nil {
+			return ok, err
 		}
 		select {
 		case <-pace.C:
@@ -297,6 +326,14 @@ func lookFor(ctx context.Context, s stage, wanted func(table) bool, atMost time.
 	}
 }
 
+// lookFor looks at a director's table until it is as wanted.
+func lookFor(ctx context.Context, s stage, director int, wanted func(table) bool, atMost time.Duration) (bool, error) {
+	return until(ctx, lookPause, atMost, func(ctx context.Context) (bool, error) {
+		t, err := s.Table(ctx, director)
+		return err == nil && wanted(t), err
+	})
+}
+
 // reload changes the weights while requests run.
 func (s *story) reload(ctx context.Context, number int, weights []int32) error {
 	return s.during(ctx, number, func() error {
@@ -304,7 +341,7 @@ func (s *story) reload(ctx context.Context, number int, weights []int32) error {
 		if err := s.stage.Reload(ctx, weights); err != nil {
 			return err
 		}
-		ok, err := s.look(ctx, func(t table) bool { return t.weigh(weights) }, weighTimeout)
+		ok, err := lookFor(ctx, s.stage, first, func(t table) bool { return t.weigh(weights) }, weighTimeout)
 		if err == nil && !ok {
 			err = fmt.Errorf("reload: the table does not show the weights %v", weights)
 		}
@@ -319,69 +356,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
-}
-
-// weigh reports whether the servers have these weights in every table.
-func (t table) weigh(weights []int32) bool {
-	for _, s := range t.services {
-		for i, w := range weights {
-			if !s.servers[i].inTable || s.servers[i].weight != w {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// downloads are long answers under way.
-type downloads struct {
-	ended sync.WaitGroup
-	list  []download
-	at    []time.Time // when each ended
-}
-
-// startDownloads opens the same number from each service and returns when
-// every one has begun or failed.
-func (s *story) startDownloads(ctx context.Context) (*downloads, error) {
-	n := downloadsEach * len(s.plan.services)
-	d := &downloads{list: make([]download, n), at: make([]time.Time, n)}
-	for i := range n {
-		service := i % len(s.plan.services)
-		s.facts.made[service]++
-		opened := make(chan string, 1)
-		d.ended.Go(func() {
-			defer close(opened)
-			d.list[i].err = s.stage.Download(ctx, service, downloadTime, func(server string) { opened <- server })
-			d.at[i] = time.Now()
-		})
-		// One after the other, so that each service opens one at each server.
-		server := <-opened
-		d.list[i].server = server
-	}
-	return d, ctx.Err()
-}
-
-// wait waits until all have ended and says which outlived the moment.
-func (d *downloads) wait(moment time.Time) []download {
-	d.ended.Wait()
-	for i := range d.list {
-		d.list[i].across = d.at[i].After(moment)
-	}
-	return d.list
-}
-
-func downloadsText(list []download) string {
-	whole := 0
-	var failed []string
-	for _, d := range list {
-		if d.err == nil {
-			whole++
-			continue
-		}
-		failed = append(failed, failureOf(d.err))
-	}
-	if len(failed) > 0 {
-		return fmt.Sprintf("%d of %d downloads ended whole; %s", whole, len(list), strings.Join(failed, ", "))
-	}
-	return fmt.Sprintf("%d of %d downloads ended whole", whole, len(list))
 }

@@ -12,16 +12,28 @@ import (
 )
 
 // testTerms are those of the demo's own configuration.
-var testTerms = terms{down: 4050 * time.Millisecond, up: 2050 * time.Millisecond}
+var testTerms = terms{
+	down: 4050 * time.Millisecond, up: 2050 * time.Millisecond,
+	silence: [directorCount]time.Duration{1707031250, 1804687500},
+	goodbye: [directorCount]time.Duration{207031250, 304687500},
+}
 
-func testPlan() plan { return newPlan(DefaultName, "/sys/fs/bpf") }
+func testPlan() plan { return newPlan(DefaultName, "/sys/fs/bpf", PeerEvenkeel) }
+
+// keepalivedPlan has keepalived for its second director.
+func keepalivedPlan() plan { return newPlan(DefaultName, "/sys/fs/bpf", PeerKeepalived) }
 
 // tellStory plays the story on a spoiled stage and returns its facts, as if everything
 // had been removed after it, and the transcript.
 func tellStory(t *testing.T, spoil func(*fakeStage)) (f facts, transcript string, err error) {
 	t.Helper()
+	return tellStoryOf(t, testPlan(), spoil)
+}
+
+func tellStoryOf(t *testing.T, p plan, spoil func(*fakeStage)) (f facts, transcript string, err error) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := newFakeStage(testPlan())
+		s := newFakeStage(p)
 		spoil(s)
 		var lines strings.Builder
 		st := newStory(s.plan, s, testTerms, func(line string) { lines.WriteString(line + "\n") })
@@ -43,12 +55,16 @@ func TestStoryHoldsInAWorldThatIsWell(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"   then 300 requests, 300 answered (server1 100, server2 100, server3 100), none failed",
+		"   then 180 requests, 180 answered (server1 60, server2 60, server3 60), none failed",
 		"   out of the table after 2.00 s; its check allows 4.05 s",
-		"   then 300 requests, 300 answered (server1 150, server2 0, server3 150), none failed",
+		"   then 180 requests, 180 answered (server1 90, server2 0, server3 90), none failed",
 		"   back in the table after 1.00 s; its check allows 2.05 s",
 		"   6 of 6 downloads ended whole",
-		"   then 300 requests, 300 answered (server1 150, server2 150, server3 0), none failed",
+		"   then 180 requests, 180 answered (server1 90, server2 90, server3 0), none failed",
+		"   director2 is master after 1.81 s; VRRP's timers take up to 1.80 s",
+		"   6 of 6 open downloads broke: the flows of a director die with it",
+		"   director1 is master after 1.71 s; VRRP's timers take up to 1.71 s",
+		"   director2 is master after 0.31 s; VRRP's timers take up to 0.30 s",
 	} {
 		if !strings.Contains(transcript, want+"\n") {
 			t.Errorf("the transcript lacks %q:\n%s", want, transcript)
@@ -105,8 +121,56 @@ func TestEachClaimCanFail(t *testing.T) {
 		{"weights ignored", func(f *fakeStage) { f.stubborn = true }, []string{
 			"server3 drained: it gets no new connection",
 		}},
+		{"busy backup", func(f *fakeStage) { f.eager = true }, []string{
+			"director1 is master: director2 forwards nothing",
+		}},
+		{"no takeover", func(f *fakeStage) { f.silence[second] = -1 }, []string{
+			"director1 loses its power: director2 is master in time",
+			"director1 loses its power: the client's longest gap is within that time too",
+			"director2 is master: every request is answered",
+			"director2 is master: the servers share them within 1",
+		}},
+		{"late takeover", func(f *fakeStage) { f.silence[second] += slack }, []string{
+			"director1 loses its power: director2 is master in time",
+			"director1 loses its power: the client's longest gap is within that time too",
+		}},
+		{"new master that nobody finds for a while", func(f *fakeStage) { f.hush = slack + 2*time.Second }, []string{
+			"director1 loses its power: the client's longest gap is within that time too",
+			"director1 returns: the client's longest gap is within that time too",
+			"director1 stops: the client's longest gap is within that time too",
+		}},
+		{"new master whose second service is silent", func(f *fakeStage) { f.hush, f.half = time.Hour, true }, []string{
+			"director1 loses its power: the client's longest gap is within that time too",
+			"director2 is master: every request is answered",
+			"director2 is master: the servers share them within 1",
+			"director1 is master again: every request is answered",
+			"director2 is master again: every request is answered",
+		}},
+		{"second director that loses requests", func(f *fakeStage) { f.lossy = second }, []string{
+			"director2 is master: every request is answered",
+			"director2 is master again: every request is answered",
+		}},
+		{"unfair second director", func(f *fakeStage) { f.dull = second }, []string{
+			"director2 is master: the servers share them within 1",
+		}},
+		{"no return", func(f *fakeStage) { f.silence[first] = -1 }, []string{
+			"director1 returns: it is master again in time",
+		}},
+		{"late return", func(f *fakeStage) { f.silence[first] += slack }, []string{
+			"director1 returns: it is master again in time",
+		}},
+		{"unfair first director", func(f *fakeStage) { f.dull = first }, []string{
+			"all servers up: the servers share them within 1",
+			"director1 is master again: the servers share them within 1",
+		}},
+		{"goodbye that nobody hears", func(f *fakeStage) { f.goodbye[second] = -1 }, []string{
+			"director1 stops: director2 is master in time",
+		}},
+		{"late after a goodbye", func(f *fakeStage) { f.goodbye[second] += slack }, []string{
+			"director1 stops: director2 is master in time",
+		}},
 		{"counted wrongly", func(f *fakeStage) { f.miscount = true }, []string{
-			"the director counted each connection that the client made",
+			"director1 counted each connection that the client made",
 		}},
 	}
 	for _, tt := range tests {
@@ -133,13 +197,56 @@ func TestEachClaimCanFail(t *testing.T) {
 	}
 }
 
+// TestPeerKeepalived plays with a second director that cannot balance.
+func TestPeerKeepalived(t *testing.T) {
+	f, transcript, err := tellStoryOf(t, keepalivedPlan(), func(*fakeStage) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.claims() {
+		if !c.Held {
+			t.Errorf("%s: did not hold: %s", c.Claim, c.Measured)
+		}
+	}
+	if n := len(f.claims()); n != 27 {
+		t.Errorf("%d claims, want 27", n)
+	}
+	const want = "   then 150 pings of the virtual addresses, 150 answered; requests would be refused: keepalived runs without IPVS here\n"
+	if !strings.Contains(transcript, want) {
+		t.Errorf("the transcript lacks %q:\n%s", want, transcript)
+	}
+	if p := f.phases[phaseCut]; p.pings.sent() < 250 || p.pings.failed() < 150 || p.failed() < 150 {
+		t.Errorf("%d pings, %d failed; %d requests failed: want that of a second and a half, and more", p.pings.sent(), p.pings.failed(), p.failed())
+	}
+
+	f, _, err = tellStoryOf(t, keepalivedPlan(), func(s *fakeStage) { s.deafPings = 50 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(map[string]bool)
+	for _, c := range f.claims() {
+		failed[c.Claim] = !c.Held
+	}
+	for _, want := range []string{
+		"director2 is master: every ping of its addresses is answered",
+		"director2 is master again: every ping of its addresses is answered",
+	} {
+		if !failed[want] {
+			t.Errorf("the claim %q held", want)
+		}
+	}
+}
+
 // TestClaimsFailAlone asks that what is broken in one place is not blamed on
 // others.
 func TestClaimsFailAlone(t *testing.T) {
 	for name, spoil := range map[string]func(*fakeStage){
 		"server2 dead: out of the table within its check's terms":     func(f *fakeStage) { f.detect = testTerms.down },
 		"reload: every open download ends whole, also from server3":   func(f *fakeStage) { f.cut = true },
-		"the director counted each connection that the client made":   func(f *fakeStage) { f.miscount = true },
+		"director1 counted each connection that the client made":      func(f *fakeStage) { f.miscount = true },
+		"director1 is master: director2 forwards nothing":             func(f *fakeStage) { f.eager = true },
+		"director1 returns: it is master again in time":               func(f *fakeStage) { f.silence[first] += slack },
+		"director1 stops: director2 is master in time":                func(f *fakeStage) { f.goodbye[second] += slack },
 		"server3 drained: it gets no new connection":                  func(f *fakeStage) { f.stubborn = true },
 		"server2 returns: back in the table within its check's terms": func(f *fakeStage) { f.notice = testTerms.up },
 	} {
@@ -165,7 +272,7 @@ func TestStoryThatBreaksOff(t *testing.T) {
 	if !errors.Is(err, refused) {
 		t.Fatalf("play = %v, want the error of the reload", err)
 	}
-	r := f.report(fakeStatus(), err)
+	r := f.report(err)
 	if r.Held || r.Error != refused.Error() {
 		t.Errorf("report: held %t, error %q", r.Held, r.Error)
 	}

@@ -106,6 +106,18 @@ func (t table) allIn() bool {
 	return len(t.services) > 0
 }
 
+// weigh reports whether the servers have these weights in every table.
+func (t table) weigh(weights []int32) bool {
+	for _, s := range t.services {
+		for i, w := range weights {
+			if !s.servers[i].inTable || s.servers[i].weight != w {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // missing says which servers are not in a table, for an error.
 func (t table) missing(p plan) string {
 	var words []string

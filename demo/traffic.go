@@ -18,6 +18,8 @@ const requestTimeout = 5 * time.Second
 // outcome is what came of one request.
 type outcome struct {
 	service int
+	// asked is when it was sent, known when its outcome was.
+	asked, known time.Time
 	// server is who answered; empty when nobody did.
 	server string
 	// failure says why there was no answer; empty when there was one.
@@ -26,12 +28,14 @@ type outcome struct {
 
 // traffic sends requests at a steady pace to the services in turn.
 type traffic struct {
-	stage    stage
+	// ask sends one and returns who answered.
+	ask      func(ctx context.Context, service int) (server string, err error)
 	services int
 	// every is the pause between two requests, atOnce how many may be under
-	// way.
-	every  time.Duration
-	atOnce int
+	// way, timeout how long one may take.
+	every   time.Duration
+	atOnce  int
+	timeout time.Duration
 }
 
 // run sends n requests, or without end when n is 0, until stop is closed or
@@ -68,19 +72,21 @@ func (t traffic) run(ctx context.Context, n int, stop <-chan struct{}, each func
 }
 
 func (t traffic) request(ctx context.Context, service int) outcome {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	server, err := t.stage.Request(ctx, service)
+	o := outcome{service: service, asked: time.Now()}
+	server, err := t.ask(ctx, service)
+	o.known, o.server = time.Now(), server
 	if err != nil {
-		return outcome{service: service, failure: failureOf(err)}
+		o.server, o.failure = "", failureOf(err, t.timeout)
 	}
-	return outcome{service: service, server: server}
+	return o
 }
 
 // failureOf puts the error of a request into the few words that failures are
-// counted under.
-func failureOf(err error) string {
-	var timeout net.Error
+// counted under. timeout is how long the request was let.
+func failureOf(err error, timeout time.Duration) string {
+	var network net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
@@ -91,8 +97,8 @@ func failureOf(err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "no route to host"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("no answer in %s", requestTimeout)
+		errors.As(err, &network) && network.Timeout():
+		return fmt.Sprintf("no answer in %s", timeout)
 	}
 	return err.Error()
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,40 @@ import (
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 )
+
+// TestConfigSaysWhoIsMaster reads the file as each director does.
+func TestConfigSaysWhoIsMaster(t *testing.T) {
+	p := testPlan()
+	path := writeFile(t, p.configText(p.evenWeights()))
+	var got []string
+	for _, d := range p.directors {
+		c, err := config.Load(path, config.Options{ConfigID: d.name})
+		if err != nil || len(c.Diagnostics) != 0 {
+			t.Fatalf("Load = %v, diagnostics %v", err, c.Diagnostics)
+		}
+		for _, i := range c.VRRP.Instances {
+			line := fmt.Sprintf("%s %s %s %d v%d every %s:", d.name, i.Name, i.Interface, i.Priority, i.Version, i.Interval)
+			for _, a := range i.Addresses {
+				line += " " + a.Prefix.String()
+			}
+			got = append(got, line)
+		}
+		for _, g := range c.VRRP.Groups {
+			got = append(got, fmt.Sprint(g.Name, " ", g.Members))
+		}
+	}
+	want := []string{
+		"director1 outside eth0 150 v3 every 500ms: 10.77.1.100/32",
+		"director1 inside eth1 150 v3 every 500ms: 10.77.2.100/32 10.77.2.254/32",
+		"both [outside inside]",
+		"director2 outside eth0 100 v3 every 500ms: 10.77.1.100/32",
+		"director2 inside eth1 100 v3 every 500ms: 10.77.2.100/32 10.77.2.254/32",
+		"both [outside inside]",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("instances (-want +got):\n%s", diff)
+	}
+}
 
 // writeFile writes a configuration and returns its path.
 func writeFile(t *testing.T, text string) string {
@@ -60,15 +95,20 @@ func TestConfigSaysWhatThePlanDoes(t *testing.T) {
 
 func TestTermsComeFromTheFile(t *testing.T) {
 	p := testPlan()
-	got, err := loadTerms(writeFile(t, p.configText(p.evenWeights())))
+	load := func(text string) (terms, error) {
+		p.dir = filepath.Dir(writeFile(t, text))
+		return loadTerms(p)
+	}
+	got, err := load(p.configText(p.evenWeights()))
 	if err != nil || got != testTerms {
 		t.Errorf("terms = %+v, %v, want %+v", got, err, testTerms)
 	}
 	for name, text := range map[string]string{
-		"no check": "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind DR\n real_server 10.0.0.2 80 {\n }\n}\n",
-		"not well": p.configText(p.evenWeights()) + "virtual_sever 1.2.3.4 80 {\n}\n",
+		"no election": strings.ReplaceAll(p.configText(p.evenWeights()), p.vrrpText(), ""),
+		"no check":    p.vrrpText() + "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind DR\n real_server 10.0.0.2 80 {\n }\n}\n",
+		"not well":    p.configText(p.evenWeights()) + "virtual_sever 1.2.3.4 80 {\n}\n",
 	} {
-		if got, err := loadTerms(writeFile(t, text)); err == nil {
+		if got, err := load(text); err == nil {
 			t.Errorf("%s: terms = %+v and no error", name, got)
 		}
 	}
@@ -110,7 +150,7 @@ func TestFailureOf(t *testing.T) {
 		{errors.New("answer 500 Internal Server Error"), "answer 500 Internal Server Error"},
 	}
 	for _, tt := range tests {
-		if got := failureOf(tt.err); got != tt.want {
+		if got := failureOf(tt.err, 5*time.Second); got != tt.want {
 			t.Errorf("failureOf(%v) = %q, want %q", tt.err, got, tt.want)
 		}
 	}
@@ -119,7 +159,7 @@ func TestFailureOf(t *testing.T) {
 func TestTrafficKeepsItsBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowStage{}
-		tr := traffic{stage: slow, services: 2, every: 10 * time.Millisecond, atOnce: 3}
+		tr := traffic{ask: slow.Request, services: 2, every: 10 * time.Millisecond, atOnce: 3, timeout: time.Minute}
 		total := newTally(2)
 		tr.run(t.Context(), 20, nil, total.add)
 		if slow.most != 3 {

@@ -20,6 +20,14 @@ type watcher struct {
 	// outages are the deaths and returns that it has reacted to.
 	outages []outage
 	samples []sample
+	// states are what was done to directors, holding what they were seen to
+	// have, and master who was the last to have all.
+	states  [directorCount]state
+	holding holding
+	master  int
+	// move is the one under way, or nil; moves are those that are over.
+	move  *move
+	moves []move
 }
 
 // outage is a server that was stopped, or started again, and the time until
@@ -46,7 +54,7 @@ const rateSpan = 3 * time.Second
 const keptEvents = 100
 
 func newWatcher(p plan) *watcher {
-	w := &watcher{plan: p, total: newTally(len(p.services)), pending: make([]*outage, len(p.servers))}
+	w := &watcher{plan: p, total: newTally(len(p.services)), pending: make([]*outage, len(p.servers)), master: first}
 	for range p.servers {
 		w.up = append(w.up, true)
 	}
@@ -124,6 +132,9 @@ func (w *watcher) summary() string {
 	}
 	for _, o := range w.outages {
 		fmt.Fprintf(&b, "  %s\n", o.text())
+	}
+	for _, m := range w.moves {
+		fmt.Fprintf(&b, "  %s\n", m.text())
 	}
 	return b.String()
 }

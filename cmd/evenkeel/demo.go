@@ -16,13 +16,18 @@ func (e *env) demoCommand() *cobra.Command {
 	clean := false
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show a virtual service at work, in network namespaces",
-		Long: `Show a virtual service at work: a client, a director and three servers in
+		Short: "Show virtual services and their failover at work, in network namespaces",
+		Long: `Show virtual services at work: a client, two directors and three servers in
 network namespaces, the real daemon, and steady requests on one screen. Nothing
 outside the namespaces is touched, and nothing is left behind. Needs root.
 
 With --script, or without a terminal, it plays a story unattended: a server
-dies and returns, a reload drains another; it ends with a summary.
+dies and returns, a reload drains another, the master loses its power, returns
+and is stopped; it ends with a summary.
+
+With --peer keepalived the second director's elections are run by the
+installed keepalived. It does not balance here, so while it is master only its
+addresses are measured, by ping.
 
 Exit codes: 0 all went well; 1 a claim of the story did not hold, or it broke
 off; 10 the machine lacks something, each with its fix; 13 a demo runs already.`,
@@ -37,6 +42,7 @@ off; 10 the machine lacks something, each with its fix; 13 a demo runs already.`
 	}
 	c.Flags().BoolVar(&o.Script, "script", false, "play the story unattended, in under a minute")
 	c.Flags().BoolVar(&o.JSON, "json", false, "play the story and print only its report, as JSON")
+	c.Flags().StringVar((*string)(&o.Peer), "peer", string(demo.PeerEvenkeel), "`program` of the second director: evenkeel or keepalived")
 	c.Flags().BoolVar(&clean, "clean", false, "remove what a killed demo left behind")
 	c.Flags().StringVar(&o.Name, "name", demo.DefaultName, "`name` of the namespaces, pins and run directory")
 	c.MarkFlagsMutuallyExclusive("clean", "script")
