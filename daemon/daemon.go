@@ -17,6 +17,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/daemon/dump"
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/health"
 	"github.com/evenkeel/evenkeel/model"
@@ -41,6 +42,8 @@ type Daemon struct {
 	vrrp *election
 	// checks is the core's runner, for who may come before there is one.
 	checks atomic.Pointer[health.Runner]
+	// cleared belongs to the signal task.
+	cleared dump.Cleared
 }
 
 // stopRequest asks the loop to end. reply may be nil.
@@ -320,6 +323,9 @@ func (d *Daemon) signalTask(ctx context.Context) error {
 		case sig := <-d.opts.Signals:
 			if sig == syscall.SIGHUP {
 				d.askReload("SIGHUP")
+				continue
+			}
+			if d.dump(ctx, sig) {
 				continue
 			}
 			d.stop(ctx, stopRequest{cause: signalName(sig)})

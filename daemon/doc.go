@@ -18,6 +18,8 @@
 // A reload that cannot be taken over as a whole is refused: the running
 // configuration stays, and log, socket and service manager get the reason.
 //
+// Signals that keepalived's exporters send write its dumps (package dump).
+//
 // It never judges a server, never chooses a datapath and touches no kernel
 // interface: Machine and XDP are its view of the host. host.go makes
 // them of packages loader and netif.

@@ -39,9 +39,12 @@ type Options struct {
 	// Prober makes the tries of checks, default health.Checkers with the
 	// scripts of this machine.
 	Prober health.Prober
-	// Signals are acted on: SIGHUP reloads, SIGTERM and SIGINT stop. Default
-	// nil: none arrive.
+	// Signals are acted on: SIGHUP reloads, SIGTERM and SIGINT stop, and those
+	// of keepalived's exporters write a dump. The function Signals lists them.
+	// Default nil: none arrive.
 	Signals <-chan os.Signal
+	// DumpDir is where dumps go, default /tmp, as keepalived's.
+	DumpDir string
 	// Notify tells the service manager, in the words of sd_notify(3). Default
 	// nil: nobody is told.
 	Notify func(state string)
@@ -64,6 +67,9 @@ func (o Options) orDefault() Options {
 	}
 	if o.Memory == "" {
 		o.Memory = o.Socket + ".masters"
+	}
+	if o.DumpDir == "" {
+		o.DumpDir = "/tmp"
 	}
 	if o.WasMaster == nil {
 		o.WasMaster = func(path string) bool { return failover.WasMaster(path, adoptWithin) }

@@ -40,6 +40,7 @@ type router struct {
 	node             *lab.Node
 	iface            *lab.Iface
 	file, sock, pins string
+	dumps            string
 }
 
 func newPair(t *testing.T) *pair {
@@ -51,7 +52,7 @@ func newPair(t *testing.T) *pair {
 	p.lan = lan
 	for n := 1; n <= 2; n++ {
 		dir := t.TempDir()
-		r := &router{T: t, file: filepath.Join(dir, "keepalived.conf"), sock: filepath.Join(dir, "ek.sock")}
+		r := &router{T: t, file: filepath.Join(dir, "keepalived.conf"), sock: filepath.Join(dir, "ek.sock"), dumps: t.TempDir()}
 		r.node, r.iface = p.host(l, fmt.Sprintf("router%d", n), n)
 		r.pins = filepath.Join(labtest.BPFFS(t), "evenkeel")
 		p.routers = append(p.routers, r)
@@ -118,7 +119,7 @@ func (r *router) call(args ...string) labtest.Outcome {
 func (r *router) start(text string) *labtest.Process {
 	r.Helper()
 	r.write(text)
-	p := labtest.Start(r.T, r.node, r.command("run", "-f", r.file, "--log-level", "debug"))
+	p := labtest.Start(r.T, r.node, r.command("run", "-f", r.file, "--log-level", "debug", "--dump-dir", r.dumps))
 	labtest.Until(r.T, "the daemon answers", func() bool {
 		if p.Ended() {
 			r.Fatalf("the daemon ended:\n%s", p.Log())

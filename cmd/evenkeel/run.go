@@ -23,6 +23,7 @@ type runOptions struct {
 	where
 	file, configID      string
 	logLevel, logFormat string
+	dumpDir             string
 }
 
 func (e *env) runCommand() *cobra.Command {
@@ -35,7 +36,8 @@ func (e *env) runCommand() *cobra.Command {
 SIGHUP reloads: a configuration that cannot be taken over as a whole is refused
 and the running one stays; evenkeel status says why. SIGTERM and SIGINT stop and
 take the datapath away. When the daemon is killed the datapath runs on and
-the next start takes it over.
+the next start takes it over. SIGUSR1, SIGUSR2 and SIGRTMIN+2 write
+keepalived.data, .stats and .json into the dump directory, as keepalived does.
 
 Exit codes: 0 stopped, 4 the configuration cannot be used, 10 a privilege is
 missing, 11 the kernel cannot run the program, 12 the pin directory cannot be
@@ -47,6 +49,7 @@ socket cannot be made, 1 anything else.`,
 	o.flags(c)
 	c.Flags().StringVarP(&o.file, "file", "f", defaultFile, "configuration `file`")
 	c.Flags().StringVarP(&o.configID, "config-id", "i", "", "`word` that @word lines are compared with (default the host name)")
+	c.Flags().StringVar(&o.dumpDir, "dump-dir", "/tmp", "`directory` for what signals ask for, in keepalived's forms")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
 	c.Flags().StringVar(&o.logFormat, "log-format", "text", "`format` of the log on standard error: text or json")
 	return c
@@ -67,7 +70,7 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 		return err
 	}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, daemon.Signals()...)
 	// A broken pipe of a reader of the log must not end the daemon.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Stop(signals)
@@ -81,6 +84,7 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 		Socket:   o.socket,
 		Version:  versionText(),
 		Signals:  signals,
+		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
 		Notify:   notifier(log),
 		Load: func(path string) (*config.Config, error) {
