@@ -12,7 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export GO
 
 # The build tags of the test tiers.
-TAGS := bpf,netns,interop
+TAGS := bpf,netns,interop,vm
 
 # The pinned clang: generated objects are compared byte for byte.
 CLANG        := clang-19
@@ -26,6 +26,8 @@ FUZZTIME ?= 60s
 # code need.
 TEST_PACKAGES   := bpftool ethtool iproute2 keepalived tshark \
 	dnsmasq-base gcc haproxy libc6-dev nginx openssl python3 python3-aiosmtpd
+# The emulator, and what unpacks kernels.
+VM_PACKAGES     := lz4 qemu-system-x86 xz-utils zstd
 VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -82,6 +84,10 @@ netns: bin/tally ## Run the tests with real links in network namespaces (as root
 interop: bin/tally ## Run the tests against real peers, such as keepalived (as root)
 	@bin/tally interop
 
+.PHONY: vm
+vm: deps-vm bin/tally bin/guest ## Run the tests in machines with other kernels (fetches kernels; no root, no KVM)
+	@bin/tally vm
+
 # Few tries at making an interesting input smaller: on a configuration of many
 # lines that would take most of the time.
 .PHONY: fuzz
@@ -97,6 +103,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (60s)
 .PHONY: bin/tally
 bin/tally:
 	@CGO_ENABLED=0 $(GO) build -o $@ ./internal/tally
+
+.PHONY: bin/guest
+bin/guest:
+	@CGO_ENABLED=0 $(GO) build -o $@ ./internal/guest/command
 
 ## Measuring
 
@@ -163,6 +173,10 @@ clangless:
 .PHONY: deps
 deps: ## Install the Debian packages that the tests call, if missing
 	@SUDO=$(SUDO) tools/install-packages $(TEST_PACKAGES)
+
+.PHONY: deps-vm
+deps-vm: ## Install the Debian packages that make vm calls, if missing
+	@SUDO=$(SUDO) tools/install-packages $(VM_PACKAGES)
 
 .PHONY: deps-verify
 deps-verify: ## Install the pinned clang for generate, format, lint and verify, if missing

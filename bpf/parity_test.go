@@ -262,7 +262,13 @@ func TestParity(t *testing.T) {
 				if flags != 0 && name != "sh" && name != "mh" {
 					continue
 				}
+				if testing.Short() && (proto != model.TCP || flags == sched.FlagPort) {
+					continue
+				}
 				for old, profile := range []sched.Profile{{}, {OldOverhead: true, OldThresholds: true}} {
+					if testing.Short() && old != 0 {
+						continue
+					}
 					t.Run(fmt.Sprintf("%s/%s/flags=%#x/old=%d", name, proto, flags, old), func(t *testing.T) {
 						random := rand.New(rand.NewPCG(seed, uint64(flags)))
 						playParity(t, random, name, proto, flags, profile)
@@ -273,6 +279,14 @@ func TestParity(t *testing.T) {
 	}
 }
 
+// steps is n, or a tenth of it with -short: an emulated machine is slow.
+func steps(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protocol, flags uint32, profile sched.Profile) {
 	weights := [][]int32{{0, 1, 2, 3}, {10, 20, 40}, {1, 100, 0}}[random.IntN(3)]
 	forward := []model.Forward{model.DR, model.NAT}[random.IntN(2)]
@@ -281,7 +295,7 @@ func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protoc
 	p := newPlayer(t, model.Service{
 		Key: model.ServiceKey{Protocol: proto, Addr: six.of(vip)}, Scheduler: name, SchedFlags: flags,
 	}, forward, profile)
-	for range 600 {
+	for range steps(600) {
 		port := uint16(1024 + random.IntN(300))
 		flow, live := p.flows[port]
 		switch {
@@ -309,7 +323,8 @@ func TestCountersUnderConcurrency(t *testing.T) {
 }
 
 func hammer(t *testing.T, six family, forward model.Forward) {
-	const workers, packets, slots = 4, 10000, 8
+	const workers, slots = 4, 8
+	packets := steps(10000)
 	p := roundRobin(t, six, forward, slots)
 	var work, control sync.WaitGroup
 	done := make(chan struct{})

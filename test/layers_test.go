@@ -15,7 +15,7 @@ import (
 const module = "github.com/evenkeel/evenkeel"
 
 // allTags are the build tags of the test tiers.
-const allTags = "-tags=bpf,netns,interop"
+const allTags = "-tags=bpf,netns,interop,vm"
 
 // rank returns the row of each package. A package imports only packages of
 // lower rows. A folder below a named one shares its row and its rights, and

@@ -17,9 +17,14 @@ import (
 func runTier(ctx context.Context, t tier, files []testFile, out io.Writer) []result {
 	fmt.Fprintf(out, "== %s\n", t.name)
 	results := t.misplaced(files)
-	race := t.tag == "" && haveRace(ctx, out)
-	for _, cmd := range t.commands(files, race) {
-		results = append(results, runCommand(ctx, t.name, cmd, out)...)
+	if t.machines == nil {
+		race := t.tag == "" && haveRace(ctx, out)
+		for _, cmd := range t.commands(files, race) {
+			results = append(results, runCommand(ctx, t.name, cmd, out)...)
+		}
+	}
+	for _, m := range t.machines {
+		results = append(results, runMachine(ctx, t, m, files, out)...)
 	}
 	if len(results) == 0 {
 		results = append(results, result{

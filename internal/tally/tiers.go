@@ -26,6 +26,8 @@ type tier struct {
 	tag string
 	// timeout is go test's limit for one package.
 	timeout time.Duration
+	// machines are where the tier runs; none means here.
+	machines []machine
 }
 
 // tiers returns the tiers in the order in which they run, quick ones first.
@@ -35,6 +37,7 @@ func tiers() []tier {
 		{name: "bpf", tag: "bpf", timeout: 10 * time.Minute},
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
 		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
+		{name: "vm", tag: "vm", timeout: 20 * time.Minute, machines: machines()},
 	}
 }
 
@@ -167,10 +170,14 @@ func (t tier) commands(files []testFile, race bool) []command {
 			byDir[f.dir] = append(byDir[f.dir], f.tests...)
 		}
 	}
+	return taggedCommands(base, t.tag, byDir)
+}
+
+func taggedCommands(base command, tag string, byDir map[string][]string) []command {
 	var cmds []command
 	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
 		run := "-run=^(" + strings.Join(byDir[dir], "|") + ")$"
-		cmds = append(cmds, append(slices.Clone(base), "-tags="+t.tag, run, dir))
+		cmds = append(cmds, append(slices.Clone(base), "-tags="+tag, run, dir))
 	}
 	return cmds
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCommandsOfAMachine(t *testing.T) {
+	files := []testFile{
+		{dir: "./a", tier: "vm", tests: []string{"TestOne", "TestXDPTwo"}},
+		{dir: "./bpf", tier: "bpf", tests: []string{"TestThree"}},
+	}
+	vm := tiers()[len(tiers())-1]
+	var got []string
+	for _, m := range []machine{
+		{lane: "fast", kernel: "uml", filter: "-skip=^TestXDP"},
+		{lane: "normal", kernel: "6.1", filter: "-skip=^TestCounted", program: true},
+	} {
+		for _, c := range m.commands(vm, files, "/bin/guest") {
+			got = append(got, strings.Join(c, " "))
+		}
+	}
+	const fast = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane fast -kernel uml -timeout 20m0s "
+	const normal = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 20m0s "
+	want := []string{
+		fast + "-skip=^TestXDP -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
+		normal + "-skip=^TestCounted -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
+		normal + "-short -tags=bpf -run=^Test ./bpf",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("commands are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// A kernel that is not to be had is a skip with an excuse; any other trouble
+// is a failure.
+func TestKernelOutOfReach(t *testing.T) {
+	tests := []struct {
+		status string
+		want   outcome
+	}{{"251", skipped}, {"250", failed}, {"1", failed}}
+	for _, tt := range tests {
+		t.Run(tt.status, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			script := "#!/bin/sh\necho 'no way to the archive'\nexit " + tt.status + "\n"
+			if err := os.MkdirAll(filepath.Dir(guestProgram), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(guestProgram, []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			got := runMachine(t.Context(), tier{name: "vm"}, machine{lane: "normal", kernel: "6.12"}, nil, &out)
+			if len(got) != 1 || got[0].outcome != tt.want || !strings.HasPrefix(got[0].text, "no way to the archive") {
+				t.Fatalf("results = %+v, want one %s", got, tt.want)
+			}
+			failUnexcusedSkips(got, excuses())
+			if got[0].outcome != tt.want {
+				t.Errorf("after the excuses: %s, want %s", got[0].outcome, tt.want)
+			}
+		})
+	}
+}
