@@ -10,6 +10,8 @@
 // The program is built a second time from dry.bpf.c, without effect: it decides
 // the same, writes nothing, and tells what it decided (explain.h).
 //
+// docs/maps.md describes the maps; mapsdoc writes the fields into it.
+//
 // It decides nothing about when to load, pin or attach (package loader) and
 // gives no meaning to map contents (package lbmaps). Tests in the tier bpf
 // send packets through the loaded program by BPF_PROG_TEST_RUN.
@@ -17,3 +19,4 @@ package bpf
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type publish -type edit -type positions -type flow_key -type flow6_key -type flow -type flow_state -type scheduler -type forward -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -no-global-types -type explanation -type assumed -type explained_way -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" EkDry dry.bpf.c
+//go:generate go run ./mapsdoc

@@ -5,6 +5,8 @@
 // summed. Maps opens the pinned maps, for reading only if so wished, or takes
 // those of a loaded collection.
 //
+// Dump decodes any of the maps by its BTF types, for people to read.
+//
 // It has no policy: it never decides what to write, in which order, or when a
 // slot is free (package loader does), and it neither loads nor pins anything.
 // Each method is one or a few system calls and may be called from several

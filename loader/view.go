@@ -185,3 +185,13 @@ func readServer(maps *lbmaps.Maps, place lbmaps.Place, names map[uint32]string) 
 	entry.Counters, err = maps.ServerStats(place.Slot)
 	return entry, err
 }
+
+// MapShapes describes the maps.
+func (v *View) MapShapes() ([]lbmaps.Shape, error) { return v.maps.Shapes() }
+
+// DumpMap calls yield with each entry of a map until it returns false. Without
+// all, the entries of arrays that are zero are left out. The error wraps
+// lbmaps.ErrNoMap.
+func (v *View) DumpMap(name string, all bool, yield func(lbmaps.Entry) bool) error {
+	return v.maps.Dump(name, all, yield)
+}

@@ -84,6 +84,8 @@ func (s *site) command(args ...string) *exec.Cmd {
 	switch args[0] {
 	case "run", "stop", "services", "status", "doctor", "explain":
 		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
+	case "map":
+		args = append(args, "--pin-dir", s.pins)
 	case "reload":
 		args = append(args, "--socket", s.sock)
 	}
