@@ -75,7 +75,8 @@ func (m *member) drop() { m.service.keeper.Drop(m.owner, m.plan.set) }
 // lingers returns how long a router goes on serving for clients' sake, and
 // whether that ends when another router has taken over. Who gave up though its
 // links are well serves until then; who yields to a better master serves the
-// clients that this one has not told yet.
+// clients that this one has not told yet. What the kernel answers meanwhile to
+// who asks for an address, the master puts right when it announces once more.
 func (m *member) lingers(a vrrp.Action) (d time.Duration, awaits bool) {
 	switch a.Reason.Code {
 	case vrrp.ReasonStop:
@@ -85,7 +86,7 @@ func (m *member) lingers(a vrrp.Action) (d time.Duration, awaits bool) {
 			return m.patience(), true
 		}
 	case vrrp.ReasonHigherPriority, vrrp.ReasonHigherAddress:
-		return m.grace(), false
+		return vrrp.YieldGrace, false
 	default:
 	}
 	return 0, false
@@ -98,16 +99,6 @@ func (m *member) patience() time.Duration {
 	const little = 250 * time.Millisecond
 	return vrrp.SkewTime(vrrp.Version(i.Version), 1, i.Interval) + little
 }
-
-// grace is how long a router serves on beside the new master, which puts the
-// addresses in place and announces them meanwhile. It is short of the
-// interval: what the kernel answers in it to who asks for an address is put
-// right by the announcement that a master repeats an interval later.
-func (m *member) grace() time.Duration {
-	return min(m.plan.instance.Interval/2, longestGrace)
-}
-
-const longestGrace = 50 * time.Millisecond
 
 // startLinger needs m.mu.
 func (m *member) startLinger(d time.Duration, awaits bool) {
@@ -126,7 +117,7 @@ func (m *member) startLinger(d time.Duration, awaits bool) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			if m.linger == l {
-				l.timer.Reset(m.grace())
+				l.timer.Reset(vrrp.YieldGrace)
 			}
 		})
 	}

@@ -331,7 +331,7 @@ func TestLingers(t *testing.T) {
 		{"stop", reason(vrrp.ReasonStop), time.Second, 255*time.Second/256 + 250*time.Millisecond, true},
 		{"script", fault(vrrp.TrackScript), time.Second, 255*time.Second/256 + 250*time.Millisecond, true},
 		{"a better master", reason(vrrp.ReasonHigherPriority), time.Second, 50 * time.Millisecond, false},
-		{"of a short interval", reason(vrrp.ReasonHigherAddress), 10 * time.Millisecond, 5 * time.Millisecond, false},
+		{"of a short interval", reason(vrrp.ReasonHigherAddress), 10 * time.Millisecond, 50 * time.Millisecond, false},
 		{"others took over long ago", reason(vrrp.ReasonLate), time.Second, 0, false},
 		{"interface", fault(vrrp.TrackInterface), time.Second, 0, false},
 		{"source", fault(vrrp.FaultSource), time.Second, 0, false},

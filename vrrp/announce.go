@@ -25,6 +25,15 @@ func (s *step) announceLater(c AnnounceCause, d time.Duration) {
 	}
 }
 
+// YieldGrace is how long a router that yields to another may go on serving the
+// addresses. Until then it may also tell who asks that they are there.
+const YieldGrace = 50 * time.Millisecond
+
+// healDelay returns when a rival has yielded for certain and serves no more.
+func (i *Instance) healDelay() time.Duration {
+	return max(i.cfg.Interval, YieldGrace+10*time.Millisecond)
+}
+
 // announceAgainst undoes what a rival master has taught: at once unless that
 // was just done, one interval later, when the rival has yielded for certain,
 // and once more after the configured delay.
@@ -34,7 +43,7 @@ func (s *step) announceAgainst(rival netip.Addr) {
 		s.announce(CauseLowerPriority)
 	}
 	s.rival = rival
-	s.soonest(timerHeal, s.now.Add(s.cfg.Interval))
+	s.soonest(timerHeal, s.now.Add(s.healDelay()))
 	s.announceLater(CauseLowerPriorityAgain, s.cfg.Announce.LowerPrioDelay)
 }
 

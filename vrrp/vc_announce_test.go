@@ -82,6 +82,23 @@ func TestVC133HealIsTaught(t *testing.T) {
 	wantKinds(t, silent.hear("10.90.0.1", 200), ReleaseAddresses, Notify)
 }
 
+// TestHealOutlastsTheGrace: with short intervals the second announcement still
+// comes after the loser has stopped serving.
+func TestHealOutlastsTheGrace(t *testing.T) {
+	winner := masterBench(t, with(base(V3), func(c *Config) {
+		c.Priority, c.Source, c.Interval = 200, addr("10.90.0.1"), 10*time.Millisecond
+	}))
+	winner.run(second / 2)
+	winner.forget()
+	from := winner.elapsed()
+	winner.hear("10.90.0.2", 100)
+	winner.run(second)
+	got := winner.of(Announce)
+	if len(got) != 2 || got[1].Cause != CauseHeal || got[1].at-from <= YieldGrace {
+		t.Errorf("announcements %+v, the second must come later than %s", got, YieldGrace)
+	}
+}
+
 func TestVC143OwnerAccepts(t *testing.T) {
 	for priority, want := range map[uint8]bool{255: true, 100: false} {
 		b := newBench(t, with(base(V3), func(c *Config) { c.Priority, c.NoAccept = priority, true }))
