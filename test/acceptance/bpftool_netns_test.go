@@ -16,6 +16,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
+	"github.com/evenkeel/evenkeel/lbmaps"
 )
 
 // netPort and netAddr are numbers in network byte order, which bpftool prints as
@@ -132,7 +133,7 @@ func TestBpftoolReadsTheMaps(t *testing.T) {
 		entries := s.dump("ek_settings")
 		var got dumpedSettings
 		s.decode(entries[0].Formatted.Value, &got)
-		if got.LayoutVersion != 1 || got.Timeout[1] != 777 || got.Timeout[4] != 77 || got.Timeout[11] != 7 {
+		if got.LayoutVersion != lbmaps.LayoutVersion || got.Timeout[1] != 777 || got.Timeout[4] != 77 || got.Timeout[11] != 7 {
 			t.Errorf("settings = %+v, want the time-outs of the file", got)
 		}
 	})
