@@ -33,6 +33,9 @@ type core struct {
 	caps   director.Capabilities
 	dir    *director.Director
 	runner *health.Runner
+	// routers are asked whether they can go over to a configuration; what they
+	// do belongs to the election.
+	routers Routers
 	// scripts runs MISC_CHECK; nil where Options have a Prober.
 	scripts *scripts
 

@@ -163,7 +163,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 		prober = health.NewCheckers(health.CheckersOptions{Scripts: own, Files: d.vrrp})
 	}
 	d.core = &core{
-		log: d.log, xdp: xdp, caps: caps, dir: dir,
+		log: d.log, xdp: xdp, caps: caps, dir: dir, routers: d.vrrp.routers,
 		runner: health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log}), scripts: own,
 		conf: cfg, running: loadOf(cfg, "start"),
 		repairs: time.NewTimer(time.Hour),

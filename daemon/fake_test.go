@@ -218,6 +218,13 @@ func (r *routers) Leave() {
 	r.left = true
 }
 
+func (r *routers) Check(cfg model.VRRP) error {
+	if len(cfg.Instances) > 0 && cfg.Instances[0].Interface == "eth9" {
+		return errors.New("interface eth9 does not exist")
+	}
+	return nil
+}
+
 func (r *routers) Reload(cfg model.VRRP) error {
 	r.note("vrrp reloads %d", len(cfg.Instances))
 	return nil

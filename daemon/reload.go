@@ -85,6 +85,10 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 		load.Error = firstError(cfg.Diagnostics)
 		return c.refuse(load, &report)
 	}
+	if err := c.breaks(cfg); err != nil {
+		load.Error = oneLine(err)
+		return c.refuse(load, &report)
+	}
 	// Also without a difference: which interfaces lead to the same addresses
 	// may have changed since.
 	if err := c.xdp.Configure(ctx, settingsOf(cfg, c.caps)); err != nil {
@@ -101,6 +105,19 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	c.runner.Update(c.dir.Targets())
 	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings)
 	return load
+}
+
+// errNothingLeft refuses what a file looks like that was cut short.
+var errNothingLeft = errors.New("neither a service nor a VRRP instance is left in it; to run nothing, use evenkeel stop")
+
+// breaks says what keeps a configuration without a mistake from being taken
+// over: it can only be one by accident.
+func (c *core) breaks(cfg *config.Config) error {
+	runs := len(c.conf.Services) + len(c.conf.VRRP.Instances)
+	if runs > 0 && len(cfg.Services)+len(cfg.VRRP.Instances) == 0 {
+		return errNothingLeft
+	}
+	return c.routers.Check(cfg.VRRP)
 }
 
 func (c *core) refuse(load api.Load, report *config.Report) api.Load {

@@ -43,7 +43,8 @@ func TestReloadAppliesTheDifference(t *testing.T) {
 func TestRefusedReloadChangesNothing(t *testing.T) {
 	bad := config.Diagnostic{Severity: config.Error, File: "/etc/ek.conf", Line: 3, Column: 1, Message: "no such thing"}
 	unparsable := &config.UnparsableError{Fatal: bad, Diagnostics: []config.Diagnostic{bad}}
-	mode := &config.Config{Global: model.Global{XDPInterfaces: []string{"eth9"}}}
+	mode := &config.Config{Global: model.Global{XDPInterfaces: []string{"eth9"}}, Services: []model.VirtualServer{virtual(vip, rs1)}}
+	router := &config.Config{VRRP: model.VRRP{Instances: []model.VRRPInstance{{Interface: "eth9"}}}, Services: mode.Services}
 	tests := []struct {
 		name         string
 		cfg          *config.Config
@@ -55,6 +56,8 @@ func TestRefusedReloadChangesNothing(t *testing.T) {
 		{"other error", nil, errors.New("disk on fire"), nil, "disk on fire"},
 		{"errors", &config.Config{Diagnostics: []config.Diagnostic{{Severity: config.Warning}, bad, bad}}, nil, nil, bad.Error() + " (and 1 more)"},
 		{"interface", mode, nil, errors.New("interface eth9 does not exist"), "interface eth9 does not exist"},
+		{"interface of an instance", router, nil, nil, "interface eth9 does not exist"},
+		{"nothing left", &config.Config{Global: model.Global{RouterID: "x"}}, nil, nil, errNothingLeft.Error()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

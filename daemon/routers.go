@@ -26,6 +26,8 @@ type Routers interface {
 	// Leave makes the end of Run leave everything as it is, for a process that
 	// takes over at once.
 	Leave()
+	// Check says why a configuration shall not be gone over to.
+	Check(model.VRRP) error
 	// Reload goes over to another configuration.
 	Reload(model.VRRP) error
 	Snapshot(context.Context) ([]failover.Status, error)

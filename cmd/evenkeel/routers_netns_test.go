@@ -142,6 +142,19 @@ func (r *router) vrrp() (v api.VRRP) {
 	return v
 }
 
+// status returns what evenkeel status --json says.
+func (r *router) status() (s api.Status) {
+	r.Helper()
+	got := r.call("status", "--json")
+	if got.Code != 0 {
+		r.Fatalf("evenkeel status: exit code %d: %s", got.Code, got.Stderr)
+	}
+	if err := json.Unmarshal([]byte(got.Stdout), &s); err != nil {
+		r.Fatal(err)
+	}
+	return s
+}
+
 // instance returns the only instance.
 func (r *router) instance() api.VRRPInstance {
 	r.Helper()
