@@ -93,9 +93,10 @@ func (s *live) stopProgram(i int) error {
 	return err
 }
 
-// CutPower implements stage. It kills the program with all that it started,
-// takes the links away, so that switches see it too, and forgets everything
-// that a machine does not keep.
+// CutPower implements stage. It kills the program with all that it started, so
+// that nothing can say goodbye, takes the links away at once, since the XDP
+// program would serve on, and then forgets everything that a machine does not
+// keep.
 func (s *live) CutPower(i int) error {
 	m := s.directors[i]
 	s.mu.Lock()
@@ -108,6 +109,9 @@ func (s *live) CutPower(i int) error {
 	}
 	if node != nil {
 		errs = append(errs, node.Remove())
+	}
+	if program != nil {
+		<-program.ended
 	}
 	return errors.Join(append(errs, m.forget())...)
 }

@@ -89,7 +89,8 @@ func (d *process) reload() error {
 	return nil
 }
 
-// kill kills the process and all that it started, at once.
+// kill kills the process and all that it started, at once. It does not wait for
+// their end.
 func (d *process) kill() error {
 	d.told.Store(true)
 	select {
@@ -100,7 +101,6 @@ func (d *process) kill() error {
 	if err := unix.Kill(-d.cmd.Process.Pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill daemon: %w", err)
 	}
-	<-d.ended
 	return nil
 }
 

@@ -72,16 +72,35 @@ func (l *Lab) own(n *Node) error {
 	return nil
 }
 
-// Remove takes the node out of the lab at once, as when a machine loses its
-// power: it kills the processes, deletes the links with their other ends, and
-// removes the namespace. A node of the same name can be added again. What was
-// opened on the node by this process, such as a Server, is the caller's to
-// close first.
+// Remove takes the node out of the lab, as when a machine loses its power: the
+// links go down at once, then it kills the processes, deletes the links with
+// their other ends, and removes the namespace. A process that must not see the
+// links go down has to be killed before. A node of the same name can be added
+// again. What was opened on the node by this process, such as a Server, is the
+// caller's to close first.
 func (n *Node) Remove() error {
 	if !n.lab.disown(n) {
 		return fmt.Errorf("remove node %s: it is not in the lab any more", n.name)
 	}
-	return n.remove()
+	return errors.Join(n.linksDown(), n.remove())
+}
+
+// linksDown sets all links but lo down.
+func (n *Node) linksDown() error {
+	links, err := n.handle.LinkList()
+	if err != nil {
+		return fmt.Errorf("list links of %s: %w", n.name, err)
+	}
+	var errs []error
+	for _, link := range links {
+		if _, veth := link.(*netlink.Veth); !veth {
+			continue
+		}
+		if err := n.handle.LinkSetDown(link); err != nil {
+			errs = append(errs, fmt.Errorf("set interface %s of %s down: %w", link.Attrs().Name, n.name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // disown takes the node from those that Close removes, and says whether it was
