@@ -56,6 +56,7 @@ func (b *builder) httpSetting(c *checkDraft, s *statement) {
 		b.boolean(s, &on)
 		h.spec.FastRecovery = *on
 	case "nb_get_retry":
+		b.add(complains(Note), s.at(), s.keyword(), "nb_get_retry is deprecated", "write retry")
 		b.number(s, &c.retry, 0, math.MaxUint32)
 	case "enable_sni":
 		h.spec.EnableSNI = b.flag(s) || h.spec.EnableSNI

@@ -87,7 +87,7 @@ func TestChecks(t *testing.T) {
 		{
 			"urls",
 			`HTTP_GET {
-				nb_get_retry 4
+				retry 4
 				delay_before_retry 2
 				http_protocol 1.1
 				fast_recovery

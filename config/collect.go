@@ -29,9 +29,9 @@ type placed struct {
 }
 
 // add keeps a complaint, if the limit allows.
-func (c *collector) add(sev Severity, at place, keyword, message, hint string) {
+func (c *collector) add(g grade, at place, keyword, message, hint string) {
 	class := 1
-	if sev == Error {
+	if g.severity() == Error {
 		class = 0
 	}
 	if c.perPlace == nil {
@@ -43,11 +43,14 @@ func (c *collector) add(sev Severity, at place, keyword, message, hint string) {
 	}
 	c.kept[class]++
 	c.perPlace[at]++
-	c.complaints = append(c.complaints, placed{at, c.diagnostic(sev, at, keyword, message, hint)})
+	c.complaints = append(c.complaints, placed{at, c.diagnostic(g, at, keyword, message, hint)})
 }
 
-func (c *collector) diagnostic(sev Severity, at place, keyword, message, hint string) Diagnostic {
-	d := Diagnostic{Severity: sev, Keyword: printable(keyword), Message: printable(message), Hint: printable(hint)}
+func (c *collector) diagnostic(g grade, at place, keyword, message, hint string) Diagnostic {
+	d := Diagnostic{
+		Severity: g.severity(), Keepalived: g.judgement(),
+		Keyword: printable(keyword), Message: printable(message), Hint: printable(hint),
+	}
 	if int(at.file) < len(c.files) {
 		d.File, d.Line, d.Column = c.files[at.file], int(at.line), int(at.col)
 	}

@@ -38,6 +38,8 @@ type Diagnostic struct {
 	Message string `json:"message"`
 	// Hint says what to do instead; it may be empty.
 	Hint string `json:"hint,omitempty"`
+	// Keepalived is what keepalived's configuration test makes of it.
+	Keepalived Judgement `json:"-"`
 }
 
 // Position returns the place of the complaint.

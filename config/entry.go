@@ -102,7 +102,7 @@ func (l *lineReader) number(w word, file string, most uint32, set func(uint32)) 
 // fault complains about a line of a block.
 func (v *vrrpBuilder) fault(st *statement, f *lineFault, consequence string) {
 	if f.notYet {
-		v.add(Warning, f.at.at, st.keyword(), fmt.Sprintf("%s in a line of %s is parsed, not used yet; %s", f.at.s, st.keyword(), consequence), f.hint)
+		v.add(silent(Warning), f.at.at, st.keyword(), fmt.Sprintf("%s in a line of %s is parsed, not used yet; %s", f.at.s, st.keyword(), consequence), f.hint)
 		return
 	}
 	v.add(Error, f.at.at, st.keyword(), fmt.Sprintf("%q in a line of %s is %s; %s", f.at.s, st.keyword(), f.why, consequence), f.hint)

@@ -134,7 +134,7 @@ func (r *reader) includeGlob(pattern word, keyword string, rule includeRule) err
 	case found == 0 && (!wild || rule.match), wild && rule.wildcardMatch, len(alternatives) > 1 && rule.braceMatch:
 		return r.fatal(pattern.at, keyword, message, "correct the path, or write a pattern such as DIR/*.conf with include if there may be none", fs.ErrNotExist)
 	}
-	r.add(Warning, pattern.at, keyword, message, "")
+	r.add(silent(Warning), pattern.at, keyword, message, "")
 	return nil
 }
 

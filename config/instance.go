@@ -88,6 +88,11 @@ func (v *vrrpBuilder) warn(d *instanceDraft, keyword, message, hint string) {
 	v.add(Warning, d.at(keyword), keyword, fmt.Sprintf("vrrp_instance %s: %s", d.out.Name, message), hint)
 }
 
+// mention is warn where keepalived says nothing.
+func (v *vrrpBuilder) mention(d *instanceDraft, keyword, message, hint string) {
+	v.add(silent(Warning), d.at(keyword), keyword, fmt.Sprintf("vrrp_instance %s: %s", d.out.Name, message), hint)
+}
+
 // has reports whether the block has a keyword.
 func (d *instanceDraft) has(keyword string) bool { return d.lines[keyword] != nil }
 
@@ -274,7 +279,7 @@ func (v *vrrpBuilder) useVMAC(d *instanceDraft, s *statement) {
 		case w.s == "netlink_notify_msg":
 		case w.s == "name" && len(args) > 1:
 		case w.s == "group" && len(args) > 1:
-			v.add(Warning, w.at, s.keyword(), "group after use_vmac is parsed, not used yet", "")
+			v.add(silent(Warning), w.at, s.keyword(), "group after use_vmac is parsed, not used yet", "")
 			args = args[1:]
 		case strings.Contains(w.s, ":"):
 			if _, err := parseMAC(w.s, 1); err != nil {

@@ -38,7 +38,7 @@ func (v *vrrpBuilder) addressRules(d *instanceDraft) {
 	v.devices(d, out.Addresses)
 	v.devices(d, out.Excluded)
 	if out.IPv6 && len(out.Addresses) > 0 && !out.Addresses[0].Prefix.Addr().IsLinkLocalUnicast() {
-		v.warn(d, "virtual_ipaddress", "the first IPv6 address should be a link-local one (RFC 9568, 5.2.9)", "write fe80::VRID/64 as the first address, the same on all routers")
+		v.mention(d, "virtual_ipaddress", "the first IPv6 address should be a link-local one (RFC 9568, 5.2.9)", "write fe80::VRID/64 as the first address, the same on all routers")
 	}
 }
 
@@ -56,7 +56,7 @@ func (v *vrrpBuilder) twice(d *instanceDraft) {
 			seen[l] = true
 			return false
 		}
-		v.add(Warning, v.placeOf(a.Pos), "", fmt.Sprintf("%s is in vrrp_instance %s already; %s", a.Prefix.Addr(), d.out.Name, consequence), "remove one of the two")
+		v.add(silent(Warning), v.placeOf(a.Pos), "", fmt.Sprintf("%s is in vrrp_instance %s already; %s", a.Prefix.Addr(), d.out.Name, consequence), "remove one of the two")
 		return true
 	}
 	for _, a := range d.out.Addresses {

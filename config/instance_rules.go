@@ -122,7 +122,7 @@ func (v *vrrpBuilder) where(d *instanceDraft) {
 func (v *vrrpBuilder) priorityRule(d *instanceDraft) {
 	if d.priority == nil && d.state == "MASTER" {
 		d.priority = new(uint32(255))
-		v.warn(d, "state", "without a priority, state MASTER makes it the owner of the addresses, priority 255, as in keepalived", "write priority, and state BACKUP")
+		v.mention(d, "state", "without a priority, state MASTER makes it the owner of the addresses, priority 255, as in keepalived", "write priority, and state BACKUP")
 	}
 	d.out.Priority = uint8(or(100, d.priority))
 	strict := or(false, d.strict, v.defaults.strict)

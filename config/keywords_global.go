@@ -26,7 +26,7 @@ func topLevelKeywords() []keyword {
 		{name: "net_namespace_ipvs", args: "[NAME]", priority: p2, status: NotYet},
 		{name: "namespace_with_ipsets", priority: p3, status: Ignored},
 		{name: "instance", args: "NAME", priority: p2, status: Runs},
-		{name: "use_pid_dir", priority: p2, status: NotYet},
+		{name: "use_pid_dir", priority: p2, status: Runs},
 		{name: "child_wait_time", args: "SECONDS", priority: p2, status: NotYet},
 	}
 }

@@ -24,7 +24,7 @@ type useKey struct{ block, keyword string }
 // hide the others.
 type repeat struct {
 	count, shown int
-	sev          Severity
+	grade        grade
 	last         place
 }
 
@@ -46,26 +46,26 @@ func (l *linter) run(root *block) {
 	l.block(root, l.lang[""], standing{Runs, Runs})
 	for _, key := range slices.Sorted(maps.Keys(l.repeats)) {
 		if r := l.repeats[key]; r.count > r.shown {
-			l.add(r.sev, r.last, "", fmt.Sprintf("%s: %d more like this", key, r.count-r.shown), "")
+			l.add(r.grade, r.last, "", fmt.Sprintf("%s: %d more like this", key, r.count-r.shown), "")
 		}
 	}
 }
 
 // often adds a complaint of a kind that may occur very often; what describes
 // the kind.
-func (l *linter) often(sev Severity, s *statement, what, message, hint string) {
-	l.oftenAt(sev, s.at(), s.keyword(), what, message, hint)
+func (l *linter) often(g grade, s *statement, what, message, hint string) {
+	l.oftenAt(g, s.at(), s.keyword(), what, message, hint)
 }
 
-func (l *linter) oftenAt(sev Severity, at place, keyword, what, message, hint string) {
+func (l *linter) oftenAt(g grade, at place, keyword, what, message, hint string) {
 	r := l.repeats[what]
 	if r == nil {
-		r = &repeat{sev: sev}
+		r = &repeat{grade: g}
 		l.repeats[what] = r
 	}
 	r.count++
 	if r.shown < mostRepeats && at != r.last { // a sequence repeats one place
-		l.add(sev, at, keyword, message, hint)
+		l.add(g, at, keyword, message, hint)
 		r.shown++
 	}
 	r.last = at
@@ -122,12 +122,12 @@ func (l *linter) again(s *statement, c *context, seen map[string]place) {
 	at, ok := seen[name]
 	switch {
 	case ok && k.first:
-		l.often(Warning, s, name+" given again", fmt.Sprintf("%s is given again in this block; the first one counts, at line %d", s.keyword(), at.line),
+		l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the first one counts, at line %d", s.keyword(), at.line),
 			"remove one of them")
 		s.skip = true
 		return
 	case ok:
-		l.often(Warning, s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
+		l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
 			fmt.Sprintf("remove this one or the one at line %d", at.line))
 	}
 	seen[name] = s.at()
@@ -166,11 +166,11 @@ func (l *linter) status(s *statement, k keyword, c *context, outer standing) {
 	what := k.name + " is parsed, not used yet"
 	switch {
 	case isCheck(k.name):
-		l.often(Warning, s, what, what+"; without a check that runs the server counts as up", "use TCP_CHECK")
+		l.often(silent(Warning), s, what, what+"; without a check that runs the server counts as up", "use TCP_CHECK")
 	case k.block != "" && s.arg(0) != "":
-		l.often(Warning, s, what, fmt.Sprintf("%s %s is parsed, not used yet", k.name, s.arg(0)), "")
+		l.often(silent(Warning), s, what, fmt.Sprintf("%s %s is parsed, not used yet", k.name, s.arg(0)), "")
 	default:
-		l.often(Warning, s, what, what, "")
+		l.often(silent(Warning), s, what, what, "")
 	}
 }
 
@@ -183,7 +183,7 @@ func (l *linter) oldWord(s *statement, k keyword, c *context) {
 	if k.name == "nb_get_retry" {
 		sev = Warning // the user asked for retries and does not get them
 	}
-	l.often(sev, s, message, message, k.note)
+	l.often(complains(sev), s, message, message, k.note)
 }
 
 // isCheck reports whether the keyword is a checker.
@@ -223,12 +223,12 @@ func (l *linter) words(s *statement, k keyword, c *context, status Status) bool 
 	least, most := k.arity()
 	got := len(s.args())
 	if got < least {
-		l.often(fault(status), s, k.name+" without its argument",
+		l.often(ends(fault(status)), s, k.name+" without its argument",
 			fmt.Sprintf("%s needs %s; %s", k.name, argumentCount(least), consequence), "write "+k.name+" "+k.args)
 		return false
 	}
 	if most >= 0 && got > most && status == Runs && (most > 0 || !boolWord(s.arg(0))) {
-		l.often(Warning, s, k.name+" with more words", fmt.Sprintf("%q after %s is ignored", s.arg(most), k.name), "")
+		l.often(silent(Warning), s, k.name+" with more words", fmt.Sprintf("%q after %s is ignored", s.arg(most), k.name), "")
 	}
 	if !k.raw() {
 		l.undefined(s)
@@ -264,7 +264,7 @@ func (l *linter) undefined(s *statement) {
 			continue
 		}
 		if inside, n := reference(w.s[i:]); n > 0 {
-			l.often(Warning, s, "$"+inside+" is not defined", fmt.Sprintf("$%s is not defined and stays as it is", inside),
+			l.often(silent(Warning), s, "$"+inside+" is not defined", fmt.Sprintf("$%s is not defined and stays as it is", inside),
 				fmt.Sprintf("define it before with a line $%s=VALUE", inside))
 		}
 	}
@@ -299,7 +299,7 @@ func (l *linter) unknown(s *statement, c *context) {
 	if s.block != nil {
 		what = "block"
 	}
-	l.often(Warning, s, name+" is not known", fmt.Sprintf("%q is not known %s; the %s is ignored", name, where(c.name), what), l.unknownHint(name, near, c))
+	l.often(unknownKeyword(Warning), s, name+" is not known", fmt.Sprintf("%q is not known %s; the %s is ignored", name, where(c.name), what), l.unknownHint(name, near, c))
 }
 
 func (l *linter) unknownHint(name, near string, c *context) string {

@@ -168,7 +168,7 @@ func (v *vrrpBuilder) authentication(d *instanceDraft, st *statement) {
 		case "auth_pass":
 			d.auth.Secret = s.arg(0)
 			if len(d.auth.Secret) > mostSecret {
-				v.add(Warning, s.args()[0].at, s.keyword(), fmt.Sprintf("auth_pass has %d characters, of which the first %d are used, as in keepalived", len(d.auth.Secret), mostSecret), "write up to 8 characters")
+				v.add(silent(Warning), s.args()[0].at, s.keyword(), fmt.Sprintf("auth_pass has %d characters, of which the first %d are used, as in keepalived", len(d.auth.Secret), mostSecret), "write up to 8 characters")
 				d.auth.Secret = d.auth.Secret[:mostSecret]
 			}
 		}

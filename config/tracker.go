@@ -36,7 +36,7 @@ func (v *vrrpBuilder) keep(list map[string]tracker, st *statement, weight trackW
 		return false
 	}
 	if old, dup := list[name]; dup {
-		v.add(Warning, st.at(), st.keyword(), fmt.Sprintf("%s %s is there already, at %s; the first one counts, as in keepalived", st.keyword(), name, v.position(old.at)), "give it another name")
+		v.add(silent(Warning), st.at(), st.keyword(), fmt.Sprintf("%s %s is there already, at %s; the first one counts, as in keepalived", st.keyword(), name, v.position(old.at)), "give it another name")
 		return false
 	}
 	list[name] = tracker{at: st.at(), weight: weight.weight, reverse: weight.reverse}

@@ -69,6 +69,7 @@ func (k *Checkers) get(ctx context.Context, raw net.Conn, began time.Time, c mod
 	answer.Received = excerpt(response.first)
 	answer.Err = httpCause(err, c, response.received)
 	if err == nil {
+		answer.Digest = response.sum()
 		answer.Err = response.judge(url, pattern)
 	}
 	return answer

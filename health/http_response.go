@@ -175,6 +175,14 @@ func contentLength(head []byte) int64 {
 	return -1
 }
 
+// sum returns the digest of the body in hexadecimal, or "" when none was made.
+func (r response) sum() string {
+	if r.digest == nil {
+		return ""
+	}
+	return hex.EncodeToString(r.digest.Sum(nil))
+}
+
 // judge says what is wrong with the response, if anything.
 func (r response) judge(url model.URL, pattern *pcre.Pattern) error {
 	if r.status == 0 {
@@ -184,7 +192,7 @@ func (r response) judge(url model.URL, pattern *pcre.Pattern) error {
 		return fmt.Errorf("status %d, want %s", r.status, codesText(url.StatusCodes))
 	}
 	if r.digest != nil {
-		if sum := hex.EncodeToString(r.digest.Sum(nil)); !strings.EqualFold(sum, url.Digest) {
+		if sum := r.sum(); !strings.EqualFold(sum, url.Digest) {
 			return fmt.Errorf("digest %s of %s, want %s", sum, r.bodyText(), strings.ToLower(url.Digest))
 		}
 	}

@@ -43,6 +43,9 @@ type Answer struct {
 	Sent, Received string
 	// Weight is what a passed check does to the server's weight.
 	Weight WeightChange
+	// Digest is the MD5 of the page in hexadecimal, where the url has a digest
+	// and a page came, of whatever status.
+	Digest string
 }
 
 // examine asks p in the way that p knows.

@@ -190,6 +190,8 @@ type Global struct {
 	RouterID string
 	// Instance is the top-level instance keyword.
 	Instance string
+	// UsePIDDir is use_pid_dir: pid files are in a directory of their own.
+	UsePIDDir bool
 	// Timeouts of idle flows (lvs_timeouts): zero keeps IPVS's default of
 	// 900 s established TCP, 120 s after FIN and 300 s UDP.
 	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration

@@ -18,6 +18,9 @@ import (
 	"github.com/evenkeel/evenkeel/daemon"
 )
 
+// dumpDir is where keepalived writes what signals ask for.
+const dumpDir = "/tmp"
+
 // runOptions are the flags of run.
 type runOptions struct {
 	where
@@ -49,7 +52,7 @@ socket cannot be made, 1 anything else.`,
 	o.flags(c)
 	c.Flags().StringVarP(&o.file, "file", "f", defaultFile, "configuration `file`")
 	c.Flags().StringVarP(&o.configID, "config-id", "i", "", "`word` that @word lines are compared with (default the host name)")
-	c.Flags().StringVar(&o.dumpDir, "dump-dir", "/tmp", "`directory` for what signals ask for, in keepalived's forms")
+	c.Flags().StringVar(&o.dumpDir, "dump-dir", dumpDir, "`directory` for what signals ask for, in keepalived's forms")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
 	c.Flags().StringVar(&o.logFormat, "log-format", "text", "`format` of the log on standard error: text or json")
 	return c
@@ -60,6 +63,13 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
+	return e.serve(ctx, o, log, func(path string) (*config.Config, error) {
+		return config.Load(path, config.Options{ConfigID: o.configID})
+	})
+}
+
+// serve runs the daemon on o.file, which load reads.
+func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load func(string) (*config.Config, error)) error {
 	// The status shows the path to people who are elsewhere.
 	file, err := filepath.Abs(o.file)
 	if err != nil {
@@ -87,10 +97,8 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
 		Notify:   notifier(log),
-		Load: func(path string) (*config.Config, error) {
-			return config.Load(path, config.Options{ConfigID: o.configID})
-		},
-		Log: log,
+		Load:     load,
+		Log:      log,
 	}).Run(ctx)
 	return errors.Join(err, host.Close())
 }

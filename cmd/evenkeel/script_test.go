@@ -12,7 +12,7 @@ import (
 // TestMain makes the test binary act as evenkeel when it is called by that
 // name, so that scripts and network tests run real processes.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"evenkeel": main})
+	testscript.Main(m, map[string]func(){"evenkeel": main, "keepalived": main, "genhash": main})
 }
 
 func TestScripts(t *testing.T) {
@@ -20,7 +20,8 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exitcode": exitCode,
+			"exitcode": exitCode("evenkeel"),
+			"keepexit": exitCode("keepalived"),
 		},
 		Setup: func(e *testscript.Env) error {
 			// No script may meet a daemon of this machine.
@@ -30,18 +31,21 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exitCode runs evenkeel and compares its exit code: exitcode 5 check -f x.
-func exitCode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exitcode CODE ARGUMENTS")
-	}
-	err := ts.Exec("evenkeel", args[1:]...)
-	code := "0"
-	if err != nil {
-		code = exitStatus(err)
-	}
-	if code != args[0] {
-		ts.Fatalf("evenkeel %v: exit code %s, want %s", args[1:], code, args[0])
+// exitCode returns a command that runs a program and compares its exit code:
+// exitcode 5 check -f x.
+func exitCode(program string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < 2 {
+			ts.Fatalf("usage: CODE ARGUMENTS")
+		}
+		err := ts.Exec(program, args[1:]...)
+		code := "0"
+		if err != nil {
+			code = exitStatus(err)
+		}
+		if code != args[0] {
+			ts.Fatalf("%s %v: exit code %s, want %s", program, args[1:], code, args[0])
+		}
 	}
 }
 
