@@ -15,8 +15,11 @@ func (s *step) toBackup(r Reason) {
 }
 
 // arm starts a full down timer: this router is backup for good.
-func (s *step) arm() {
-	s.armed, s.goodbye, s.listening, s.wants = s.now, false, false, false
+func (s *step) arm() { s.armAt(s.now) }
+
+// armAt starts it as if that had been at a moment before now.
+func (s *step) armAt(at time.Time) {
+	s.armed, s.goodbye, s.listening, s.wants = at, false, false, false
 	s.lesser, s.lesserPriority = netip.Addr{}, 0
 	s.rearm()
 	s.release()
@@ -69,10 +72,11 @@ func (s *step) mayPreempt() bool {
 // that a stream of goodbyes cannot put off an election.
 func (s *step) masterResigned(h Heard) {
 	s.master, s.masterPriority = h.Source, h.Priority
-	if s.wants || s.goodbye || s.deadline[timerDown].Before(s.now.Add(s.skew())) {
+	at := s.arrival(h)
+	if s.wants || s.goodbye || s.deadline[timerDown].Before(at.Add(s.skew())) {
 		return
 	}
-	s.armed, s.goodbye, s.listening = s.now, true, false
+	s.armed, s.goodbye, s.listening = at, true, false
 	s.rearm()
 }
 
@@ -80,7 +84,19 @@ func (s *step) masterResigned(h Heard) {
 func (s *step) follow(h Heard) {
 	s.master, s.masterPriority = h.Source, h.Priority
 	s.learn(h)
-	s.arm()
+	s.armAt(s.arrival(h))
+}
+
+// arrival is when the silence after an advert begins: when it reached this
+// host, however late it is read. It moves no timer back.
+func (s *step) arrival(h Heard) time.Time {
+	switch {
+	case h.Arrived.IsZero() || h.Arrived.After(s.now):
+		return s.now
+	case h.Arrived.Before(s.armed):
+		return s.armed
+	}
+	return h.Arrived
 }
 
 // learn adopts the master's interval, within the bound (version 3).
@@ -98,7 +114,7 @@ func (s *step) learn(h Heard) {
 
 // tickBackup takes over when the timer is due. A timer that comes more than
 // an interval late says that this process did not run: the master may well
-// live, so it is given one interval and the skew to be heard, once.
+// live, so it is given a chance to be heard, once.
 func (s *step) tickBackup() {
 	at, ok := s.due(timerDown)
 	if !ok {
@@ -106,17 +122,11 @@ func (s *step) tickBackup() {
 	}
 	if late := s.now.Sub(at); late > s.masterInterval && !s.listening {
 		s.noteLate(late)
-		s.after(timerDown, s.masterInterval+s.skew())
+		s.after(timerDown, hearing(late, settleBackup, s.masterInterval+s.skew()))
 		return
 	}
 	s.listening = false
 	s.promote(s.takeoverReason())
-}
-
-func (s *step) noteLate(late time.Duration) {
-	s.listening, s.lateBy = true, late
-	s.counts[Late]++
-	s.warn(WarnLate, s.master)
 }
 
 func (s *step) takeoverReason() Reason {

@@ -68,6 +68,8 @@ type Heard struct {
 	Interval time.Duration
 	// OtherAddresses says that its address list is not ours.
 	OtherAddresses bool
+	// Arrived is when it reached this host. Zero: now.
+	Arrived time.Time
 }
 
 // Check returns the advert in p, or the *DropError that refuses it. The checks
@@ -97,7 +99,7 @@ func (c *Codec) Check(p Packet, master netip.Addr) (Heard, error) {
 			return Heard{}, err
 		}
 	}
-	h := Heard{Source: p.Src, Priority: m.priority(), Interval: m.interval()}
+	h := Heard{Source: p.Src, Priority: m.priority(), Interval: m.interval(), Arrived: p.Arrived}
 	var err error
 	if h.OtherAddresses, err = c.checkAddresses(p, m, master); err != nil {
 		return Heard{}, err

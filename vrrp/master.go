@@ -55,14 +55,15 @@ func (s *step) tickMaster() {
 }
 
 // advertDue sends the next advert. When so long has passed since the last that
-// others have taken over, one interval of listening comes first: they are heard
-// within it, and until then the addresses stay.
+// others have taken over, listening comes first: they are heard meanwhile, and
+// until then the addresses stay.
 func (s *step) advertDue(at time.Time) {
 	silent := s.now.Sub(s.lastSent)
 	if silent > s.takeover() && !s.listening {
 		s.noteLate(silent)
-		s.after(timerAdvert, s.cfg.Interval)
-		s.announceNothing(s.cfg.Interval)
+		d := hearing(silent, settleMaster, s.cfg.Interval)
+		s.after(timerAdvert, d)
+		s.announceNothing(d)
 		return
 	}
 	s.send(s.priority)

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 const (
@@ -27,6 +28,9 @@ type Packet struct {
 	// authentication header if there is one. The Codec fills the checksum for
 	// IPv6 too.
 	Payload []byte
+	// Arrived is when a received packet reached this host, which may be well
+	// before it is read. Zero: not known.
+	Arrived time.Time
 }
 
 // AppendDatagram appends header and payload: for IPv4 the whole datagram as

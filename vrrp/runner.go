@@ -260,7 +260,7 @@ func (r *Runner) packet(now time.Time, member int, p Packet) {
 // a timer speaks of silence.
 func (r *Runner) tick(now time.Time) {
 	for m := range r.group.members {
-		if r.group.Due(m, now) && r.group.members[m].state == Backup {
+		if i := &r.group.members[m]; r.group.Due(m, now) && (i.state == Backup || i.listening) {
 			r.drain(now, m)
 		}
 	}

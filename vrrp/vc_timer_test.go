@@ -217,6 +217,7 @@ func TestVC085DownTimerAdverts(t *testing.T) {
 
 // TestVC086LateBackup: a backup whose timer comes more than an interval late
 // gives the master one interval and the skew to be heard.
+// TestVC086LateByLittle has the lateness of less than a second.
 func TestVC086LateBackup(t *testing.T) {
 	b := newBench(t, base(V3))
 	b.hear("10.90.0.1", 200)
@@ -291,6 +292,59 @@ func TestVC086LateMaster(t *testing.T) {
 		b.sleep(3 * second)
 		wantKinds(t, b.give(Tick{}), SendAdvert)
 	})
+}
+
+// TestVC086LateByLittle: short of a second the sockets tell what happened, and
+// a moment is enough for what is on its way. A master takes less of it than a
+// backup that stood still with it.
+func TestVC086LateByLittle(t *testing.T) {
+	fast := with(base(V3), func(c *Config) { c.Interval = 10 * time.Millisecond })
+	b := newBench(t, fast)
+	b.hear("10.90.0.1", 200)
+	b.sleep(500 * time.Millisecond)
+	b.give(Tick{})
+	b.wantState(Backup)
+	b.wantMasterAfter(settleBackup)
+
+	b = masterBench(t, fast)
+	b.sleep(500 * time.Millisecond)
+	wantKinds(t, b.give(Tick{}))
+	b.forget()
+	b.run(settleMaster)
+	wantKinds(t, actions(b.done), SendAdvert, Announce)
+	if settleMaster >= settleBackup {
+		t.Error("the backup does not wait for the master")
+	}
+}
+
+// TestSilenceBeginsOnArrival: the down timer runs from when the advert reached
+// the host, not from when it was read.
+func TestSilenceBeginsOnArrival(t *testing.T) {
+	const down = 3609375 * time.Microsecond
+	hear := func(b *bench, priority uint8, arrived time.Time) {
+		b.give(Heard{Source: addr("10.90.0.1"), Priority: priority, Interval: second, Arrived: arrived})
+	}
+	b := newBench(t, base(V3))
+	b.sleep(second)
+	hear(b, 200, b.now.Add(-300*time.Millisecond))
+	b.wantMasterAfter(down - 300*time.Millisecond)
+
+	b = newBench(t, base(V3))
+	b.sleep(second)
+	hear(b, PriorityStop, b.now.Add(-300*time.Millisecond))
+	b.wantMasterAfter(down - 3*second - 300*time.Millisecond)
+
+	for name, early := range map[string]time.Duration{"before the start": 2 * second, "in the future": -second} {
+		b = newBench(t, base(V3))
+		b.sleep(second)
+		hear(b, 200, b.now.Add(-early))
+		want := down
+		if early > 0 {
+			want -= second // the timer of the start runs on
+		}
+		t.Log(name)
+		b.wantMasterAfter(want)
+	}
 }
 
 func actions(list []deed) []Action {

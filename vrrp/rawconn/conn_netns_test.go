@@ -86,6 +86,34 @@ func TestPendingAsksTheKernel(t *testing.T) {
 	wantNothing(t, b)
 }
 
+// TestArrivedBeforeRead: a packet knows when it reached the host. The kernel
+// begins to stamp packets a moment after the first socket asks for it.
+func TestArrivedBeforeRead(t *testing.T) {
+	hosts := newLAN(t, 2, Options{})
+	for _, ipv6 := range []bool{false, true} {
+		idle := NewHub(Options{Enter: hosts[1].node.Do})
+		t.Cleanup(func() { idle.close() })
+		b, err := idle.Open(multicast(ipv6))
+		if err != nil {
+			t.Fatal(err)
+		}
+		witness, a := hosts[1].open(multicast(ipv6)), hosts[0].open(multicast(ipv6))
+		for end := deadline(); ; {
+			began := time.Now()
+			send(t, a, hosts[0].advert(vrrp.V3, ipv6))
+			recv(t, witness)
+			read := time.Now()
+			p, ok := b.Pending()
+			if ok && p.Arrived.After(began) && p.Arrived.Before(read) {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("IPv6 %t: advert %t of the last %s arrived %s before it was read", ipv6, ok, read.Sub(began), read.Sub(p.Arrived))
+			}
+		}
+	}
+}
+
 // TestOnlyItsLink: two links of one host do not hear each other's adverts, nor
 // those of a group that only a neighbour on the host has joined.
 func TestOnlyItsLink(t *testing.T) {

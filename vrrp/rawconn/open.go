@@ -84,6 +84,7 @@ func (s *socket) options(fd int) error {
 	errs := []error{
 		set("SO_PRIORITY", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, priorityControl)),
 		set("SO_RCVBUF", s.receiveBuffer(fd)),
+		set("SO_TIMESTAMPNS", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)),
 	}
 	if s.key.device != "" {
 		errs = append(errs, set("SO_BINDTODEVICE", unix.BindToDevice(fd, s.key.device)))

@@ -296,8 +296,10 @@ func (s *socket) receive(l *live) error {
 		case err != nil:
 			return err
 		}
+		now := time.Now()
 		for i := range l.ms[:n] {
 			if p, err := l.packet(&l.ms[i]); err == nil {
+				p.Arrived = arrival(now, l.ms[i].OOB[:l.ms[i].NN])
 				s.deliver(p)
 			} else {
 				s.deliverBroken(&l.ms[i])
