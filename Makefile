@@ -76,6 +76,12 @@ unit: bin/tally ## Run the tests that need no privilege
 bpf: bin/tally ## Run the tests of the XDP program by BPF_PROG_TEST_RUN (as root)
 	@bin/tally bpf
 
+# EVENKEEL_PARITY_SEED plays a run again.
+.PHONY: bpf-long
+bpf-long: ## Play a million random steps through the XDP program and the model of IPVS (as root)
+	@EVENKEEL_PARITY_STEPS=$${EVENKEEL_PARITY_STEPS:-1000000} $(GO) test -tags=bpf -count=1 -timeout=2h -v -run='^TestParity$$' ./bpf \
+	| grep -vE '^ +--- PASS|^=== '
+
 .PHONY: netns
 netns: bin/tally ## Run the tests with real links in network namespaces (as root)
 	@bin/tally netns

@@ -98,7 +98,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
  */
 static __always_inline bool reuses(const struct packet *p, union flow_word w)
 {
-	return p->is_tcp && (p->tcp_flags & (TCP_SYN | TCP_RST)) == TCP_SYN &&
+	return p->is_tcp && p->tcp_flags & TCP_SYN &&
 	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) && !(w.flags & FLOW_CONTROLLED);
 }
 
@@ -156,8 +156,10 @@ static __always_inline int stranger(struct opening *o)
 static __always_inline int balance(struct packet *p)
 {
 	struct opening o = { .p = p, .now = clock_now() };
+	bool reused = false;
 	union flow_word w;
 	union tuple tuple;
+	int action;
 
 	tuple_of_request(p, &tuple);
 	o.tuple = &tuple;
@@ -169,11 +171,18 @@ static __always_inline int balance(struct packet *p)
 		w.word = READ_ONCE(o.old->now.word);
 		if (w.state == FLOW_REMOVED)
 			return drop(REASON_FLOW_BUSY);
-		if (flow_live(o.old, w, o.now) && !reuses(p, w))
-			return existing(p, o.old, w, o.now);
+		if (flow_live(o.old, w, o.now)) {
+			if (!reuses(p, w))
+				return existing(p, o.old, w, o.now);
+			reused = true;
+		}
 		o.seen = w;
 	}
-	return stranger(&o);
+	action = stranger(&o);
+	/* The connection that is over ends even if no new one takes its place. */
+	if (reused && !DRY)
+		flow_kill(o.old, &tuple, p->v6, o.seen);
+	return action;
 }
 
 /* Each family is a function of its own: the verifier follows them one after the

@@ -204,6 +204,9 @@ func icmp(t *testing.T, answer, sent []byte, typ, code uint8) {
 	if ip.SrcIP.String() != vip.Addr().String() || ip.DstIP.String() != client.Addr().String() {
 		t.Errorf("answer from %s to %s", ip.SrcIP, ip.DstIP)
 	}
+	if got := 14 + int(ip.Length); got != len(answer) {
+		t.Errorf("the header says %d bytes of %d", got, len(answer))
+	}
 	if sum := checksum(answer[14:34]); sum != 0 {
 		t.Errorf("IP checksum is off by %#x", sum)
 	}

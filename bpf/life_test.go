@@ -131,6 +131,27 @@ func TestPortReuse(t *testing.T) {
 	}
 }
 
+// A connection that is over ends by the SYN on its ports even if that opens no new
+// one: for want of a server, or because the segment is a reset as well.
+func TestPortReuseEndsTheOldFlowInAnyCase(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		for flags, want := range map[string]reasons.Reason{"S": reasons.PortUnreachable, "SR": reasons.NoFlow} {
+			r := newServiceOf(t, six, EkForwardFORWARD_DR)
+			r.send(six.syn().bytes(t), xdpTX, reasons.ForwardedDR)
+			r.send(six.syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR) // CLOSE
+			r.wantConns(0, 0, 1)
+			r.order(0, nil)
+			if _, _ = r.run(six.syn().flag(flags).bytes(t)); r.reason() != want {
+				t.Errorf("flags %s: not %s", flags, want)
+			}
+			r.wantConns(0, 0, 0)
+			if got := r.sweep(); got.Seen != 0 || got.Expired != 0 || got.Removed != 1 {
+				t.Errorf("flags %s: sweep %+v", flags, got)
+			}
+		}
+	})
+}
+
 // The client's address and port may come back by another service with the same
 // server; the reply belongs to the younger flow and outlives the older one.
 func TestReplyTupleOfTwoServices(t *testing.T) {

@@ -119,25 +119,6 @@ func (p *player) editThresholds(d sched.Dest) {
 	}
 }
 
-// randomOp changes the servers of the service at random.
-func (p *player) randomOp(random *rand.Rand, weights []int32) {
-	server := p.serverAt(random.IntN(10), weights[random.IntN(len(weights))])
-	if random.IntN(3) == 0 {
-		server.Upper = uint32(random.IntN(12))
-		if server.Upper > 0 && random.IntN(2) == 0 {
-			server.Lower = uint32(random.IntN(int(server.Upper) + 1))
-		}
-	}
-	op := sched.Op{Kind: sched.AddServer, Service: p.service, Server: server}
-	if _, ok := p.state.Find(p.service.Key, server.Addr); ok {
-		op.Kind = sched.EditServer
-		if random.IntN(3) == 0 {
-			op.Kind = sched.DelServer
-		}
-	}
-	p.apply(op)
-}
-
 // client is who uses a port: one of many, so that hashes of addresses differ.
 func (p *player) client(port uint16) netip.AddrPort {
 	b := client.Addr().As4()
@@ -192,124 +173,12 @@ func (p *player) open(port uint16) {
 	p.loads[want.Slot] = load
 }
 
-// segment sends a client's segment of a live flow.
-func (p *player) segment(port uint16, flags string) {
-	p.tb.Helper()
-	flow := p.flows[port]
-	p.run(p.opening(port).flag(flags).bytes(p.tb))
-	why := p.reason()
-	if why == reasons.ServerDeleted {
-		return
-	}
-	if why.Verdict() != reasons.Forward {
-		p.tb.Fatalf("segment %s of a flow in %s: %s", flags, flow.state, why)
-	}
-	table := "input"
-	if p.forward == model.DR {
-		table = "input only"
-	}
-	before := active[flow.state]
-	flow.state = stateAt(tcpTables[table][flags], int(stateNumber(flow.state)))
-	flow.expires = p.now + time.Duration(timeouts[stateNumber(flow.state)])*time.Second
-	load := p.loads[flow.slot]
-	if after := active[flow.state]; after && !before {
-		load.Active++
-	} else if before && !after {
-		load.Active--
-	}
-	p.loads[flow.slot] = load
-}
-
-// wait lets time pass and counts out what expires.
-func (p *player) wait(d time.Duration) {
-	p.tb.Helper()
-	p.advance(d)
-	p.sweep()
-	for port, flow := range p.flows {
-		if flow.expires > p.now {
-			continue
-		}
-		server := p.servers[flow.slot]
-		load := p.loads[flow.slot]
-		if active[flow.state] {
-			load.Active--
-		}
-		p.loads[flow.slot] = p.profile.Unbound(load, server.Upper, server.Lower)
-		delete(p.flows, port)
-	}
-}
-
-// compare holds every server's counters against the model's.
-func (p *player) compare() {
-	p.tb.Helper()
-	for slot, want := range p.loads {
-		got := p.conns(slot)
-		if got.Active != want.Active || got.Total != want.Total || (got.Overloaded != 0) != want.Overloaded {
-			p.tb.Fatalf("server %d: %+v, want %+v (%+v)", slot, got, want, p.servers[slot])
-		}
-	}
-}
-
-// The program and the model choose the same server, write the same bytes and
-// count the same, for random histories of servers, weights, thresholds, flows
-// and time, with every scheduler.
-func TestParity(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	for name := range schedulers {
-		for _, proto := range []model.Protocol{model.TCP, model.UDP} {
-			for _, flags := range []uint32{0, sched.FlagPort, sched.FlagFallback | sched.FlagPort} {
-				if flags != 0 && name != "sh" && name != "mh" {
-					continue
-				}
-				if testing.Short() && (proto != model.TCP || flags == sched.FlagPort) {
-					continue
-				}
-				for old, profile := range []sched.Profile{{}, {OldOverhead: true, OldThresholds: true}} {
-					if testing.Short() && old != 0 {
-						continue
-					}
-					t.Run(fmt.Sprintf("%s/%s/flags=%#x/old=%d", name, proto, flags, old), func(t *testing.T) {
-						random := rand.New(rand.NewPCG(seed, uint64(flags)))
-						playParity(t, random, name, proto, flags, profile)
-					})
-				}
-			}
-		}
-	}
-}
-
 // steps is n, or a tenth of it with -short: an emulated machine is slow.
 func steps(n int) int {
 	if testing.Short() {
 		return n / 10
 	}
 	return n
-}
-
-func playParity(t *testing.T, random *rand.Rand, name string, proto model.Protocol, flags uint32, profile sched.Profile) {
-	weights := [][]int32{{0, 1, 2, 3}, {10, 20, 40}, {1, 100, 0}}[random.IntN(3)]
-	forward := []model.Forward{model.DR, model.NAT}[random.IntN(2)]
-	six := family(random.IntN(2) == 1)
-	t.Logf("%s by %s", six, forward)
-	p := newPlayer(t, model.Service{
-		Key: model.ServiceKey{Protocol: proto, Addr: six.of(vip)}, Scheduler: name, SchedFlags: flags,
-	}, forward, profile)
-	for range steps(600) {
-		port := uint16(1024 + random.IntN(300))
-		flow, live := p.flows[port]
-		switch {
-		case random.IntN(8) == 0:
-			p.randomOp(random, weights)
-		case random.IntN(25) == 0:
-			p.wait(time.Duration(1+random.IntN(100)) * time.Second)
-		case !live:
-			p.open(port)
-		case proto == model.TCP && flow.state != "CL" && flow.state != "TW":
-			p.segment(port, []string{"A", "F", "A"}[random.IntN(3)])
-		}
-		p.compare()
-	}
 }
 
 // Flows opened by several CPUs at once, while servers come and go and the

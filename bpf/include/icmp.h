@@ -77,11 +77,14 @@ static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *c
 static __always_inline int icmp4_error(struct packet *p, struct icmp_note note, __u32 answered,
 				       __u32 refused)
 {
+	__u64 held = (__u64)p->end - (__u64)p->ip;
 	struct ethhdr came = *p->eth;
 	struct xdp_md *ctx = p->ctx;
 	struct ethhdr *eth;
 
-	if (bpf_xdp_adjust_tail(ctx, -(int)(p->len - ICMP_QUOTE)) ||
+	/* The frame may be longer than the packet, by Ethernet's padding. */
+	__asm__ volatile("" : "+r"(held)); /* pointers are subtracted as 64 bits or not at all */
+	if (bpf_xdp_adjust_tail(ctx, (int)ICMP_QUOTE - (int)held) ||
 	    bpf_xdp_adjust_head(ctx, -ICMP_ADDED))
 		return drop(refused);
 	eth = (void *)(long)ctx->data;
@@ -146,8 +149,7 @@ static __always_inline int icmp6_error(struct packet *p, struct icmp_note note, 
 	struct ethhdr *eth;
 	__u32 sum;
 
-	/* The frame may be longer than the packet, by Ethernet's padding. */
-	__asm__ volatile("" : "+r"(held)); /* pointers are subtracted as 64 bits or not at all */
+	__asm__ volatile("" : "+r"(held)); /* as for IPv4 */
 	if (bpf_xdp_adjust_tail(ctx, (int)quote - (int)held) ||
 	    bpf_xdp_adjust_head(ctx, -ICMP6_ADDED))
 		return drop(refused);

@@ -45,7 +45,7 @@ static const __u8 tcp_next[4][TCP_EVENTS][TCP_STATES] = {
 		[EVENT_NONE] = { CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
 		[EVENT_SYN] = { SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR },
 		[EVENT_FIN] = { TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW },
-		[EVENT_ACK] = { ES, ES, SS, ES, FW, TW, CL, CW, CL, ES, ES },
+		[EVENT_ACK] = { ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES },
 		[EVENT_RST] = { CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL },
 	},
 	[INPUT_ONLY] = {

@@ -1,0 +1,85 @@
+//go:build bpf
+
+package bpf
+
+import (
+	"encoding/binary"
+	"net"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+)
+
+// leaves is the whole frame that goes out for a packet, made anew by gopacket with
+// all sums; nil where nothing does.
+func (w *world) leaves(f frame, in []byte, what fate) []byte {
+	w.tb.Helper()
+	out := f
+	out.from, out.to, out.ttl = ownMAC, slotMAC(what.slot), f.hops()-1
+	switch what.reason {
+	case reasons.ForwardedDR:
+	case reasons.ForwardedNAT:
+		out.dst = w.ipvs.dests[what.slot].Server.Addr
+	case reasons.ForwardedReply:
+		out.to, out.src = what.flow.from, what.flow.tuple.dst
+	case reasons.PortUnreachable:
+		return icmpAnswer(w.tb, f, in, layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4CodePort,
+			layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6CodePortUnreachable)
+	case reasons.TimeExceeded:
+		return icmpAnswer(w.tb, f, in, layers.ICMPv4TypeTimeExceeded, layers.ICMPv4CodeTTLExceeded,
+			layers.ICMPv6TypeTimeExceeded, layers.ICMPv6CodeHopLimitExceeded)
+	default:
+		if what.reason.Verdict() == reasons.Pass {
+			return in
+		}
+		return nil
+	}
+	return out.bytes(w.tb)
+}
+
+// hops is the time to live that the frame is sent with.
+func (f frame) hops() uint8 {
+	if f.ttl == 0 {
+		return 64
+	}
+	return f.ttl
+}
+
+// ipSize is the length of a frame's IP packet by its header.
+func ipSize(frame []byte) int {
+	if frame[14]>>4 == 6 {
+		return 40 + int(binary.BigEndian.Uint16(frame[18:]))
+	}
+	return int(binary.BigEndian.Uint16(frame[16:]))
+}
+
+// icmpAnswer is an error from the virtual address about a frame.
+func icmpAnswer(tb testing.TB, f frame, in []byte, type4, code4, type6, code6 uint8) []byte {
+	tb.Helper()
+	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr(f.to[:]), DstMAC: net.HardwareAddr(f.from[:])}
+	src, dst := f.dst.Addr().AsSlice(), f.src.Addr().AsSlice()
+	var stack []gopacket.SerializableLayer
+	if f.src.Addr().Is4() {
+		eth.EthernetType = layers.EthernetTypeIPv4
+		ip := &layers.IPv4{Version: 4, IHL: 5, TOS: in[15]&0x1e | 0xc0, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: src, DstIP: dst}
+		icmp := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(type4, code4)}
+		stack = []gopacket.SerializableLayer{eth, ip, icmp, gopacket.Payload(in[14 : 14+28])}
+	} else {
+		eth.EthernetType = layers.EthernetTypeIPv6
+		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolICMPv6, SrcIP: src, DstIP: dst}
+		icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(type6, code6)}
+		if err := icmp.SetNetworkLayerForChecksum(ip); err != nil {
+			tb.Fatal(err)
+		}
+		quote := append(make([]byte, 4), in[14:min(len(in), 14+1232)]...)
+		stack = []gopacket.SerializableLayer{eth, ip, icmp, gopacket.Payload(quote)}
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, stack...); err != nil {
+		tb.Fatal(err)
+	}
+	return buffer.Bytes()
+}
