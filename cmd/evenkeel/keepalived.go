@@ -24,13 +24,13 @@ type lineOption struct {
 
 // keepalivedOptions are those of keepalived 2.4, in the order of its help.
 func keepalivedOptions() []lineOption {
-	const oneProcess, noSNMP = "there are no child processes", "SNMP is not supported yet"
+	const noSNMP = "SNMP is not supported yet"
 	return []lineOption{
 		{short: 'f', long: "use-file", arg: "FILE", help: "Use the specified configuration file, default " + defaultFile},
 		{short: 'P', long: "vrrp", help: "Only run the VRRP subsystem"},
 		{short: 'C', long: "check", help: "Only run the virtual services and their checks"},
 		{short: 'B', long: "no_bfd", help: "Don't run the BFD subsystem", note: "BFD is not supported yet"},
-		{long: "all", help: "Run all subsystems, even without configuration", note: oneProcess},
+		{long: "all", help: "Run all subsystems, even without configuration", note: "they are one process"},
 		{short: 'l', long: "log-console", help: "Log to the local console"},
 		{short: 'D', long: "log-detail", help: "Log more"},
 		{short: 'S', long: "log-facility", arg: "FACILITY", help: "Set the syslog facility: 0 to 7, local0 to local7, user or daemon (default)"},
@@ -41,12 +41,12 @@ func keepalivedOptions() []lineOption {
 		{short: 'X', long: "release-vips", help: "Drop addresses on transition from signal", note: "addresses always are dropped at stop"},
 		{short: 'V', long: "dont-release-vrrp", help: "Don't remove addresses and routes at stop", note: "not supported yet"},
 		{short: 'I', long: "dont-release-ipvs", help: "Don't remove the virtual services at stop", note: "use evenkeel stop --keep"},
-		{short: 'R', long: "dont-respawn", help: "Don't respawn child processes", note: oneProcess},
+		{short: 'R', long: "dont-respawn", help: "Don't respawn the worker: run as one process"},
 		{short: 'n', long: "dont-fork", help: "Stay in the foreground"},
 		{short: 'd', long: "dump-conf", help: "Log what was made of the configuration"},
-		{short: 'p', long: "pid", arg: "FILE", help: "Write the process id to FILE"},
-		{short: 'r', long: "vrrp_pid", arg: "FILE", help: "Write it to FILE, too, while VRRP runs"},
-		{short: 'c', long: "checkers_pid", arg: "FILE", help: "Write it to FILE, too, while checks run"},
+		{short: 'p', long: "pid", arg: "FILE", help: "Write the process id of the supervising process to FILE"},
+		{short: 'r', long: "vrrp_pid", arg: "FILE", help: "Write that of the worker to FILE while VRRP runs"},
+		{short: 'c', long: "checkers_pid", arg: "FILE", help: "Write that of the worker to FILE while checks run"},
 		{short: 'b', long: "bfd_pid", arg: "FILE", help: "Accepted", note: "BFD is not supported yet"},
 		{short: 'T', long: "genhash", help: "Act as genhash (this must be the first option)"},
 		{short: 'a', long: "address-monitoring", help: "Report changes of addresses", note: "not supported yet"},
@@ -214,12 +214,12 @@ func (e *env) usageError(err error) int {
 	return exitFailed
 }
 
-// writePIDFile writes our process id to a file and returns what removes it.
-func writePIDFile(path string) (func(), error) {
+// writePIDFile writes a process id to a file and returns what removes it.
+func writePIDFile(path string, pid int) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of pid file: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(strconv.Itoa(pid)+"\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("write pid file: %w", err)
 	}
 	return func() { _ = os.Remove(path) }, nil

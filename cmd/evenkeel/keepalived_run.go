@@ -9,7 +9,6 @@ import (
 	"log/syslog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +23,10 @@ import (
 func (e *env) keepalived(ctx context.Context, args []string) int {
 	if len(args) > 0 && (args[0] == "-T" || args[0] == "--genhash") {
 		return e.genhash(ctx, args[1:])
+	}
+	worker := len(args) > 0 && args[0] == "--"+workerFlag
+	if worker {
+		args = args[1:]
 	}
 	l, err := readLine(keepalivedOptions(), args)
 	if err != nil {
@@ -53,14 +56,16 @@ func (e *env) keepalived(ctx context.Context, args []string) int {
 	case l.has("config-test"):
 		return e.configTest(l)
 	}
-	if err := e.keepalivedDaemon(ctx, l, args); err != nil {
-		fmt.Fprintln(e.stderr, oneLine(err))
+	if err := e.keepalivedDaemon(ctx, l, args, worker); err != nil {
+		if exit, ok := errors.AsType[*exitError](err); !ok || !exit.silent {
+			fmt.Fprintln(e.stderr, oneLine(err))
+		}
 		return codeOf(err)
 	}
 	return exitOK
 }
 
-func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string) error {
+func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string, worker bool) error {
 	mask, err := strconv.ParseUint(l.last("umask", "0"), 8, 9)
 	if err != nil {
 		return fmt.Errorf("-u %s is not an octal number", l.last("umask", ""))
@@ -76,18 +81,26 @@ func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string
 		return err
 	}
 	defer done()
-	for _, note := range l.ignored {
-		log.Warn("option without effect", "option", note)
+	if !worker {
+		for _, note := range l.ignored {
+			log.Warn("option without effect", "option", note)
+		}
 	}
-	if l.has("ignore-sigint") {
-		signal.Ignore(syscall.SIGINT)
-	}
-	var pids pidFiles
-	defer pids.remove()
 	o := runOptions{
 		where: where{socket: api.DefaultSocket, pinDir: loader.DefaultDir},
-		file:  l.last("use-file", defaultFile), dumpDir: dumpDir,
+		file:  l.last("use-file", defaultFile), dumpDir: dumpDir, worker: worker,
 	}
+	if l.has("ignore-sigint") {
+		o.deaf = append(o.deaf, syscall.SIGINT)
+	}
+	if !worker && !l.has("dont-respawn") {
+		return supervised(o, log, workerArgs(args, ""))
+	}
+	pids := pidFiles{parent: os.Getpid()}
+	if worker {
+		pids.parent = os.Getppid()
+	}
+	defer pids.remove()
 	first := true
 	load := func(path string) (*config.Config, error) {
 		cfg, err := config.Load(path, config.Options{ConfigID: l.last("config-id", "")})
@@ -197,8 +210,12 @@ func syslogFacility(name string) (syslog.Priority, error) {
 	return syslog.LOG_LOCAL0 + syslog.Priority(n<<3), nil
 }
 
-// pidFiles are those that were written.
-type pidFiles struct{ removers []func() }
+// pidFiles are those that were written. They name this process, but for the one
+// of the process that people send signals to.
+type pidFiles struct {
+	parent   int
+	removers []func()
+}
 
 // write writes the pid files: the one of keepalived's parent always, those of
 // its children where the command line names them and the part runs.
@@ -211,19 +228,18 @@ func (p *pidFiles) write(l readOptions, cfg *config.Config) error {
 	if cfg.Global.UsePIDDir {
 		dir += "keepalived/"
 	}
-	paths := []string{l.last("pid", dir+name+".pid")}
+	pids := make(map[string]int)
 	if len(cfg.VRRP.Instances) > 0 {
-		paths = append(paths, l.last("vrrp_pid", ""))
+		pids[l.last("vrrp_pid", "")] = os.Getpid()
 	}
 	if len(cfg.Services) > 0 {
-		paths = append(paths, l.last("checkers_pid", ""))
+		pids[l.last("checkers_pid", "")] = os.Getpid()
 	}
+	pids[l.last("pid", dir+name+".pid")] = p.parent
+	delete(pids, "")
 	var errs []error
-	for _, path := range paths {
-		if path == "" {
-			continue
-		}
-		remove, err := writePIDFile(path)
+	for path, pid := range pids {
+		remove, err := writePIDFile(path, pid)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -29,7 +29,7 @@ func TestLifeOfADaemon(t *testing.T) {
 			if got := s.call("doctor", "-f", s.file); got.Code != 0 {
 				t.Errorf("doctor ends with %d:\n%s", got.Code, got.Stdout)
 			}
-			first := s.start()
+			first := s.start(alone)
 			s.ready(3)
 			s.balanced(4)
 
@@ -157,7 +157,7 @@ func (s *site) explained(lines ...string) {
 func TestAfterKill(t *testing.T) {
 	s := newSite(t, lab.DR)
 	s.configure("DR")
-	d := s.start()
+	d := s.start(alone)
 	s.ready(3)
 	d.End(syscall.SIGKILL)
 

@@ -20,10 +20,13 @@ const defaultFile = "/etc/keepalived/keepalived.conf"
 // env is what a command sees of the world.
 type env struct {
 	stdout, stderr io.Writer
+	// args are what the process was called with, without its name.
+	args []string
 }
 
 // run runs the command line and returns the exit code.
 func (e *env) run(ctx context.Context, args []string) int {
+	e.args = args
 	started := false
 	root := e.root(&started)
 	root.SetArgs(args)

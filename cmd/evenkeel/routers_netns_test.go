@@ -115,11 +115,13 @@ func (r *router) call(args ...string) labtest.Outcome {
 	return labtest.Run(r.T, r.node, r.command(args...))
 }
 
-// start starts a daemon with a configuration and waits until it answers.
-func (r *router) start(text string) *labtest.Process {
+// start starts a daemon with a configuration and more flags, and waits until it
+// answers.
+func (r *router) start(text string, flags ...string) *labtest.Process {
 	r.Helper()
 	r.write(text)
-	p := labtest.Start(r.T, r.node, r.command("run", "-f", r.file, "--log-level", "debug", "--dump-dir", r.dumps))
+	args := append([]string{"run", "-f", r.file, "--log-level", "debug", "--dump-dir", r.dumps}, flags...)
+	p := labtest.Start(r.T, r.node, r.command(args...))
 	labtest.Until(r.T, "the daemon answers", func() bool {
 		if p.Ended() {
 			r.Fatalf("the daemon ended:\n%s", p.Log())

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -27,6 +28,12 @@ type runOptions struct {
 	file, configID      string
 	logLevel, logFormat string
 	dumpDir             string
+	pidFile             string
+	noSupervise         bool
+	// worker is set in the process that a supervising one started.
+	worker bool
+	// deaf are signals that have no effect.
+	deaf []os.Signal
 }
 
 func (e *env) runCommand() *cobra.Command {
@@ -38,9 +45,13 @@ func (e *env) runCommand() *cobra.Command {
 
 SIGHUP reloads: a configuration that cannot be taken over as a whole is refused
 and the running one stays; evenkeel status says why. SIGTERM and SIGINT stop and
-take the datapath away. When the daemon is killed the datapath runs on and
-the next start takes it over. SIGUSR1, SIGUSR2 and SIGRTMIN+2 write
-keepalived.data, .stats and .json into the dump directory, as keepalived does.
+take the datapath away. SIGUSR1, SIGUSR2 and SIGRTMIN+2 write keepalived.data,
+.stats and .json into the dump directory, as keepalived does.
+
+The process supervises a worker, which is the daemon, and passes signals on to
+it. A worker that is killed or crashes is started again, the first time at once:
+packets flow on, addresses stay, and a master goes on as master. When both are
+killed the datapath runs on, and the next start takes it over.
 
 Exit codes: 0 stopped, 4 the configuration cannot be used, 10 a privilege is
 missing, 11 the kernel cannot run the program, 12 the pin directory cannot be
@@ -55,6 +66,12 @@ socket cannot be made, 1 anything else.`,
 	c.Flags().StringVar(&o.dumpDir, "dump-dir", dumpDir, "`directory` for what signals ask for, in keepalived's forms")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "least `level` that is logged: debug, info, warn, error")
 	c.Flags().StringVar(&o.logFormat, "log-format", "text", "`format` of the log on standard error: text or json")
+	c.Flags().StringVarP(&o.pidFile, "pid", "p", "", "`file` for the number of the process to send signals to, such as /run/keepalived.pid")
+	c.Flags().BoolVar(&o.noSupervise, "no-supervise", false, "run as one process, which nobody starts again")
+	c.Flags().BoolVar(&o.worker, workerFlag, false, "run under a supervising process")
+	if err := c.Flags().MarkHidden(workerFlag); err != nil {
+		panic(err) // no such flag
+	}
 	return c
 }
 
@@ -63,6 +80,16 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
+	if o.pidFile != "" && !o.worker {
+		remove, err := writePIDFile(o.pidFile, os.Getpid())
+		if err != nil {
+			return err
+		}
+		defer remove()
+	}
+	if !o.worker && !o.noSupervise {
+		return supervised(o, log, workerArgs(e.args, "run"))
+	}
 	return e.serve(ctx, o, log, func(path string) (*config.Config, error) {
 		return config.Load(path, config.Options{ConfigID: o.configID})
 	})
@@ -70,6 +97,18 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 
 // serve runs the daemon on o.file, which load reads.
 func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load func(string) (*config.Config, error)) error {
+	// Signals that come after the end shall do nothing, so nobody resets them.
+	signals := make(chan os.Signal, 8)
+	takeSignals(signals, o)
+	notify := notifier(log)
+	if o.worker {
+		var stop context.CancelFunc
+		var err error
+		if ctx, notify, stop, err = underParent(ctx, log); err != nil {
+			return err
+		}
+		defer stop()
+	}
 	// The status shows the path to people who are elsewhere.
 	file, err := filepath.Abs(o.file)
 	if err != nil {
@@ -79,11 +118,6 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, daemon.Signals()...)
-	// A broken pipe of a reader of the log must not end the daemon.
-	signal.Ignore(syscall.SIGPIPE)
-	defer signal.Stop(signals)
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("watchdog is off", "error", err)
@@ -96,11 +130,19 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 		Signals:  signals,
 		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
-		Notify:   notifier(log),
+		Notify:   notify,
 		Load:     load,
 		Log:      log,
 	}).Run(ctx)
 	return errors.Join(err, host.Close())
+}
+
+// takeSignals makes a process take the signals of a daemon.
+func takeSignals(signals chan<- os.Signal, o runOptions) {
+	list := slices.DeleteFunc(daemon.Signals(), func(s os.Signal) bool { return slices.Contains(o.deaf, s) })
+	signal.Notify(signals, list...)
+	// A broken pipe of a reader of the log must not end the daemon.
+	signal.Ignore(append(o.deaf, syscall.SIGPIPE)...)
 }
 
 // notifier tells the service manager, if one listens.

@@ -108,10 +108,13 @@ func (s *site) want(code int, args ...string) labtest.Outcome {
 	return got
 }
 
-// start starts a daemon and waits until it answers.
-func (s *site) start() *labtest.Process {
+// alone makes the daemon one process, so that a kill is its end.
+const alone = "--no-supervise"
+
+// start starts a daemon with more flags and waits until it answers.
+func (s *site) start(flags ...string) *labtest.Process {
 	s.t.Helper()
-	p := labtest.Start(s.t, s.top.Director, s.command("run", "-f", s.file, "--log-level", "debug"))
+	p := labtest.Start(s.t, s.top.Director, s.command(append([]string{"run", "-f", s.file, "--log-level", "debug"}, flags...)...))
 	s.until("the daemon answers", func() bool {
 		if p.Ended() {
 			s.t.Fatalf("the daemon ended:\n%s", p.Log())

@@ -18,7 +18,7 @@ import (
 func TestPairOfDaemons(t *testing.T) {
 	p := newPair(t)
 	a, b := p.routers[0], p.routers[1]
-	first := a.start(instance(150))
+	first := a.start(instance(150), alone)
 	a.await("MASTER")
 	b.start(instance(100))
 	p.awaitOwner(a)
@@ -164,7 +164,7 @@ func TestReloadOfDamagedFiles(t *testing.T) {
 func TestRestartTakesOver(t *testing.T) {
 	p := newPair(t)
 	a, b := p.routers[0], p.routers[1]
-	first := a.start(instance(150, patient))
+	first := a.start(instance(150, patient), alone)
 	a.await("MASTER")
 	b.start(instance(100, patient))
 	p.awaitOwner(a)

@@ -109,10 +109,10 @@ func (s *site) want(code int, args ...string) labtest.Outcome {
 	return got
 }
 
-// start starts a daemon and waits until it answers.
-func (s *site) start() *labtest.Process {
+// start starts a daemon with more flags and waits until it answers.
+func (s *site) start(flags ...string) *labtest.Process {
 	s.t.Helper()
-	p := labtest.Start(s.t, s.top.Director, exec.Command(s.path, s.args("run")...))
+	p := labtest.Start(s.t, s.top.Director, exec.Command(s.path, append(s.args("run"), flags...)...))
 	labtest.Until(s.t, "the daemon answers", func() bool {
 		if p.Ended() {
 			s.t.Fatalf("the daemon ended:\n%s", p.Log())

@@ -39,7 +39,7 @@ func TestTransfersSurvive(t *testing.T) {
 		f.serve(node, ":9000")
 	}
 	configure(3, 1)
-	first := s.start()
+	first := s.start("--no-supervise") // so that the kill is its end
 	s.alive(dr, 3)
 	s.alive(nat, 3)
 	for range long {
