@@ -156,19 +156,6 @@ func connect(a, b *station) (*lab.Iface, *lab.Iface, error) {
 	return ia, ib, errors.Join(carries(a.node, ia.Name), carries(b.node, ib.Name))
 }
 
-func carries(n *lab.Node, name string) error {
-	for end := deadline(); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		link, err := n.Netlink().LinkByName(name)
-		if err != nil {
-			return err
-		}
-		if link.Attrs().OperState == netlink.OperUp {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s of %s has no carrier", name, n.Name())
-}
-
 // TestUnicast sends to two peers, with a link and without.
 func TestUnicast(t *testing.T) {
 	hosts := newLAN(t, 3, Options{})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/vrrp"
@@ -67,10 +69,30 @@ func join(t testing.TB, l *lab.Lab, lan *lab.LAN, i int, opt Options) *station {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, err := range []error{carries(s.node, "eth0"), carries(lan.Node(), s.node.Name()+"-eth0"), carries(lan.Node(), "br0")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	opt.Enter = s.node.Do
 	s.hub = NewHub(opt)
 	s.run()
 	return s
+}
+
+// carries waits until a link passes packets on: before that the kernel drops
+// what is sent.
+func carries(n *lab.Node, name string) error {
+	for end := deadline(); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		link, err := n.Netlink().LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s of %s has no carrier", name, n.Name())
 }
 
 // run runs the Hub until the test ends.
