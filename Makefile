@@ -118,7 +118,7 @@ bin/guest:
 
 # Flags and measures go into ARGS; ARGS=-help lists them.
 .PHONY: bench-failover
-bench-failover: build ## Measure failover beside keepalived (as root); 75 minutes, or parts by ARGS
+bench-failover: build ## Measure failover beside keepalived (as root); over an hour, or parts by ARGS
 	@CGO_ENABLED=0 $(GO) build -o bin/bench-failover ./bench/failover
 	@$(SUDO) ./bin/bench-failover $(ARGS)
 

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/evenkeel/evenkeel/internal/lab"
 )
 
 // options are the command line.
@@ -26,6 +24,8 @@ type options struct {
 	json      string
 	markdown  string
 	prefix    string // of the namespaces
+	lanes     int    // zero is one
+	report    bool
 }
 
 func main() {
@@ -59,12 +59,17 @@ func parse(args []string, help io.Writer) (options, error) {
 	intervals := f.String("intervals", "", "advert `intervals`, such as 1s,100ms,10ms (default all that a measure is made at)")
 	subjects := f.String("subjects", theirName+","+ourName, "`programs` that take turns")
 	f.IntVar(&o.runs, "runs", 0, "`number` of runs of each program in each cell (default 20, and 3 of false, instances and addresses)")
+	f.IntVar(&o.lanes, "lanes", 1, "how many runs go on at the same time, each in a network of its own, for faults at adverts every second: those only wait")
+	f.BoolVar(&o.report, "report", false, "measure nothing: make the report from the results file")
 	f.DurationVar(&o.window, "window", time.Minute, "how long cadence and false takeovers are watched")
 	f.StringVar(&o.evenkeel, "evenkeel", "bin/evenkeel", "`path` of the evenkeel binary")
 	f.StringVar(&o.json, "json", "bench/results/failover.json", "results `file`; other cells that it has stay")
 	f.StringVar(&o.markdown, "markdown", "bench/results/failover.md", "report `file`, made from all of the results")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if o.lanes < 1 || o.lanes > mostLanes {
+		return o, fmt.Errorf("%d lanes: 1 to %d work", o.lanes, mostLanes)
 	}
 	o.names, o.subjects = f.Args(), strings.Split(*subjects, ",")
 	for _, text := range strings.FieldsFunc(*intervals, func(r rune) bool { return r == ',' }) {
@@ -87,6 +92,9 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.report {
+		return writeReport(o, list)
+	}
 	subs, err := subjects(o.subjects, o.evenkeel)
 	if err != nil {
 		return err
@@ -96,14 +104,15 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	r.Machine = thisMachine()
-	if err := lab.Clean(o.prefix); err != nil {
+	b := &benchmark{ctx: ctx, results: &r, subjects: subs, options: o, out: out}
+	if err := b.openLanes(); err != nil {
 		return err
 	}
-	b := &benchmark{ctx: ctx, results: &r, subjects: subs, options: o, out: out}
-	defer b.closeSite()
+	defer b.closeLanes()
+	fmt.Fprintf(out, "this takes about %s\n", b.duration(cells).Round(time.Minute))
 	for _, c := range cells {
 		if ctx.Err() == nil {
-			err = errors.Join(err, b.cell(c))
+			err = errors.Join(err, b.cell(c), replaceFile(o.markdown, []byte(r.markdown(list))))
 		}
 	}
 	fmt.Fprintln(out)
@@ -111,75 +120,13 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 	return errors.Join(err, replaceFile(o.markdown, []byte(r.markdown(list))))
 }
 
-// benchmark is a bench at work.
-type benchmark struct {
-	options
-	ctx      context.Context
-	results  *results
-	subjects []subject
-	out      io.Writer
-	site     *site // nil before the first run and after a failed one
-}
-
-func (b *benchmark) closeSite() {
-	if b.site == nil {
-		return
-	}
-	if err := b.site.close(); err != nil {
-		fmt.Fprintln(b.out, "leave the network:", err)
-	}
-	b.site = nil
-}
-
-// cell makes the runs of a cell, the programs in turns. The error is that of
-// the file.
-func (b *benchmark) cell(c cell) error {
-	runs := c.runs
-	if runs == 0 {
-		runs = 20
-	}
-	if b.runs > 0 {
-		runs = b.runs
-	}
-	for _, sub := range b.subjects {
-		b.results.begin(c, sub)
-	}
-	began := time.Now()
-	for n := range runs {
-		// Spread over the interval, in the same order for both.
-		part := (float64(n*7%runs) + 0.5) / float64(runs)
-		for _, sub := range b.subjects {
-			if b.ctx.Err() != nil {
-				return nil
-			}
-			r := b.run(c, sub, part)
-			s := b.results.find(c.name, c.interval, sub.name)
-			s.Runs = append(s.Runs, r)
-			fmt.Fprintf(b.out, "%-9s %5s  run %2d of %d  %-10s %s\n", c.name, c.interval, n+1, runs, sub.name, r.line(c))
-			if err := b.results.write(b.json); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Fprintf(b.out, "%-9s %5s  took %s\n", c.name, c.interval, time.Since(began).Round(time.Second))
-	return nil
-}
-
-// run makes one run. After a failed one the next gets a new network.
-func (b *benchmark) run(c cell, sub subject, part float64) run {
-	if b.site == nil {
-		s, err := newSite(b.prefix)
-		if err != nil {
-			return run{Error: err.Error()}
-		}
-		b.site = s
-	}
-	v, err := c.measure.run(b.site, sub, c.setup(c.interval), part)
+// writeReport makes the report from what was measured earlier.
+func writeReport(o options, list []measure) error {
+	r, err := readResults(o.json)
 	if err != nil {
-		b.closeSite()
-		return run{Values: v, Error: err.Error()}
+		return err
 	}
-	return run{Values: v}
+	return replaceFile(o.markdown, []byte(r.markdown(list)))
 }
 
 // line shows a run while the others go on.

@@ -20,14 +20,15 @@ const (
 	second = 1
 )
 
-// startPair starts the subject on both directors and waits until the first is
-// the only master and answers.
+// startPair starts the subject on both directors, waits until the first is the
+// only master and answers, and until the pairs of other lanes are as far.
 func (s *site) startPair(sub subject, set setup) (*pair, error) {
 	s.capture.forget()
 	p := &pair{site: s, setup: set}
 	if err := p.begin(sub); err != nil {
 		return nil, errors.Join(err, p.end())
 	}
+	s.seat.reach(isReady)
 	return p, nil
 }
 
@@ -84,8 +85,10 @@ func (p *pair) alive() error {
 	return nil
 }
 
-// end stops all and leaves the network as it was.
+// end stops all and leaves the network as it was, once other lanes have measured
+// too.
 func (p *pair) end() error {
+	p.seat.reach(isMeasured)
 	if p.client != nil {
 		p.client.close()
 	}

@@ -164,7 +164,11 @@ func (r *results) notes(m measure) string {
 		}
 		interval := time.Duration(s.IntervalMS * float64(time.Millisecond))
 		if s.Subject == ourName || r.find(m.name, interval, ourName) == nil {
-			parts = append(parts, fmt.Sprintf("%s: %d runs each, begun %s at load %s", interval, len(s.Runs), s.Began.Format("2006-01-02 15:04"), s.Load))
+			part := fmt.Sprintf("%s: %d runs each, begun %s at load %s", interval, len(s.Runs), s.Began.Format("2006-01-02 15:04"), s.Load)
+			if s.Lanes > 1 {
+				part += fmt.Sprintf(", %d lanes at the same time", s.Lanes)
+			}
+			parts = append(parts, part)
 		}
 		for n, run := range s.Runs {
 			if run.Error != "" {

@@ -76,13 +76,13 @@ func TestParts(t *testing.T) {
 		!strings.Contains(got, "- evenkeel at 100ms, run 1 failed: broken\n") {
 		t.Errorf("report:\n%s", got)
 	}
-	s := r.begin(stopCell(t), subject{name: ourName, version: "2"})
+	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4)
 	s.Runs = append(s.Runs, good(vLoss, 1.25))
 	if len(r.Series) != 3 {
 		t.Errorf("%d series, want 3", len(r.Series))
 	}
 	got := r.markdown(measures(time.Minute))
-	for _, want := range []string{"| 62 / 62 | 1.25 / 1.25 | worst at most 50 ms: held |", "## Heal of a partition", "| - | 3 / 3 | worst under 100 ms: held |"} {
+	for _, want := range []string{"| 62 / 62 | 1.25 / 1.25 | worst at most 50 ms: held |", "4 lanes at the same time", "## Heal of a partition", "| - | 3 / 3 | worst under 100 ms: held |"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in the report:\n%s", want, got)
 		}
@@ -96,6 +96,11 @@ func TestParse(t *testing.T) {
 	o, err := parse([]string{"-runs", "2", "-intervals", "1s,10ms", "stop", "heal"}, io.Discard)
 	if err != nil || o.runs != 2 || len(o.intervals) != 2 || len(o.names) != 2 || len(o.subjects) != 2 {
 		t.Errorf("parse = %+v, %v", o, err)
+	}
+	for _, lanes := range []string{"0", "17"} {
+		if _, err := parse([]string{"-lanes", lanes}, io.Discard); err == nil {
+			t.Errorf("%s lanes are taken", lanes)
+		}
 	}
 	if _, err := plan(measures(time.Minute), []string{"tea"}, nil); err == nil {
 		t.Error("a measure that does not exist is planned")

@@ -36,7 +36,9 @@ type series struct {
 	// Began is UTC. Load is the load average of the last minute then.
 	Began time.Time `json:"began"`
 	Load  string    `json:"load"`
-	Runs  []run     `json:"runs"`
+	// Lanes is how many runs went on at the same time; zero is one.
+	Lanes int   `json:"lanes,omitempty"`
+	Runs  []run `json:"runs"`
 }
 
 // run is one run: values, or why there are none.
@@ -77,10 +79,10 @@ func (r *results) find(measure string, interval time.Duration, subject string) *
 }
 
 // begin replaces a series by an empty one.
-func (r *results) begin(c cell, sub subject) *series {
+func (r *results) begin(c cell, sub subject, lanes int) *series {
 	fresh := series{
 		Measure: c.name, IntervalMS: millis(c.interval), Subject: sub.name, Version: sub.version,
-		Began: time.Now().UTC().Truncate(time.Second), Load: load(),
+		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes,
 	}
 	if s := r.find(c.name, c.interval, sub.name); s != nil {
 		*s = fresh

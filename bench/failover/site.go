@@ -23,6 +23,7 @@ type site struct {
 	control   int // socket in the switch's namespace, for ioctls
 	dir       string
 	runs      int
+	seat      *seat // of the run that goes on
 }
 
 type director struct {

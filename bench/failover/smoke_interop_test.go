@@ -29,13 +29,14 @@ func TestEveryFaultOnce(t *testing.T) {
 		t.Fatalf("build evenkeel: %v\n%s", err, text)
 	}
 	o := options{
-		subjects: []string{theirName, ourName}, evenkeel: program, runs: 1, window: time.Second, prefix: "ekbenchtest",
+		subjects: []string{theirName, ourName}, evenkeel: program, runs: 1, window: time.Second, prefix: "ekbenchtest", lanes: 2,
 		json: filepath.Join(dir, "r.json"), markdown: filepath.Join(dir, "r.md"),
 	}
 	var out bytes.Buffer
 	for interval, names := range map[time.Duration][]string{
 		100 * time.Millisecond: {"silent", "link", "stop", "kill", "heal"},
 		10 * time.Millisecond:  {"false"},
+		time.Second:            {"stop"}, // in lanes
 	} {
 		o.intervals, o.names = []time.Duration{interval}, names
 		if err := bench(t.Context(), o, &out); err != nil {
@@ -46,7 +47,7 @@ func TestEveryFaultOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(o.subjects) * 6; len(r.Series) != want {
+	if want := len(o.subjects) * 7; len(r.Series) != want {
 		t.Errorf("%d series, want %d", len(r.Series), want)
 	}
 	for _, s := range r.Series {
@@ -59,7 +60,7 @@ func TestEveryFaultOnce(t *testing.T) {
 	if info, err := os.Stat(o.markdown); err != nil || info.Size() == 0 {
 		t.Errorf("no report: %v", err)
 	}
-	if left, err := filepath.Glob("/run/netns/" + o.prefix + "-*"); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob("/run/netns/" + o.prefix + "*-*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	if t.Failed() {
