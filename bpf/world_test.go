@@ -39,6 +39,7 @@ type world struct {
 	steps   int
 	history [24]string // the last steps
 	out     []byte
+	vips    int // given to sequences
 }
 
 // tableEntry is a place of an array of words, which lie eight bytes apart.
