@@ -29,7 +29,7 @@ static __always_inline int existing(struct packet *p, struct flow *flow, union f
 	if (!flow_advance(flow, &w, INPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
 	stats_in(index, srv->service, p->len, 0);
-	return to_server(p, srv, flow_method(w));
+	return to_server(p, index, srv, flow_method(w));
 }
 
 /* opens says why this packet may not open a flow, or 0. */
@@ -54,7 +54,7 @@ static __always_inline int one_packet(struct packet *p, const struct service *sv
 	conns_bind(index, srv, 0);
 	stats_in(index, svc->id, p->len, 1);
 	conns_unbind(index, srv, 0);
-	return to_server(p, srv, srv->forward);
+	return to_server(p, index, srv, srv->forward);
 }
 
 /* schedule chooses a server for a new flow. */
@@ -89,7 +89,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	if (reason)
 		return drop(reason);
 	stats_in(index, svc->id, p->len, 1);
-	return to_server(p, srv, srv->forward);
+	return to_server(p, index, srv, srv->forward);
 }
 
 /* reuses says whether a packet begins a new connection on the ports of one

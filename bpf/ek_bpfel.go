@@ -45,8 +45,10 @@ type EkFlow struct {
 		Dmac    [6]uint8
 		Smac    [6]uint8
 	}
-	Prefix uint8
-	Pad    [7]uint8
+	Prefix   uint8
+	Pad0     uint8
+	ReplyMtu uint16
+	Pad      [4]uint8
 }
 
 type EkFlow6Key struct {
@@ -286,6 +288,11 @@ type EkTemplateKey struct {
 	Prefix uint8
 }
 
+type EkTunnel struct {
+	_     structs.HostLayout
+	Saddr [16]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -309,6 +316,7 @@ const (
 	EkMapEkTables      = "ek_tables"
 	EkMapEkTemplates   = "ek_templates"
 	EkMapEkTemplates6  = "ek_templates6"
+	EkMapEkTunnels     = "ek_tunnels"
 	EkProgEkEdit       = "ek_edit"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
@@ -397,6 +405,7 @@ type EkMapSpecs struct {
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
+	EkTunnels     *ebpf.MapSpec `ebpf:"ek_tunnels"`
 }
 
 // EkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -449,6 +458,7 @@ type EkMaps struct {
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
+	EkTunnels     *ebpf.Map `ebpf:"ek_tunnels"`
 }
 
 func (m *EkMaps) Close() error {
@@ -472,6 +482,7 @@ func (m *EkMaps) Close() error {
 		m.EkTables,
 		m.EkTemplates,
 		m.EkTemplates6,
+		m.EkTunnels,
 	)
 }
 

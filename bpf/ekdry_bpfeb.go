@@ -79,8 +79,10 @@ type EkDryExplanation struct {
 			Dmac    [6]uint8
 			Smac    [6]uint8
 		}
-		Prefix uint8
-		Pad    [7]uint8
+		Prefix   uint8
+		Pad0     uint8
+		ReplyMtu uint16
+		Pad      [4]uint8
 	}
 	Becomes struct {
 		_    structs.HostLayout
@@ -124,6 +126,7 @@ const (
 	EkDryMapEkTables      = "ek_tables"
 	EkDryMapEkTemplates   = "ek_templates"
 	EkDryMapEkTemplates6  = "ek_templates6"
+	EkDryMapEkTunnels     = "ek_tunnels"
 	EkDryProgEkXdp        = "ek_xdp"
 	EkDryVarAssume        = "assume"
 	EkDryVarOldOverhead   = "old_overhead"
@@ -202,6 +205,7 @@ type EkDryMapSpecs struct {
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
+	EkTunnels     *ebpf.MapSpec `ebpf:"ek_tunnels"`
 }
 
 // EkDryVariableSpecs contains global variables before they are loaded into the kernel.
@@ -256,6 +260,7 @@ type EkDryMaps struct {
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
+	EkTunnels     *ebpf.Map `ebpf:"ek_tunnels"`
 }
 
 func (m *EkDryMaps) Close() error {
@@ -279,6 +284,7 @@ func (m *EkDryMaps) Close() error {
 		m.EkTables,
 		m.EkTemplates,
 		m.EkTemplates6,
+		m.EkTunnels,
 	)
 }
 

@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 	"github.com/evenkeel/evenkeel/sched"
@@ -43,7 +44,7 @@ func newTwin(t *testing.T, flows uint32) *twin {
 			spec.Maps[name].MaxEntries = 32
 		}
 		spec.Maps["ek_templates"].MaxEntries = 8
-		for _, name := range []string{"ek_servers", "ek_server_conns", "ek_server_stats"} {
+		for _, name := range []string{"ek_servers", "ek_tunnels", "ek_server_conns", "ek_server_stats"} {
 			spec.Maps[name].MaxEntries = 64
 		}
 	})
@@ -278,6 +279,8 @@ func (s *story) change(id int) {
 				e.Mtu = 45
 			case 4:
 				e.Forward = EkForwardFORWARD_TUN
+			case 8:
+				e.Flags |= serverLocal
 			}
 		})
 		order = append(order, entry{slot, weight})
@@ -324,6 +327,9 @@ func (s *story) packet() []byte {
 		f.src = netip.AddrPortFrom(f.src.Addr(), 20)
 	case 4, 5, 6, 7, 8, 9:
 		f.payload = "long enough for a small MTU"
+		if s.IntN(2) == 0 {
+			f.ip = func(ip *layers.IPv4) { ip.Flags = 0 }
+		}
 	}
 	return f.bytes(s.tb)
 }
@@ -385,7 +391,8 @@ func TestExplainIsWhatHappens(t *testing.T) {
 	for _, want := range []reasons.Reason{
 		reasons.NotOurMAC, reasons.OtherProtocol, reasons.NoService, reasons.NoFlow, reasons.SourcePort20, reasons.ServerDeleted,
 		reasons.NoNextHop, reasons.FlowTableFull, reasons.TooBig, reasons.TemplatesFull, reasons.PortUnreachable,
-		reasons.TimeExceeded, reasons.ForwardedDR, reasons.ForwardedNAT, reasons.ForwardedReply, reasons.Unsupported,
+		reasons.TimeExceeded, reasons.FragNeeded, reasons.ForwardedDR, reasons.ForwardedNAT, reasons.ForwardedReply,
+		reasons.ForwardedTUN, reasons.LocalServer,
 	} {
 		if happened[want] == 0 {
 			t.Errorf("no case ended in %s", want)

@@ -168,13 +168,6 @@ func TestNoWayToTheServer(t *testing.T) {
 	unresolved := newService(t, EkForwardFORWARD_DR, func(s *EkServer) { s.Flags = 0 })
 	unresolved.send(syn().bytes(t), xdpDrop, reasons.NoNextHop)
 	unresolved.wantConns(0, 1, 1) // as IPVS: the flow is bound before it is sent
-
-	small := newService(t, EkForwardFORWARD_DR, func(s *EkServer) { s.Mtu = 100 })
-	small.send(datagram(strings.Repeat("x", 72)).bytes(t), xdpTX, reasons.ForwardedDR)
-	small.send(datagram(strings.Repeat("x", 73)).bytes(t), xdpDrop, reasons.TooBig)
-
-	tunnel := newService(t, EkForwardFORWARD_TUN)
-	tunnel.send(syn().bytes(t), xdpDrop, reasons.Unsupported)
 }
 
 func TestDeletedServerDropsItsFlowsSilently(t *testing.T) {

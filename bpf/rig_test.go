@@ -49,7 +49,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 2
+const layoutVersion = 3
 
 // newRig loads the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection.
@@ -182,6 +182,7 @@ func (r *rig) server(slot, service uint32, addr netip.AddrPort, forward EkForwar
 const (
 	serverDeleted  = 1
 	serverResolved = 2
+	serverLocal    = 4
 )
 
 // order publishes the slots as the service's list, moving a cursor that stands

@@ -189,6 +189,7 @@ func TestServiceThatXDPCannotRunIsLeftOutWithItsReason(t *testing.T) {
 		lblc := virtual("192.0.2.2:80", rs1)
 		lblc.Scheduler = "lblc"
 		local := virtual("192.0.2.3:80", "10.0.0.254:80")
+		local.Servers[0].Forward = model.NAT
 		ipvs := virtual("192.0.2.4:80", rs1)
 		ipvs.Datapath = model.DatapathIPVS
 		r := newRig(lblc, virtual(vip, rs1), local, ipvs)

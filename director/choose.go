@@ -26,6 +26,8 @@ type XDPCapabilities struct {
 	MaxWeights int
 	// Each of these is one feature that a service may ask for.
 	IPv6, AnyPort, FWMark, Persistence, OnePacket, Thresholds bool
+	// LocalServer is a server that is this machine, by DR or TUN.
+	LocalServer bool
 }
 
 // Capabilities says what can run a service. What is unset of the machine is
@@ -52,12 +54,13 @@ type Capabilities struct {
 // the machine.
 func ThisVersion() Capabilities {
 	return Capabilities{XDP: XDPCapabilities{
-		Schedulers: []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"},
-		Protocols:  []model.Protocol{model.TCP, model.UDP},
-		Forwards:   []model.Forward{model.NAT, model.DR},
-		MaxServers: MaxServers,
-		MaxWeights: sched.MaxTable,
-		IPv6:       true, Thresholds: true, Persistence: true, OnePacket: true,
+		Schedulers:  []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"},
+		Protocols:   []model.Protocol{model.TCP, model.UDP},
+		Forwards:    []model.Forward{model.NAT, model.DR, model.TUN},
+		MaxServers:  MaxServers,
+		MaxWeights:  sched.MaxTable,
+		LocalServer: true,
+		IPv6:        true, Thresholds: true, Persistence: true, OnePacket: true,
 	}}
 }
 
@@ -182,13 +185,13 @@ func judgeServers(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reason, string) {
 	addr, vip := s.Addr.Addr().Unmap(), key.Addr.Addr().Unmap()
 	switch {
-	case vip.IsValid() && addr.Is4() != vip.Is4():
+	case vip.IsValid() && addr.Is4() != vip.Is4() && (s.Forward != model.TUN || !slices.Contains(caps.XDP.Forwards, model.TUN)):
 		return ReasonMixedFamilies, fmt.Sprintf("server %s for %s", addr, vip)
 	case addr.Is6() && !caps.XDP.IPv6:
 		return ReasonIPv6, fmt.Sprintf("IPv6 server %s", addr)
 	case addr == vip:
 		return ReasonServerIsVIP, fmt.Sprintf("server %s is the virtual address", s.Addr)
-	case s.Forward == model.Local, caps.LocalAddress != nil && caps.LocalAddress(addr):
+	case s.Forward == model.Local, isLocal(addr, caps) && (s.Forward == model.NAT || !caps.XDP.LocalServer):
 		return ReasonLocalServer, fmt.Sprintf("server %s is this machine", s.Addr)
 	case !slices.Contains(caps.XDP.Forwards, s.Forward):
 		if s.Forward == model.TUN {
@@ -201,6 +204,10 @@ func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reaso
 		return ReasonThresholds, fmt.Sprintf("uthreshold %d, lthreshold %d of server %s", s.Upper, s.Lower, s.Addr)
 	}
 	return ReasonNone, ""
+}
+
+func isLocal(addr netip.Addr, caps Capabilities) bool {
+	return caps.LocalAddress != nil && caps.LocalAddress(addr)
 }
 
 func tooMany(vs model.VirtualServer, most int) string {

@@ -100,6 +100,7 @@ var chooseTests = []struct {
 		name: "TUN", want: director.ReasonTUN,
 		line:   "needs IPVS (lvs_method TUN of server 10.0.0.1:80), which this version does not drive yet",
 		change: forward(model.TUN),
+		caps:   func(c *director.Capabilities) { c.XDP.Forwards = []model.Forward{model.NAT, model.DR} },
 	},
 	{
 		name: "unknown method", want: director.ReasonForward,
@@ -159,10 +160,24 @@ var chooseTests = []struct {
 		change: func(v *model.VirtualServer) { v.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) },
 	},
 	{
-		name: "local server", want: director.ReasonLocalServer,
-		line: "needs IPVS (server 10.0.0.1:80 is this machine), which this version does not drive yet",
+		name: "local server by NAT", want: director.ReasonLocalServer,
+		line:   "needs IPVS (server 10.0.0.1:80 is this machine), which this version does not drive yet",
+		change: forward(model.NAT),
 		caps: func(c *director.Capabilities) {
 			c.LocalAddress = func(a netip.Addr) bool { return a == rs(1, 1).Addr.Addr() }
+		},
+	},
+	{
+		name: "local server by DR", want: director.ReasonNone, line: "runs in XDP",
+		change: forward(model.DR),
+		caps: func(c *director.Capabilities) {
+			c.LocalAddress = func(a netip.Addr) bool { return a == rs(1, 1).Addr.Addr() }
+		},
+	},
+	{
+		name: "IPv6 server of an IPv4 service by TUN", want: director.ReasonNone, line: "runs in XDP",
+		change: func(v *model.VirtualServer) {
+			v.Servers[0].Addr, v.Servers[0].Forward = netip.MustParseAddrPort("[2001:db8::2]:80"), model.TUN
 		},
 	},
 	{

@@ -13,7 +13,7 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 2
+	LayoutVersion = 3
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
@@ -32,6 +32,7 @@ type Maps struct {
 	services, cursors, orders    *ebpf.Map
 	positions, schedTables       *ebpf.Map
 	servers, serverConns         *ebpf.Map
+	tunnels                      *ebpf.Map
 	serviceStats, serverStats    *ebpf.Map
 	flows, replies, templates    *ebpf.Map
 	flows6, replies6, templates6 *ebpf.Map
@@ -50,6 +51,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkPositions:   &m.positions,
 		bpf.EkMapEkTables:      &m.schedTables,
 		bpf.EkMapEkServers:     &m.servers,
+		bpf.EkMapEkTunnels:     &m.tunnels,
 		bpf.EkMapEkServerConns: &m.serverConns,
 		bpf.EkMapEkServiceStat: &m.serviceStats,
 		bpf.EkMapEkServerStats: &m.serverStats,

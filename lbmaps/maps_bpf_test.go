@@ -72,6 +72,9 @@ func TestMapRoundTrips(t *testing.T) {
 	for name, f := range map[string]func(*rapid.T){
 		"server": func(t *rapid.T) {
 			slot, want := rapid.Uint32Range(0, servers-1).Draw(t, "slot"), server(t)
+			if rapid.Bool().Draw(t, "tunnel") {
+				want.Forward, want.Way.Tunnel = model.TUN, addrPort(t).Addr()
+			}
 			fatal(t, m.PutServer(slot, want))
 			got, err := m.Server(slot)
 			fatal(t, err)

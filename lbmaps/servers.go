@@ -1,6 +1,7 @@
 package lbmaps
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -12,6 +13,7 @@ import (
 const (
 	serverDeleted  = 0x01
 	serverResolved = 0x02
+	serverLocal    = 0x04
 )
 
 // Server is an entry of ek_servers.
@@ -36,6 +38,11 @@ type Way struct {
 	Source, Destination [6]byte
 	// MTU is the largest IP packet on the way, 0 not known.
 	MTU uint32
+	// Tunnel is the outer source address of a server by TUN.
+	Tunnel netip.Addr
+	// Local is set for a server that is this machine: it gets packets as they
+	// came. The rest does not hold then.
+	Local bool
 }
 
 // Used reports whether the slot holds a server. A free slot is all zero.
@@ -63,6 +70,9 @@ func wireServer(s Server) bpf.EkServer {
 	if s.Way.Resolved {
 		w.Flags |= serverResolved
 	}
+	if s.Way.Local {
+		w.Flags |= serverLocal
+	}
 	return w
 }
 
@@ -80,6 +90,7 @@ func hostServer(w bpf.EkServer) Server {
 		LastWeight: w.LastWeight,
 		Way: Way{
 			Resolved:    w.Flags&serverResolved != 0,
+			Local:       w.Flags&serverLocal != 0,
 			Ifindex:     w.Ifindex,
 			Source:      w.Smac,
 			Destination: w.Dmac,
@@ -98,19 +109,44 @@ func (m *Maps) Server(slot uint32) (Server, error) {
 	if err := m.servers.Lookup(slot, &w); err != nil {
 		return Server{}, fmt.Errorf("read server %d: %w", slot, err)
 	}
-	return hostServer(w), nil
+	s := hostServer(w)
+	return s, m.readTunnel(slot, &s)
+}
+
+// readTunnel completes a server by TUN.
+func (m *Maps) readTunnel(slot uint32, s *Server) error {
+	if !s.Used() || s.Forward != model.TUN {
+		return nil
+	}
+	var t bpf.EkTunnel
+	if err := m.tunnels.Lookup(slot, &t); err != nil {
+		return fmt.Errorf("read tunnel of server %d: %w", slot, err)
+	}
+	s.Way.Tunnel = hostAddr(t.Saddr)
+	return nil
 }
 
 // Servers calls yield with each slot that is in use until it returns false.
 func (m *Maps) Servers(yield func(slot uint32, s Server) bool) error {
-	return walk(m.servers, func(slot uint32, w bpf.EkServer) bool {
+	var failed error
+	err := walk(m.servers, func(slot uint32, w bpf.EkServer) bool {
 		s := hostServer(w)
+		if failed = m.readTunnel(slot, &s); failed != nil {
+			return false
+		}
 		return !s.Used() || yield(slot, s)
 	})
+	return errors.Join(err, failed)
 }
 
-// PutServer writes the server of a slot. The zero Server frees the slot.
+// PutServer writes the server of a slot, its tunnel first. The zero Server frees the
+// slot.
 func (m *Maps) PutServer(slot uint32, s Server) error {
+	if s.Forward == model.TUN {
+		if err := m.tunnels.Put(slot, bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel)}); err != nil {
+			return fmt.Errorf("write tunnel of server %s to slot %d: %w", s.Addr, slot, err)
+		}
+	}
 	if err := m.servers.Put(slot, wireServer(s)); err != nil {
 		return fmt.Errorf("write server %s to slot %d: %w", s.Addr, slot, err)
 	}

@@ -57,6 +57,7 @@ func server(t *rapid.T) Server {
 			Source:      mac(t),
 			Destination: mac(t),
 			MTU:         rapid.Uint32().Draw(t, "mtu"),
+			Local:       rapid.Bool().Draw(t, "local"),
 		},
 	}
 }
@@ -130,6 +131,7 @@ func TestHeaderConstants(t *testing.T) {
 		"FLOW_SHARDS":     FlowShards,
 		"SERVER_DELETED":  serverDeleted,
 		"SERVER_RESOLVED": serverResolved,
+		"SERVER_LOCAL":    serverLocal,
 	} {
 		match := regexp.MustCompile(`#define ` + name + ` (\w+)`).FindStringSubmatch(contract)
 		if match == nil {

@@ -18,8 +18,9 @@ var (
 	ErrUnsupported = errors.New("not supported in XDP")
 	// ErrFull means that the maps have no room for one more.
 	ErrFull = errors.New("no room in the maps")
-	// ErrLocal means that a server's address is this machine's own.
-	ErrLocal = errors.New("the server is this machine")
+	// ErrLocal means that a NAT server's address is this machine's own: its
+	// answers would not pass the program.
+	ErrLocal = errors.New("the server is this machine, by NAT")
 )
 
 // Apply carries out operations in order. One that cannot be carried out ends
@@ -121,7 +122,7 @@ func (x *XDP) refuse(op sched.Op) error {
 		if err := refuseServer(op.Service.Key, op.Server); err != nil {
 			return err
 		}
-		if x.isLocal(op.Server.Addr.Addr()) {
+		if op.Server.Forward == model.NAT && x.isLocal(op.Server.Addr.Addr()) {
 			return ErrLocal
 		}
 	case sched.DelService, sched.DelServer:
@@ -148,9 +149,9 @@ func refuseService(s model.Service) error {
 
 func refuseServer(k model.ServiceKey, s model.Server) error {
 	switch {
-	case s.Addr.Addr().Is4() != k.Addr.Addr().Is4():
+	case s.Addr.Addr().Is4() != k.Addr.Addr().Is4() && s.Forward != model.TUN:
 		return fmt.Errorf("address %s for a service of %s: %w", s.Addr.Addr(), k.Addr.Addr(), ErrUnsupported)
-	case s.Forward != model.NAT && s.Forward != model.DR:
+	case s.Forward != model.NAT && s.Forward != model.DR && s.Forward != model.TUN:
 		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
 	case s.Weight < 0:
 		return fmt.Errorf("weight %d: %w", s.Weight, ErrUnsupported)
@@ -265,7 +266,7 @@ func (x *XDP) putServer(dest sched.Dest) error {
 		Deleted: dest.Deleted,
 
 		LastWeight: dest.LastWeight,
-		Way:        x.way(dest.Server.Addr.Addr(), x.slots[dest.Slot]),
+		Way:        x.way(dest.Server.Addr.Addr(), dest.Server.Forward, x.slots[dest.Slot]),
 	})
 }
 

@@ -126,7 +126,6 @@ func TestApplyRefuses(t *testing.T) {
 		"any port":    with(func(s *model.Service) { s.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) }),
 		"scheduler":   with(func(s *model.Service) { s.Scheduler = "lblcr" }),
 		"ops":         with(func(s *model.Service) { s.OnePacket, s.Persistence = true, time.Minute }),
-		"TUN":         server(func(s *model.Server) { s.Forward = model.TUN }),
 		"Local":       server(func(s *model.Server) { s.Forward = model.Local }),
 		"IPv6 server": server(func(s *model.Server) { s.Addr = v6 }),
 		"weight":      server(func(s *model.Server) { s.Weight = -1 }),
@@ -333,11 +332,26 @@ func TestNextHops(t *testing.T) {
 		t.Errorf("after the deletion %v are watched", again.watched)
 	}
 	again.set(nil, addr, netif.NextHop{Local: true})
-	if err := r.Apply(t.Context(), []sched.Op{op(sched.AddServer, svc, realServer(1, 1))}); !errors.Is(err, ErrLocal) {
+	local := realServer(1, 1)
+	local.Forward = model.NAT
+	if err := r.Apply(t.Context(), []sched.Op{op(sched.AddServer, svc, local)}); !errors.Is(err, ErrLocal) {
 		t.Errorf("adding this machine: %v, want ErrLocal", err)
 	}
 	if len(again.watched) != 0 {
 		t.Errorf("after the refusal %v are watched", again.watched)
+	}
+	r.apply(op(sched.AddServer, svc, realServer(1, 1)))
+	if got := way(); got != (lbmaps.Way{Local: true}) {
+		t.Errorf("way to this machine is %+v", got)
+	}
+	tunnelled := realServer(1, 1)
+	tunnelled.Forward = model.TUN
+	hop := resolved(otherMAC)
+	hop.Source = netip.MustParseAddr("10.0.0.9")
+	again.set(r.XDP, addr, hop)
+	r.apply(op(sched.EditServer, svc, tunnelled))
+	if got := way(); got.Tunnel != hop.Source || !got.Resolved || got.Local {
+		t.Errorf("way through the tunnel is %+v", got)
 	}
 }
 
@@ -366,7 +380,7 @@ func TestApplyGoesOnWithOtherServices(t *testing.T) {
 	r := newRig(t)
 	first, second := service(netip.MustParseAddrPort("198.51.100.2:53")), service(vip)
 	wrong := realServer(2, 1)
-	wrong.Forward = model.TUN
+	wrong.Forward = model.Local
 	err := r.Apply(t.Context(), []sched.Op{
 		op(sched.AddService, first),
 		op(sched.AddService, second),

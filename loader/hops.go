@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -56,19 +57,25 @@ func (x *XDP) isLocal(addr netip.Addr) bool {
 	return hop.Local
 }
 
-// way returns how frames reach a server whose entry is now as given.
-func (x *XDP) way(addr netip.Addr, now lbmaps.Server) lbmaps.Way {
+// way returns how frames reach a server by a method, whose entry is now as given.
+func (x *XDP) way(addr netip.Addr, by model.Forward, now lbmaps.Server) lbmaps.Way {
 	hop, known := x.nextHop(addr)
 	same := now.Used() && now.Addr.Addr() == addr
 	switch {
-	case hop.Resolved:
-		return lbmaps.Way{
+	case hop.Local && by != model.NAT:
+		return lbmaps.Way{Local: true}
+	case hop.Resolved && (by != model.TUN || hop.Source.IsValid()):
+		way := lbmaps.Way{
 			Resolved:    true,
 			Ifindex:     uint32(hop.IfIndex),
 			Source:      hop.SrcMAC,
 			Destination: hop.DstMAC,
 			MTU:         uint32(hop.MTU),
 		}
+		if by == model.TUN {
+			way.Tunnel = hop.Source
+		}
+		return way
 	case same && (!known || time.Now().Before(x.early)):
 		return now.Way
 	}
@@ -95,7 +102,7 @@ func (x *XDP) NextHopChanged(addr netip.Addr, _ netif.NextHop) {
 func (x *XDP) refreshWay(addr netip.Addr) {
 	for slot := range x.uses[addr] {
 		now := x.slots[slot]
-		want := x.way(addr, now)
+		want := x.way(addr, now.Forward, now)
 		if want == now.Way {
 			continue
 		}

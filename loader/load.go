@@ -46,7 +46,7 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for _, name := range []string{bpf.EkMapEkOrders, bpf.EkMapEkTables} {
 		spec.Maps[name].MaxEntries = 2 * limits.Services
 	}
-	for _, name := range []string{bpf.EkMapEkServers, bpf.EkMapEkServerConns, bpf.EkMapEkServerStats} {
+	for _, name := range []string{bpf.EkMapEkServers, bpf.EkMapEkTunnels, bpf.EkMapEkServerConns, bpf.EkMapEkServerStats} {
 		spec.Maps[name].MaxEntries = limits.Servers
 	}
 	for _, name := range []string{bpf.EkMapEkReplies, bpf.EkMapEkReplies6} {

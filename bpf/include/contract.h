@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -113,6 +113,7 @@ enum __attribute__((packed)) forward {
 
 #define SERVER_DELETED 0x01  /* removed, but flows still point here */
 #define SERVER_RESOLVED 0x02 /* ifindex, smac and dmac hold */
+#define SERVER_LOCAL 0x04    /* this machine: packets go up as they came */
 
 /* server is a real server of one service. User space alone writes it. */
 struct server {
@@ -132,6 +133,11 @@ struct server {
 	__u32 mtu;	   /* largest IP packet on the way, 0 not known */
 	__s32 last_weight; /* the last that was not 0; user space's, for mh */
 };
+
+/* tunnel is what TUN needs beside the server: the outer source address. */
+struct tunnel {
+	__u8 saddr[16];
+} __attribute__((aligned(4)));
 
 /* server_conns counts the live flows of a server; the program alone writes
  * it, by atomic adds. inactive is total - active.
@@ -197,6 +203,7 @@ enum __attribute__((packed)) flow_state {
 #define FLOW_NOOUTPUT 0x02   /* no reply was seen (DR) */
 #define FLOW_NAT 0x04	     /* has an entry in ek_replies */
 #define FLOW_CONTROLLED 0x08 /* counts in a persistence template */
+#define FLOW_TUN 0x20	     /* goes to the server in a tunnel */
 
 /* flow_word is what a flow is. It changes by compare-and-swap on word only,
  * and whoever wins the swap applies the change to server_conns. generation
@@ -229,7 +236,9 @@ struct flow {
 	struct link reply;   /* NAT: how replies reach the client */
 	struct link request; /* NAT: how the client's frames came, turned round */
 	__u8 prefix;	     /* of the template, if FLOW_CONTROLLED */
-	__u8 pad[7];
+	__u8 pad0;
+	__u16 reply_mtu; /* largest IP packet on the replies' way, 0 not known */
+	__u8 pad[4];
 };
 
 /* template_key is a group of clients of one service: the client's address has

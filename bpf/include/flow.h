@@ -71,7 +71,9 @@ static __always_inline int flow_is_active(union flow_word w)
  */
 static __always_inline __u8 flow_method(union flow_word w)
 {
-	return w.flags & FLOW_NAT ? FORWARD_NAT : FORWARD_DR;
+	if (w.flags & FLOW_NAT)
+		return FORWARD_NAT;
+	return w.flags & FLOW_TUN ? FORWARD_TUN : FORWARD_DR;
 }
 
 /* flow_live says whether the flow exists for a packet at this time. */
@@ -221,6 +223,7 @@ static __always_inline union flow_word flow_born(__u32 server, const struct serv
 
 	w.server = server;
 	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT) |
+		  (srv->forward == FORWARD_TUN ? FLOW_TUN : 0) |
 		  (o->controlled ? FLOW_CONTROLLED : 0);
 	w.state = o->p->is_tcp ? FLOW_NONE : FLOW_UDP;
 	return flow_step(w, INPUT, o->p);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sending a packet on: to the server by DR or NAT, or back to the client. */
+/* Sending a packet on: to the server by DR, NAT or TUN, or back to the client. */
 #ifndef EK_FORWARD_H
 #define EK_FORWARD_H
 
 #include "flow.h"
 #include "icmp.h"
+#include "tunnel.h"
 
 /* The route of a reply is asked for again when it is older than this, so that
  * a changed route or neighbour is followed.
@@ -93,37 +94,45 @@ static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dm
 /* to_server transmits a client's packet by a method: the server's for a new
  * flow, and afterwards the one that the flow was born with.
  */
-static __always_inline int to_server(struct packet *p, const struct server *srv, __u8 method)
+static __always_inline int to_server(struct packet *p, __u32 index, const struct server *srv,
+				     __u8 method)
 {
+	__u32 added = method == FORWARD_TUN ? tunnel_added(srv) : 0;
+	const struct tunnel *tunnel;
 	__u32 reason;
 
+	if (srv->flags & SERVER_LOCAL)
+		return pass(REASON_LOCAL_SERVER);
 	if (!(srv->flags & SERVER_RESOLVED))
 		return drop(REASON_NO_NEXT_HOP);
 	if (packet_ttl(p) <= 1)
 		return time_exceeded(p);
-	if (srv->mtu && p->len > srv->mtu)
-		return drop(REASON_TOO_BIG);
-	if (method == FORWARD_NAT) {
+	if (srv->mtu && p->len + added > srv->mtu)
+		return too_big(p, srv->mtu - added, NULL);
+	if (method == FORWARD_NAT)
 		nat_to_server(p, srv);
-		reason = REASON_FORWARDED_NAT;
-	} else if (method == FORWARD_DR) {
-		reason = REASON_FORWARDED_DR;
-	} else {
-		return drop(REASON_UNSUPPORTED);
-	}
 	ttl_decrease(p);
+	if (method == FORWARD_TUN) {
+		tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
+		if (!tunnel || !tunnel_wrap(p, tunnel, srv))
+			return drop(REASON_INTERNAL);
+		reason = REASON_FORWARDED_TUN;
+	} else {
+		reason = method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR;
+	}
 	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
 }
 
 /* reply_route asks the kernel's routing and neighbour tables how a reply
  * reaches the client, and keeps the answer with the flow. Where they have no
  * neighbour (the kernel itself never talks to our clients) the reply takes the
- * way that the request came.
+ * way that the request came. It returns the MTU of that way, 0 if not known.
  */
 static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, const union tuple *t,
 					 __u64 now, struct link *way)
 {
 	struct fib_params fib = {};
+	__u16 mtu = 0;
 	long err;
 
 	fib.family = p->v6 ? AF_INET6 : AF_INET;
@@ -142,8 +151,9 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 	}
 	err = bpf_fib_lookup(p->ctx, &fib, sizeof(fib), 0);
 	if (err == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return REASON_TOO_BIG;
+		return fib.tot_len;
 	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
+		mtu = fib.tot_len;
 		way->ifindex = fib.ifindex;
 		mac_copy(way->dmac, fib.dmac);
 		mac_copy(way->smac, fib.smac);
@@ -151,10 +161,11 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 		*way = flow->request;
 	}
 	if (DRY)
-		return 0;
+		return mtu;
 	flow->reply = *way;
+	WRITE_ONCE(flow->reply_mtu, mtu);
 	WRITE_ONCE(flow->reply_checked, now);
-	return 0;
+	return mtu;
 }
 
 /* to_client transmits a server's packet as if the virtual service had sent
@@ -165,16 +176,15 @@ static __always_inline int to_client(struct packet *p, struct flow *flow, const 
 				     __u64 now)
 {
 	__u64 checked = READ_ONCE(flow->reply_checked);
+	__u32 mtu = READ_ONCE(flow->reply_mtu);
 	struct link way = flow->reply;
-	__u32 reason;
 
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
-	if (!checked || now - checked >= REPLY_ROUTE_AGE) {
-		reason = reply_route(p, flow, t, now, &way);
-		if (reason)
-			return drop(reason);
-	}
+	if (!checked || now - checked >= REPLY_ROUTE_AGE)
+		mtu = reply_route(p, flow, t, now, &way);
+	if (mtu && p->len > mtu)
+		return too_big(p, mtu, p->v6 ? (const void *)t->v6.vaddr : &t->v4.vaddr);
 	nat_from_server(p, t);
 	ttl_decrease(p);
 	return leave(p, way.ifindex, way.dmac, way.smac, REASON_FORWARDED_REPLY);

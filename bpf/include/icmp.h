@@ -39,11 +39,14 @@ static __always_inline bool icmp_allowed(void)
 	return true;
 }
 
-/* icmp_note is what an error says. rest is the second word of its header. */
+/* icmp_note is what an error says. rest is the second word of its header; from is
+ * the address that it comes from, NULL for the one that the packet was for.
+ */
 struct icmp_note {
 	__u8 type;
 	__u8 code;
 	__be32 rest;
+	const void *from;
 };
 
 static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *came,
@@ -64,7 +67,7 @@ static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *c
 	ip->ttl = 64;
 	ip->protocol = IPPROTO_ICMP;
 	ip->check = 0;
-	ip->saddr = quoted->daddr;
+	ip->saddr = note.from ? *(const __be32 *)note.from : quoted->daddr;
 	ip->daddr = quoted->saddr;
 	ip->check = csum_fold(csum_add((__u16 *)ip, sizeof(*ip) / 2));
 	icmp->type = note.type;
@@ -129,7 +132,10 @@ static __always_inline void icmp6_fill(struct ethhdr *eth, const struct ethhdr *
 	ip6->payload_len = htons(length);
 	ip6->nexthdr = IPPROTO_ICMPV6;
 	ip6->hop_limit = 64;
-	addr6_copy(ip6->saddr, quoted->daddr);
+	if (note.from)
+		addr6_copy(ip6->saddr, note.from);
+	else
+		addr6_copy(ip6->saddr, quoted->daddr);
 	addr6_copy(ip6->daddr, quoted->saddr);
 	icmp->type = note.type;
 	icmp->code = note.code;
@@ -194,6 +200,22 @@ static __always_inline int time_exceeded(struct packet *p)
 	struct icmp_note v6 = { .type = ICMPV6_TIME_EXCEEDED, .code = ICMPV6_EXC_HOPLIMIT };
 
 	return icmp_error(p, p->v6 ? v6 : v4, REASON_TIME_EXCEEDED, REASON_TTL_EXCEEDED);
+}
+
+/* too_big tells the sender the largest packet that fits, in the service's name. An
+ * IPv4 packet that may be fragmented is dropped: only the kernel could do it, and
+ * it does not know where the packet is to go.
+ */
+static __always_inline int too_big(struct packet *p, __u32 mtu, const void *from)
+{
+	struct icmp_note v4 = { .type = ICMP_DEST_UNREACH, .code = ICMP_FRAG_NEEDED };
+	struct icmp_note v6 = { .type = ICMPV6_PKT_TOOBIG };
+
+	v4.from = v6.from = from;
+	v4.rest = v6.rest = htonl(mtu);
+	if (!p->v6 && !(p->ip->frag_off & htons(IP_DF)))
+		return drop(REASON_TOO_BIG);
+	return icmp_error(p, p->v6 ? v6 : v4, REASON_FRAG_NEEDED, REASON_TOO_BIG);
 }
 
 #endif

@@ -93,14 +93,17 @@ struct ethhdr {
 
 #define IPPROTO_HOPOPTS 0
 #define IPPROTO_ICMP 1
+#define IPPROTO_IPIP 4
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_IPV6 41
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_AH 51
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_DSTOPTS 60
 
+#define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
 
@@ -160,6 +163,7 @@ struct udphdr {
 
 #define ICMP_DEST_UNREACH 3
 #define ICMP_PORT_UNREACH 3
+#define ICMP_FRAG_NEEDED 4
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_EXC_TTL 0
 
@@ -173,6 +177,7 @@ struct icmphdr {
 /* ICMPv6's header has the form of ICMP's. */
 #define ICMPV6_DEST_UNREACH 1
 #define ICMPV6_PORT_UNREACH 4
+#define ICMPV6_PKT_TOOBIG 2
 #define ICMPV6_TIME_EXCEEDED 3
 #define ICMPV6_EXC_HOPLIMIT 0
 
@@ -190,7 +195,7 @@ struct fib_params {
 	__u8 l4_protocol;
 	__be16 sport;
 	__be16 dport;
-	__u16 tot_len; /* in: length to check; out: MTU when it is too long */
+	__u16 tot_len; /* in: length to check; out: MTU of the route, if it was found */
 	__u32 ifindex; /* in: ingress; out: egress */
 	__u8 tos;      /* of IPv6 the kernel takes a flow label here, which we leave 0 */
 	__u8 pad[3];

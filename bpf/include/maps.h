@@ -94,6 +94,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_SERVERS);
 	__type(key, __u32);
+	__type(value, struct tunnel);
+} ek_tunnels SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
 	__type(value, struct server_conns);
 } ek_server_conns SEC(".maps");
 

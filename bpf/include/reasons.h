@@ -16,6 +16,7 @@ enum reason {
 	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol */
 	REASON_NO_FLOW = 11, /* pass: TCP segment to a service that neither opens a connection nor belongs to one */
 	REASON_SOURCE_PORT_20 = 12, /* pass: client port 20, which IPVS never schedules */
+	REASON_LOCAL_SERVER = 13, /* pass: the server is this machine, whose own program answers */
 	REASON_NO_SERVER = 20, /* drop: no server of the service can take a new flow */
 	REASON_SERVER_DELETED = 21, /* drop: the server of this flow was removed from the service */
 	REASON_NO_NEXT_HOP = 22, /* drop: the next hop to the server is not resolved */
@@ -23,15 +24,17 @@ enum reason {
 	REASON_FLOW_TABLE_FULL = 24, /* drop: the flow table has no room for a new flow */
 	REASON_FLOW_BUSY = 25, /* drop: another CPU was changing the same flow; the sender tries again */
 	REASON_CURSOR_BUSY = 26, /* drop: too many CPUs scheduled for the service at once; the sender tries again */
-	REASON_TOO_BIG = 27, /* drop: packet larger than the MTU on its way out */
+	REASON_TOO_BIG = 27, /* drop: packet larger than the MTU on its way out, and no ICMP error could be sent */
 	REASON_INTERNAL = 28, /* drop: a map entry that must exist was not found */
-	REASON_UNSUPPORTED = 29, /* drop: the server's forwarding method is not in this program */
+	REASON_UNSUPPORTED = 29, /* drop: not counted any more: a forwarding method that the program did not have */
 	REASON_TEMPLATES_FULL = 30, /* drop: the table of persistence templates has no room for a new client */
 	REASON_PORT_UNREACHABLE = 40, /* answer: answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow */
 	REASON_TIME_EXCEEDED = 41, /* answer: answered with ICMP or ICMPv6 time exceeded */
+	REASON_FRAG_NEEDED = 42, /* answer: answered with ICMP fragmentation needed or ICMPv6 packet too big */
 	REASON_FORWARDED_DR = 50, /* forward: forwarded to the server by DR */
 	REASON_FORWARDED_NAT = 51, /* forward: forwarded to the server by NAT */
 	REASON_FORWARDED_REPLY = 52, /* forward: reply of a NAT server forwarded to the client */
+	REASON_FORWARDED_TUN = 53, /* forward: forwarded to the server by TUN, in IPIP */
 };
 
 #endif

@@ -28,6 +28,8 @@ const (
 	NoFlow Reason = 11
 	// SourcePort20: client port 20, which IPVS never schedules.
 	SourcePort20 Reason = 12
+	// LocalServer: the server is this machine, whose own program answers.
+	LocalServer Reason = 13
 	// NoServer: no server of the service can take a new flow.
 	NoServer Reason = 20
 	// ServerDeleted: the server of this flow was removed from the service.
@@ -42,11 +44,11 @@ const (
 	FlowBusy Reason = 25
 	// CursorBusy: too many CPUs scheduled for the service at once; the sender tries again.
 	CursorBusy Reason = 26
-	// TooBig: packet larger than the MTU on its way out.
+	// TooBig: packet larger than the MTU on its way out, and no ICMP error could be sent.
 	TooBig Reason = 27
 	// Internal: a map entry that must exist was not found.
 	Internal Reason = 28
-	// Unsupported: the server's forwarding method is not in this program.
+	// Unsupported: not counted any more: a forwarding method that the program did not have.
 	Unsupported Reason = 29
 	// TemplatesFull: the table of persistence templates has no room for a new client.
 	TemplatesFull Reason = 30
@@ -54,12 +56,16 @@ const (
 	PortUnreachable Reason = 40
 	// TimeExceeded: answered with ICMP or ICMPv6 time exceeded.
 	TimeExceeded Reason = 41
+	// FragNeeded: answered with ICMP fragmentation needed or ICMPv6 packet too big.
+	FragNeeded Reason = 42
 	// ForwardedDR: forwarded to the server by DR.
 	ForwardedDR Reason = 50
 	// ForwardedNAT: forwarded to the server by NAT.
 	ForwardedNAT Reason = 51
 	// ForwardedReply: reply of a NAT server forwarded to the client.
 	ForwardedReply Reason = 52
+	// ForwardedTUN: forwarded to the server by TUN, in IPIP.
+	ForwardedTUN Reason = 53
 )
 
 var table = map[Reason]entry{
@@ -75,6 +81,7 @@ var table = map[Reason]entry{
 	NoService:       {"no_service", Pass, "no virtual service has this address, port and protocol"},
 	NoFlow:          {"no_flow", Pass, "TCP segment to a service that neither opens a connection nor belongs to one"},
 	SourcePort20:    {"source_port_20", Pass, "client port 20, which IPVS never schedules"},
+	LocalServer:     {"local_server", Pass, "the server is this machine, whose own program answers"},
 	NoServer:        {"no_server", Drop, "no server of the service can take a new flow"},
 	ServerDeleted:   {"server_deleted", Drop, "the server of this flow was removed from the service"},
 	NoNextHop:       {"no_next_hop", Drop, "the next hop to the server is not resolved"},
@@ -82,13 +89,15 @@ var table = map[Reason]entry{
 	FlowTableFull:   {"flow_table_full", Drop, "the flow table has no room for a new flow"},
 	FlowBusy:        {"flow_busy", Drop, "another CPU was changing the same flow; the sender tries again"},
 	CursorBusy:      {"cursor_busy", Drop, "too many CPUs scheduled for the service at once; the sender tries again"},
-	TooBig:          {"too_big", Drop, "packet larger than the MTU on its way out"},
+	TooBig:          {"too_big", Drop, "packet larger than the MTU on its way out, and no ICMP error could be sent"},
 	Internal:        {"internal", Drop, "a map entry that must exist was not found"},
-	Unsupported:     {"unsupported", Drop, "the server's forwarding method is not in this program"},
+	Unsupported:     {"unsupported", Drop, "not counted any more: a forwarding method that the program did not have"},
 	TemplatesFull:   {"templates_full", Drop, "the table of persistence templates has no room for a new client"},
 	PortUnreachable: {"port_unreachable", Answer, "answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow"},
 	TimeExceeded:    {"time_exceeded", Answer, "answered with ICMP or ICMPv6 time exceeded"},
+	FragNeeded:      {"frag_needed", Answer, "answered with ICMP fragmentation needed or ICMPv6 packet too big"},
 	ForwardedDR:     {"forwarded_dr", Forward, "forwarded to the server by DR"},
 	ForwardedNAT:    {"forwarded_nat", Forward, "forwarded to the server by NAT"},
 	ForwardedReply:  {"forwarded_reply", Forward, "reply of a NAT server forwarded to the client"},
+	ForwardedTUN:    {"forwarded_tun", Forward, "forwarded to the server by TUN, in IPIP"},
 }
