@@ -24,10 +24,10 @@ FUZZTIME ?= 60s
 # Debian packages: what the tests call (the second line for the checkers: the
 # servers, and the compiler of a stand-in for IPVS), and what the checks of the C
 # code need.
-TEST_PACKAGES   := bpftool ethtool iproute2 keepalived tshark \
+TEST_PACKAGES   := bpftool ethtool frr iproute2 keepalived tshark \
 	dnsmasq-base gcc haproxy libc6-dev nginx openssl python3 python3-aiosmtpd
-# The emulator, and what unpacks kernels.
-VM_PACKAGES     := lz4 qemu-system-x86 xz-utils zstd
+# What tests in machines call, the emulator, and what unpacks kernels.
+VM_PACKAGES     := ipvsadm lz4 qemu-system-x86 xz-utils zstd
 VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)

@@ -11,6 +11,6 @@
 // configuration file.
 //
 // Translation, source addresses and memory are tested by tables; whole routers
-// in network namespaces, with each other and with keepalived (netns and interop
-// tiers).
+// in network namespaces, with each other (netns tier). Package test/conformance
+// runs them beside keepalived and FRR.
 package failover

@@ -1,4 +1,4 @@
-//go:build netns || interop
+//go:build netns
 
 package failover
 

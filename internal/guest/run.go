@@ -101,6 +101,7 @@ func pack(c Config) ([]byte, error) {
 		return nil, err
 	}
 	a.link("/init", pid1.Self)
+	a.link("/usr/sbin/modprobe", pid1.Self)
 	for _, dir := range []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/mnt", "/var"} {
 		a.dir(dir)
 	}

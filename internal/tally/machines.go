@@ -13,6 +13,10 @@ import (
 // guestProgram runs a test binary in a machine (internal/guest/command).
 const guestProgram = "bin/guest"
 
+// packed are the programs that tests call in the machine, and the variables
+// that they read.
+const packed = "-tool ipvsadm -env EVENKEEL_PARITY_STEPS,EVENKEEL_PARITY_SEED"
+
 // exitNoKernel is its exit status when a kernel is not to be had.
 const exitNoKernel = 251
 
@@ -46,7 +50,7 @@ func machines() []machine {
 func (m machine) commands(t tier, files []testFile, guest string) []command {
 	base := command{
 		"test", "-json", "-count=1", "-timeout=" + t.timeout.String(),
-		fmt.Sprintf("-exec=%s -lane %s -kernel %s -timeout %s", guest, m.lane, m.kernel, t.timeout),
+		fmt.Sprintf("-exec=%s -lane %s -kernel %s -timeout %s %s", guest, m.lane, m.kernel, t.timeout, packed),
 	}
 	byDir := make(map[string][]string)
 	for _, f := range files {

@@ -23,8 +23,8 @@ func TestCommandsOfAMachine(t *testing.T) {
 			got = append(got, strings.Join(c, " "))
 		}
 	}
-	const fast = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane fast -kernel uml -timeout 20m0s "
-	const normal = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 20m0s "
+	const fast = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane fast -kernel uml -timeout 20m0s " + packed + " "
+	const normal = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 20m0s " + packed + " "
 	want := []string{
 		fast + "-skip=^TestXDP -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
 		normal + "-skip=^TestCounted -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",

@@ -1,10 +1,12 @@
 package labtest
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +24,8 @@ type Wire struct {
 type Frame struct {
 	// Sent is set for what the node itself sent.
 	Sent bool
+	// At is when the kernel had it.
+	At   time.Time
 	Data []byte
 }
 
@@ -46,6 +50,7 @@ func OpenWire(t testing.TB, i *lab.Iface, hear func(Frame)) *Wire {
 		return errors.Join(
 			// What is heard waits for a busy machine.
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
 			unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: i.Index}),
 		)
 	})
@@ -78,13 +83,13 @@ func (w *Wire) listen(hear func(Frame)) {
 		w.t.Error(err)
 		return
 	}
-	buf := make([]byte, longestFrame)
+	buf, control := make([]byte, longestFrame), make([]byte, unix.CmsgSpace(16))
 	for {
-		var n int
+		var n, c int
 		var from unix.Sockaddr
 		var readErr error
 		err := raw.Read(func(fd uintptr) bool {
-			n, from, readErr = unix.Recvfrom(int(fd), buf, 0)
+			n, c, _, from, readErr = unix.Recvmsg(int(fd), buf, control, 0)
 			return !errors.Is(readErr, unix.EAGAIN)
 		})
 		if err != nil {
@@ -94,6 +99,16 @@ func (w *Wire) listen(hear func(Frame)) {
 			continue // the interface went down, or up again
 		}
 		link, ok := from.(*unix.SockaddrLinklayer)
-		hear(Frame{Sent: ok && link.Pkttype == unix.PACKET_OUTGOING, Data: append([]byte(nil), buf[:n]...)})
+		hear(Frame{Sent: ok && link.Pkttype == unix.PACKET_OUTGOING, At: stamp(control[:c]), Data: append([]byte(nil), buf[:n]...)})
 	}
+}
+
+// stamp returns the kernel's time of a frame, or without one that of now.
+func stamp(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil || len(messages) != 1 || len(messages[0].Data) < 16 {
+		return time.Now()
+	}
+	b := messages[0].Data
+	return time.Unix(int64(binary.NativeEndian.Uint64(b)), int64(binary.NativeEndian.Uint64(b[8:])))
 }
