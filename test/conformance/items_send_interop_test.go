@@ -295,6 +295,7 @@ func item023(p *probe) {
 }
 
 func item024(p *probe) {
+	var all []heard
 	for _, v := range plain() {
 		for _, a := range p.sent(v) {
 			if a.ipv6() {
@@ -305,8 +306,9 @@ func item024(p *probe) {
 			p.want("total length", len(a.data), 14+20+len(a.payload))
 		}
 		s, _ := p.captured(v)
-		judge(p, s.tap.all())
+		all = append(all, s.tap.all()...)
 	}
+	judge(p, all)
 }
 
 func item026(p *probe) {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -324,5 +323,3 @@ func (s *site) become(d daemon, state string) {
 	s.Helper()
 	s.until("it becomes "+state, func() bool { return last(d, "VI") == state })
 }
-
-func trimLines(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") }
