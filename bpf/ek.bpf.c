@@ -4,6 +4,7 @@
  * flow or open one, forward. Every way out counts one reason.
  */
 #include "forward.h"
+#include "related.h"
 #include "service.h"
 #if !DRY
 #include "publish.h"
@@ -185,36 +186,70 @@ static __always_inline int balance(struct packet *p)
 	return action;
 }
 
-/* Each family is a function of its own: the verifier follows them one after the
- * other, and their stacks do not add up.
+/* IS_ICMP is what a family's function returns of a packet that is for another one;
+ * no verdict has this number.
+ */
+#define IS_ICMP 64
+
+/* begin balances a packet that was read, unless there is a reason against it. */
+static __always_inline int begin(struct packet *p, __u32 reason)
+{
+	if (likely(!reason))
+		return balance(p);
+	if (reason == REASON_OTHER_PROTOCOL && p->proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return IS_ICMP;
+	return pass(reason);
+}
+
+/* Each family is a function of its own, and so are its ICMP errors: the verifier
+ * follows them one after the other, and their stacks do not add up.
  */
 __noinline int balance_ipv4(struct xdp_md *ctx)
 {
 	struct packet p = { .v6 = false };
-	__u32 reason = packet_parse(ctx, &p);
 
-	return reason ? pass(reason) : balance(&p);
+	return begin(&p, packet_parse(ctx, &p));
 }
 
 __noinline int balance_ipv6(struct xdp_md *ctx)
 {
 	struct packet p = { .v6 = true };
-	__u32 reason = packet_parse(ctx, &p);
 
-	return reason ? pass(reason) : balance(&p);
+	return begin(&p, packet_parse(ctx, &p));
+}
+
+__noinline int related_ipv4(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = false };
+	__u32 reason = network_parse(ctx, &p);
+
+	return reason ? pass(reason) : related_forward(&p);
+}
+
+__noinline int related_ipv6(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = true };
+	__u32 reason = network_parse(ctx, &p);
+
+	return reason ? pass(reason) : related_forward(&p);
 }
 
 SEC("xdp")
 int ek_xdp(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
+	int verdict;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return pass(REASON_TRUNCATED);
-	if (likely(eth->h_proto == htons(ETH_P_IP)))
-		return balance_ipv4(ctx);
-	if (eth->h_proto == htons(ETH_P_IPV6))
-		return balance_ipv6(ctx);
+	if (likely(eth->h_proto == htons(ETH_P_IP))) {
+		verdict = balance_ipv4(ctx);
+		return unlikely(verdict == IS_ICMP) ? related_ipv4(ctx) : verdict;
+	}
+	if (eth->h_proto == htons(ETH_P_IPV6)) {
+		verdict = balance_ipv6(ctx);
+		return unlikely(verdict == IS_ICMP) ? related_ipv6(ctx) : verdict;
+	}
 	if (eth->h_proto == htons(ETH_P_8021Q) || eth->h_proto == htons(ETH_P_8021AD))
 		return pass(REASON_VLAN_TAG);
 	return pass(REASON_NOT_IP);

@@ -120,7 +120,7 @@ func TestWhatTheKernelGetsOfIPv6(t *testing.T) {
 		{"five extension headers", ext(60, bytes.Join([][]byte{hop(60, 1), hop(60, 1), hop(60, 1), hop(60, 1), hop(6, 1)}, nil)), reasons.IPOptions},
 		{"too many options", ext(60, hop(6, 59)), reasons.IPOptions},
 		{"options beyond the packet", ext(60, []byte{6, 200, 1, 4, 0, 0, 0, 0}), reasons.IPOptions},
-		{"ICMPv6", six.syn().with(func(f *frame) { f.proto = 58 }).bytes(t), reasons.OtherProtocol},
+		{"ICMPv6 without sense", six.syn().with(func(f *frame) { f.proto = 58 }).bytes(t), reasons.ICMPUnrelated},
 		{"no next header", six.syn().with(func(f *frame) { f.proto = 59 }).bytes(t), reasons.OtherProtocol},
 		{"other address", six.syn().with(func(f *frame) { f.dst = six.of(real3) }).bytes(t), reasons.NoService},
 		{"segment without a flow", six.syn().flag("A").bytes(t), reasons.NoFlow},

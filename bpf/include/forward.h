@@ -91,6 +91,23 @@ static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dm
 	return finish(reason, DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0));
 }
 
+/* send_to_server is the last step to a server, when nothing else of the packet is
+ * to be changed.
+ */
+static __always_inline int send_to_server(struct packet *p, __u32 index, const struct server *srv,
+					  __u8 method, __u32 reason)
+{
+	const struct tunnel *tunnel;
+
+	ttl_decrease(p);
+	if (method == FORWARD_TUN) {
+		tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
+		if (!tunnel || !tunnel_wrap(p, tunnel, srv))
+			return drop(REASON_INTERNAL);
+	}
+	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
+}
+
 /* to_server transmits a client's packet by a method: the server's for a new
  * flow, and afterwards the one that the flow was born with.
  */
@@ -98,8 +115,6 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 				     __u8 method)
 {
 	__u32 added = method == FORWARD_TUN ? tunnel_added(srv) : 0;
-	const struct tunnel *tunnel;
-	__u32 reason;
 
 	if (srv->flags & SERVER_LOCAL)
 		return pass(REASON_LOCAL_SERVER);
@@ -111,16 +126,10 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 		return too_big(p, srv->mtu - added, NULL);
 	if (method == FORWARD_NAT)
 		nat_to_server(p, srv);
-	ttl_decrease(p);
-	if (method == FORWARD_TUN) {
-		tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
-		if (!tunnel || !tunnel_wrap(p, tunnel, srv))
-			return drop(REASON_INTERNAL);
-		reason = REASON_FORWARDED_TUN;
-	} else {
-		reason = method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR;
-	}
-	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
+	return send_to_server(p, index, srv, method,
+			      method == FORWARD_NAT   ? REASON_FORWARDED_NAT
+			      : method == FORWARD_TUN ? REASON_FORWARDED_TUN
+						      : REASON_FORWARDED_DR);
 }
 
 /* reply_route asks the kernel's routing and neighbour tables how a reply
@@ -168,6 +177,20 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 	return mtu;
 }
 
+/* reply_way finds the way of a flow's replies, known or to be asked for, and returns
+ * its MTU, 0 if not known.
+ */
+static __always_inline __u32 reply_way(struct packet *p, struct flow *flow, const union tuple *t,
+				       __u64 now, struct link *way)
+{
+	__u64 checked = READ_ONCE(flow->reply_checked);
+
+	*way = flow->reply;
+	if (!checked || now - checked >= REPLY_ROUTE_AGE)
+		return reply_route(p, flow, t, now, way);
+	return READ_ONCE(flow->reply_mtu);
+}
+
 /* to_client transmits a server's packet as if the virtual service had sent
  * it. A time to live that is used up is dropped: the kernel could not answer
  * in the virtual service's name.
@@ -175,14 +198,12 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 static __always_inline int to_client(struct packet *p, struct flow *flow, const union tuple *t,
 				     __u64 now)
 {
-	__u64 checked = READ_ONCE(flow->reply_checked);
-	__u32 mtu = READ_ONCE(flow->reply_mtu);
-	struct link way = flow->reply;
+	struct link way;
+	__u32 mtu;
 
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
-	if (!checked || now - checked >= REPLY_ROUTE_AGE)
-		mtu = reply_route(p, flow, t, now, &way);
+	mtu = reply_way(p, flow, t, now, &way);
 	if (mtu && p->len > mtu)
 		return too_big(p, mtu, p->v6 ? (const void *)t->v6.vaddr : &t->v4.vaddr);
 	nat_from_server(p, t);

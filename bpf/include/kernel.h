@@ -103,6 +103,8 @@ struct ethhdr {
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_DSTOPTS 60
 
+#define IPV4_MIN_MTU 68
+
 #define IP_DF 0x4000
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
@@ -131,10 +133,16 @@ struct ipv6hdr {
 	__be32 daddr[4];
 };
 
-/* An extension header says what follows it and how long it is. */
-struct ipv6_ext {
+#define IPV6_OFFSET 0xfff8
+
+/* An extension header says what follows it and how long it is. The rest has this
+ * meaning in a fragment's; all are of 8 bytes at least.
+ */
+struct ipv6_frag {
 	__u8 nexthdr;
 	__u8 len; /* in units of 8 bytes, the first not counted */
+	__be16 offset;
+	__be32 id;
 };
 
 #define TCP_FIN 0x01
@@ -164,6 +172,7 @@ struct udphdr {
 #define ICMP_DEST_UNREACH 3
 #define ICMP_PORT_UNREACH 3
 #define ICMP_FRAG_NEEDED 4
+#define ICMP_SOURCE_QUENCH 4
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_EXC_TTL 0
 
@@ -180,6 +189,7 @@ struct icmphdr {
 #define ICMPV6_PKT_TOOBIG 2
 #define ICMPV6_TIME_EXCEEDED 3
 #define ICMPV6_EXC_HOPLIMIT 0
+#define ICMPV6_INFORMATION 128 /* types from here on are no errors */
 
 #define AF_INET 2
 #define AF_INET6 10

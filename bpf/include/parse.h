@@ -101,35 +101,40 @@ static __always_inline __u32 parse_ipv4(struct packet *p)
 #define IPV6_EXT_BYTES 504
 
 /* ipv6_skip walks over the extension headers that only the ends care for. It
- * returns the bytes from the IPv6 header to the transport's in the low half and
- * the transport's number in the high half, or a negative reason. Like all that
- * loops it stands alone for the verifier.
+ * starts from the IPv6 header at some bytes into the frame, below 512. quoted is for
+ * one that an error quotes: the first fragment of a packet has what matters. It
+ * returns the bytes from the IPv6 header to the transport's in the low half and the
+ * transport's number in the high half, or a negative reason. Like all that loops it
+ * stands alone for the verifier.
  */
-__noinline int ipv6_skip(struct xdp_md *ctx)
+__noinline int ipv6_skip(struct xdp_md *ctx, __u32 from, __u32 quoted)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ipv6hdr *ip6 = data + sizeof(struct ethhdr);
+	struct ipv6hdr *ip6 = data + (from & 511);
 	__u32 at = sizeof(*ip6), type, i;
 
 	if ((void *)(ip6 + 1) > end)
 		return -REASON_TRUNCATED;
 	type = ip6->nexthdr;
 	for (i = 0; i < IPV6_EXTS; i++) {
-		struct ipv6_ext *ext;
+		bool fragment = type == IPPROTO_FRAGMENT;
+		struct ipv6_frag *ext;
 
-		if (type == IPPROTO_FRAGMENT)
+		if (fragment && !quoted)
 			return -REASON_FRAGMENT;
 		if (type == IPPROTO_ROUTING || type == IPPROTO_AH)
 			return -REASON_IP_OPTIONS;
-		if (type != IPPROTO_HOPOPTS && type != IPPROTO_DSTOPTS)
+		if (!fragment && type != IPPROTO_HOPOPTS && type != IPPROTO_DSTOPTS)
 			return (int)(type << 16 | at);
 		if (at > IPV6_EXT_BYTES)
 			return -REASON_IP_OPTIONS;
 		ext = (void *)ip6 + at;
 		if ((void *)(ext + 1) > end)
 			return -REASON_TRUNCATED;
+		if (fragment && ext->offset & htons(IPV6_OFFSET))
+			return -REASON_FRAGMENT;
 		type = ext->nexthdr;
-		at += ((__u32)ext->len + 1) * 8;
+		at += fragment ? sizeof(*ext) : ((__u32)ext->len + 1) * 8;
 	}
 	return -REASON_IP_OPTIONS;
 }
@@ -151,7 +156,7 @@ static __always_inline __u32 parse_ipv6(struct packet *p)
 	p->proto = ip6->nexthdr;
 	if (likely(p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP))
 		return 0;
-	found = ipv6_skip(p->ctx);
+	found = ipv6_skip(p->ctx, sizeof(struct ethhdr), false);
 	if (found < 0)
 		return -found;
 	p->header = found & 0xffff;
@@ -159,16 +164,21 @@ static __always_inline __u32 parse_ipv6(struct packet *p)
 	return p->header > p->len || p->header > IPV6_EXT_BYTES ? REASON_IP_OPTIONS : 0;
 }
 
-/* transport is where TCP or UDP begins. */
+/* transport is where TCP or UDP begins. The compiler must not see how it comes about:
+ * what is computed a second time is another pointer to the verifier, not yet checked.
+ */
 static __always_inline void *transport(const struct packet *p)
 {
 	__u32 at = p->header;
+	void *begins;
 
 	if (!p->v6)
 		return p->ip + 1;
 	at &= 511;
 	__asm__ volatile("" : "+r"(at)); /* the mask belongs where the offset is used */
-	return (void *)p->ip6 + at;
+	begins = (void *)p->ip6 + at;
+	__asm__ volatile("" : "+r"(begins));
+	return begins;
 }
 
 static __always_inline __u32 parse_tcp(struct packet *p)
@@ -208,10 +218,8 @@ static __always_inline __u32 parse_udp(struct packet *p)
 	return 0;
 }
 
-/* packet_parse fills p and returns 0, or the reason why the kernel should
- * look at the frame.
- */
-static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
+/* network_parse fills in p what comes before the transport. */
+static __always_inline __u32 network_parse(struct xdp_md *ctx, struct packet *p)
 {
 	__u32 reason;
 
@@ -219,7 +227,16 @@ static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
 	reason = parse_ethernet(p);
 	if (reason)
 		return reason;
-	reason = p->v6 ? parse_ipv6(p) : parse_ipv4(p);
+	return p->v6 ? parse_ipv6(p) : parse_ipv4(p);
+}
+
+/* packet_parse fills p and returns 0, or the reason why the kernel should
+ * look at the frame.
+ */
+static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
+{
+	__u32 reason = network_parse(ctx, p);
+
 	if (reason)
 		return reason;
 	if (p->proto == IPPROTO_TCP)

@@ -12,11 +12,12 @@ enum reason {
 	REASON_BAD_HEADER = 6, /* pass: header length or version that cannot be */
 	REASON_FRAGMENT = 7, /* pass: IP fragment, which only the kernel can put together */
 	REASON_IP_OPTIONS = 8, /* pass: IPv4 header with options, or an IPv6 extension header that the program does not read */
-	REASON_OTHER_PROTOCOL = 9, /* pass: neither TCP nor UDP */
+	REASON_OTHER_PROTOCOL = 9, /* pass: neither TCP nor UDP, nor an ICMP or ICMPv6 error */
 	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol */
 	REASON_NO_FLOW = 11, /* pass: TCP segment to a service that neither opens a connection nor belongs to one */
 	REASON_SOURCE_PORT_20 = 12, /* pass: client port 20, which IPVS never schedules */
 	REASON_LOCAL_SERVER = 13, /* pass: the server is this machine, whose own program answers */
+	REASON_ICMP_UNRELATED = 14, /* pass: ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it */
 	REASON_NO_SERVER = 20, /* drop: no server of the service can take a new flow */
 	REASON_SERVER_DELETED = 21, /* drop: the server of this flow was removed from the service */
 	REASON_NO_NEXT_HOP = 22, /* drop: the next hop to the server is not resolved */
@@ -35,6 +36,8 @@ enum reason {
 	REASON_FORWARDED_NAT = 51, /* forward: forwarded to the server by NAT */
 	REASON_FORWARDED_REPLY = 52, /* forward: reply of a NAT server forwarded to the client */
 	REASON_FORWARDED_TUN = 53, /* forward: forwarded to the server by TUN, in IPIP */
+	REASON_FORWARDED_ICMP = 54, /* forward: ICMP or ICMPv6 error about a flow forwarded to its server */
+	REASON_FORWARDED_ICMP_REPLY = 55, /* forward: ICMP or ICMPv6 error from a server's side forwarded to the client, in the service's name */
 };
 
 #endif

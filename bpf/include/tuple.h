@@ -48,42 +48,54 @@ static __always_inline void tuple_of_request(const struct packet *p, union tuple
 	t->v4.pad[0] = t->v4.pad[1] = t->v4.pad[2] = 0;
 }
 
-/* tuple_of_reply looks a server's packet up in the map of replies, and completes
+/* tuple_of_answered looks a server's tuple up in the map of replies, and completes
  * the tuple of the flow that it answers; false if it answers none.
  */
-static __always_inline bool tuple_of_reply(const struct packet *p, union tuple *t)
+static __always_inline bool tuple_of_answered(const union reply_tuple *key, bool v6, union tuple *t)
 {
-	if (p->v6) {
-		struct reply6_key key = { .sport = p->sport, .cport = p->dport, .proto = p->proto };
-		const struct reply6 *reply;
+	if (v6) {
+		const struct reply6 *reply = bpf_map_lookup_elem(&ek_replies6, key);
 
-		addr6_copy(key.saddr, p->ip6->saddr);
-		addr6_copy(key.caddr, p->ip6->daddr);
-		reply = bpf_map_lookup_elem(&ek_replies6, &key);
 		if (!reply)
 			return false;
-		t->v6 = (struct flow6_key){ .cport = p->dport,
+		t->v6 = (struct flow6_key){ .cport = key->v6.cport,
 					    .vport = reply->vport,
-					    .proto = p->proto };
-		addr6_copy(t->v6.caddr, p->ip6->daddr);
+					    .proto = key->v6.proto };
+		addr6_copy(t->v6.caddr, key->v6.caddr);
 		addr6_copy(t->v6.vaddr, reply->vaddr);
 	} else {
-		struct reply_key key = { .saddr = p->ip->saddr,
-					 .caddr = p->ip->daddr,
-					 .sport = p->sport,
-					 .cport = p->dport,
-					 .proto = p->proto };
-		const struct reply *reply = bpf_map_lookup_elem(&ek_replies, &key);
+		const struct reply *reply = bpf_map_lookup_elem(&ek_replies, key);
 
 		if (!reply)
 			return false;
-		t->v4 = (struct flow_key){ .caddr = p->ip->daddr,
+		t->v4 = (struct flow_key){ .caddr = key->v4.caddr,
 					   .vaddr = reply->vaddr,
-					   .cport = p->dport,
+					   .cport = key->v4.cport,
 					   .vport = reply->vport,
-					   .proto = p->proto };
+					   .proto = key->v4.proto };
 	}
 	return true;
+}
+
+/* tuple_of_reply is tuple_of_answered for a packet of the server. */
+static __always_inline bool tuple_of_reply(const struct packet *p, union tuple *t)
+{
+	union reply_tuple key;
+
+	if (p->v6) {
+		key.v6 = (struct reply6_key){ .sport = p->sport,
+					      .cport = p->dport,
+					      .proto = p->proto };
+		addr6_copy(key.v6.saddr, p->ip6->saddr);
+		addr6_copy(key.v6.caddr, p->ip6->daddr);
+	} else {
+		key.v4 = (struct reply_key){ .saddr = p->ip->saddr,
+					     .caddr = p->ip->daddr,
+					     .sport = p->sport,
+					     .cport = p->dport,
+					     .proto = p->proto };
+	}
+	return tuple_of_answered(&key, p->v6, t);
 }
 
 /* shard_of is the number of the map that holds a flow. The multiplier is 2^32 divided

@@ -94,7 +94,7 @@ func camel(name string) string {
 	var b strings.Builder
 	for word := range strings.SplitSeq(name, "_") {
 		switch word {
-		case "ip", "ipv6", "vlan", "mac", "ttl", "dr", "nat", "tun":
+		case "ip", "ipv6", "vlan", "mac", "ttl", "dr", "nat", "icmp", "tun":
 			b.WriteString(strings.Replace(strings.ToUpper(word), "IPV6", "IPv6", 1))
 		default:
 			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
