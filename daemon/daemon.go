@@ -92,8 +92,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // startAll starts the datapath and then the elections, so that nobody hands
 // clients over to a host that cannot serve yet. Who was master a moment ago
-// begins with the elections, to be back before others miss it: its datapath runs
-// already.
+// begins with the elections, and waits for nothing else until it takes part, to
+// be back before others miss it: its datapath runs already.
 func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	var err error
 	if d.vrrp, err = newElection(d.opts, cfg, d.touch); err != nil {
@@ -102,6 +102,7 @@ func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Cha
 	early := d.opts.WasMaster(d.opts.Memory)
 	if early {
 		d.vrrp.begin(ctx)
+		d.vrrp.await()
 	}
 	first, err := d.start(ctx, cfg)
 	switch {

@@ -32,6 +32,9 @@ type member struct {
 	targets map[string][]netip.Addr
 	waiting int
 	source  netip.Addr
+	// left says that this process found the addresses of a master that died, too
+	// late to go on as master.
+	left bool
 	// linger is set while a router that gave up goes on serving.
 	linger *linger
 }
@@ -58,8 +61,8 @@ func (m *member) release(a vrrp.Action) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.targets = nil
-	held := m.placed != 0 && m.placed == a.Epoch
-	m.placed, m.waiting = 0, 0
+	held := m.placed != 0 && m.placed == a.Epoch || m.left
+	m.placed, m.waiting, m.left = 0, 0, false
 	m.conn.note.clear()
 	m.service.announcer.Cancel(m.owner, a.Epoch)
 	m.service.announcer.Cancel(m.sourceOwner(), a.Epoch)
@@ -74,13 +77,16 @@ func (m *member) drop() { m.service.keeper.Drop(m.owner, m.plan.set) }
 
 // lingers returns how long a router goes on serving for clients' sake, and
 // whether that ends when another router has taken over. Who gave up though its
-// links are well serves until then; who yields to a better master serves the
+// links are well serves until then, and so does who comes back too late to go on,
+// since nobody may have taken over yet; who yields to a better master serves the
 // clients that this one has not told yet. What the kernel answers meanwhile to
 // who asks for an address, the master puts right when it announces once more.
 func (m *member) lingers(a vrrp.Action) (d time.Duration, awaits bool) {
 	switch a.Reason.Code {
 	case vrrp.ReasonStop:
 		return m.patience(), true
+	case vrrp.ReasonStart:
+		return vrrp.ResumeWithin(m.plan.election) + m.patience(), true
 	case vrrp.ReasonFault:
 		if k := a.Reason.Cause.Kind; k == vrrp.TrackScript || k == vrrp.TrackFile || k == vrrp.TrackProcess {
 			return m.patience(), true
@@ -92,11 +98,13 @@ func (m *member) lingers(a vrrp.Action) (d time.Duration, awaits bool) {
 	return 0, false
 }
 
+// little is added to what the protocol's arithmetic gives.
+const little = 250 * time.Millisecond
+
 // patience is how long a router that gave up waits for its successor: as long
 // as a backup waits after a goodbye, and a little.
 func (m *member) patience() time.Duration {
 	i := m.plan.instance
-	const little = 250 * time.Millisecond
 	return vrrp.SkewTime(vrrp.Version(i.Version), 1, i.Interval) + little
 }
 

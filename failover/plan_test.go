@@ -332,11 +332,12 @@ func TestLingers(t *testing.T) {
 		{"script", fault(vrrp.TrackScript), time.Second, 255*time.Second/256 + 250*time.Millisecond, true},
 		{"a better master", reason(vrrp.ReasonHigherPriority), time.Second, 50 * time.Millisecond, false},
 		{"of a short interval", reason(vrrp.ReasonHigherAddress), 10 * time.Millisecond, 50 * time.Millisecond, false},
+		{"back too late", reason(vrrp.ReasonStart), time.Second, 3*time.Second + 257*time.Second/256 + 250*time.Millisecond, true},
 		{"others took over long ago", reason(vrrp.ReasonLate), time.Second, 0, false},
 		{"interface", fault(vrrp.TrackInterface), time.Second, 0, false},
 		{"source", fault(vrrp.FaultSource), time.Second, 0, false},
 	} {
-		m := &member{plan: memberPlan{instance: model.VRRPInstance{Version: 3, Interval: tt.interval}}}
+		m := &member{plan: memberPlan{instance: model.VRRPInstance{Version: 3, Interval: tt.interval}, election: vrrp.Config{Version: vrrp.V3, Interval: tt.interval}}}
 		if got, awaits := m.lingers(tt.a); got != tt.want || awaits != tt.awaits {
 			t.Errorf("%s: %s, %t, want %s, %t", tt.name, got, awaits, tt.want, tt.awaits)
 		}

@@ -54,7 +54,13 @@ func (s *Service) apply(cfg model.VRRP) {
 	oldVMACs := s.vmacs
 	s.global, s.virtual, s.vmacs = cfg.Global, p.virtual, p.vmacs()
 	s.mu.Unlock()
-	s.refuse(p.refused())
+	refused := p.refused()
+	// At the start there is at most something left to take away, and the kernel
+	// takes milliseconds for it that a restarted master has no time for.
+	later := s.epoch == 0 && len(refused) == 0
+	if !later {
+		s.refuse(refused)
+	}
 	s.removeLeftovers()
 	s.ensureVMACs()
 	s.refreshLinks()
@@ -81,6 +87,9 @@ func (s *Service) apply(cfg model.VRRP) {
 	}
 	for _, u := range begun {
 		u.settleIn(s.base)
+	}
+	if later {
+		s.refuse(nil)
 	}
 	s.keeper.Sweep(p.sets())
 	s.leaveBehind(end, held, oldVMACs)

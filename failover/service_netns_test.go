@@ -125,8 +125,7 @@ func TestRestartInTime(t *testing.T) {
 	b.start(config(instance("VI", 1)))
 	a.await("VI", vrrp.Master)
 	a.awaitAddr(vip, true)
-	watch := exec.Command("ip", "monitor", "address")
-	log := labtest.Start(t, a.node, watch)
+	log := labtest.WatchAddresses(t, a.node)
 	cfg.Priority = 200 // no owner any more, so that it cannot start as master
 	time.Sleep(100 * time.Millisecond)
 	a.crash()
@@ -146,6 +145,40 @@ func TestRestartInTime(t *testing.T) {
 	}
 	if strings.Contains(log.Log(), "Deleted") {
 		t.Errorf("addresses went:\n%s", log.Log())
+	}
+}
+
+// TestRestartTooLate: who comes back too late to go on as master keeps serving
+// until another router does, or it is master again.
+func TestRestartTooLate(t *testing.T) {
+	s := newSite(t, 2)
+	a, b := s.routers[0], s.routers[1]
+	cfg := config(quick(instance("VI", 1), 200))
+	a.start(cfg)
+	a.await("VI", vrrp.Master)
+	a.awaitAddr(vip, true)
+	log := labtest.WatchAddresses(t, a.node)
+	late := func() {
+		a.crash()
+		time.Sleep(vrrp.DownInterval(vrrp.V3, 1, cfg.Instances[0].Interval, 3))
+	}
+	late()
+	a.start(cfg)
+	a.await("VI", vrrp.Master)
+	if got := a.status("VI").Instance.Reason().Code; got != vrrp.ReasonSilence {
+		t.Errorf("reason %s", got)
+	}
+	a.awaitAddr(vip, true)
+	if strings.Contains(log.Log(), "Deleted") {
+		t.Errorf("the address went:\n%s", log.Log())
+	}
+	late()
+	b.start(config(quick(instance("VI", 1), 250)))
+	b.await("VI", vrrp.Master)
+	a.start(cfg)
+	a.awaitAddr(vip, false)
+	if a.state("VI") != vrrp.Backup {
+		t.Errorf("state %s", a.state("VI"))
 	}
 }
 

@@ -107,6 +107,7 @@ func (s *Service) begin(m *member, h *heldMember) vrrp.Member {
 	}
 	age, was := m.conn.note.age()
 	out.Start.Adopt = was && age >= 0 && age < vrrp.ResumeWithin(cfg)
+	m.left = was && !out.Start.Adopt
 	out.Start.Hold = s.hold()
 	for _, t := range cfg.Tracks {
 		ev := s.tracked(t)

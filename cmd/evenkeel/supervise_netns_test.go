@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -120,7 +119,7 @@ func TestKilledWorker(t *testing.T) {
 	echo, err := a.node.ServeUDPEcho(routerVIP + ":7")
 	p.check(err)
 	defer echo.Close()
-	watch := labtest.Start(t, a.node, exec.Command("ip", "monitor", "address"))
+	watch := labtest.WatchAddresses(t, a.node)
 	traffic := startDialog(t, p.client, routerVIP+":7")
 
 	worker := workerOf(t, d, 0)

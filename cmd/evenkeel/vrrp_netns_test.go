@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,7 +167,7 @@ func TestRestartTakesOver(t *testing.T) {
 	a.await("MASTER")
 	b.start(instance(100, patient))
 	p.awaitOwner(a)
-	watch := labtest.Start(t, a.node, exec.Command("ip", "monitor", "address"))
+	watch := labtest.WatchAddresses(t, a.node)
 
 	first.End(syscall.SIGKILL)
 	if !a.has() || !p.answers() {

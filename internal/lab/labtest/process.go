@@ -2,8 +2,10 @@ package labtest
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,4 +148,22 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// WatchAddresses starts to watch the addresses of a node. The log has a line for
+// each that comes, and one that begins with Deleted for each that goes.
+func WatchAddresses(t testing.TB, n *lab.Node) *Process {
+	t.Helper()
+	// Log has what is written to standard error.
+	p := Start(t, n, exec.Command("sh", "-c", "exec ip monitor address >&2"))
+	marks := 0
+	Until(t, "changes of addresses are seen", func() bool {
+		marks++
+		mark := fmt.Sprintf("192.0.2.%d/32", marks%255)
+		if got := Run(t, n, exec.Command("ip", "address", "replace", mark, "dev", "lo")); got.Code != 0 {
+			t.Fatalf("add an address: %s", got.Stderr)
+		}
+		return strings.Contains(p.Log(), "192.0.2.")
+	})
+	return p
 }
