@@ -30,18 +30,23 @@ func (n *Node) newServer(addr net.Addr, run func(), stop func() error) (*Server,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("serve on %s: %w", n.name, err), stop())
 	}
+	return n.start(ap, run, stop), nil
+}
+
+// start runs a server until it is closed.
+func (n *Node) start(at netip.AddrPort, run func(), stop func() error) *Server {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		run()
 	}()
-	s := &Server{Addr: ap, close: sync.OnceValue(func() error {
+	s := &Server{Addr: at, close: sync.OnceValue(func() error {
 		err := stop()
 		<-done
 		return err
 	})}
 	n.lab.onClose(s.Close)
-	return s, nil
+	return s
 }
 
 // ServeHTTP answers HTTP on an address of the node with a real server.
