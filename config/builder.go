@@ -13,6 +13,7 @@ import (
 type builder struct {
 	*collector
 	global   model.Global
+	alerts   alertDefaults
 	services []model.VirtualServer
 	seen     map[model.ServiceKey]place
 	// tls is the SSL block, or nil.
@@ -20,6 +21,9 @@ type builder struct {
 	// trackFiles are the track_files that run, by name.
 	trackFiles map[string]tracker
 }
+
+// alertDefaults are the smtp_alert words of global_defs; nil is not set.
+type alertDefaults struct{ all, vrrp, checkers *bool }
 
 func newBuilder(c *collector) *builder {
 	return &builder{

@@ -24,6 +24,12 @@ func (b *builder) globalDefs(blk *block) {
 			on := &g.CheckerLogAllFailures
 			b.boolean(s, &on)
 			g.CheckerLogAllFailures = *on
+		case "smtp_alert":
+			b.boolean(s, &b.alerts.all)
+		case "smtp_alert_vrrp":
+			b.boolean(s, &b.alerts.vrrp)
+		case "smtp_alert_checker":
+			b.boolean(s, &b.alerts.checkers)
 		case "datapath":
 			b.datapath(s, &g.Datapath, lineIgnored)
 		case "xdp_interface":

@@ -286,7 +286,7 @@ func (v *vrrpBuilder) inherit(d *instanceDraft) {
 	out.SkipCheckAddresses = or(false, d.skipCheck, g.skipCheck)
 	out.ChecksumAsV2 = or(false, d.checksumAsV2, g.checksumAsV2)
 	out.PriorityEvents = or(false, d.priorityEvents, g.priorityEvents)
-	out.Mail = or(false, d.mail, g.vrrpMail, g.mail)
+	out.Mail = or(false, d.mail, v.alerts.vrrp, v.alerts.all)
 	out.Announce = d.announce.inherit(g.announce)
 }
 

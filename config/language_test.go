@@ -20,6 +20,7 @@ func samples() map[string]map[string]string {
 		},
 		"global_defs": {
 			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures",
+			"smtp_alert_checker": "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",
 			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic",
 			"random_seed": "random_seed 7\nrouter_id ${_RANDOM}", "include_check": "include_check match\ninclude *.none",
 		},
@@ -29,11 +30,13 @@ func samples() map[string]map[string]string {
 			"real_server": "real_server 198.51.100.9 80 { }", "sorry_server": "sorry_server 198.51.100.9 80",
 			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
+			"quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
 			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
 			"sh-port": "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
 		},
 		"real_server": {
 			"weight": "weight 7", "lvs_method": "lvs_method DR", "inhibit_on_failure": "inhibit_on_failure",
+			"notify_up": "notify_up /x", "notify_down": "notify_down /x", "smtp_alert": "smtp_alert off",
 			"uthreshold": "uthreshold 7", "lthreshold": "uthreshold 8\nlthreshold 7", "virtualhost": "virtualhost a.example",
 			"TCP_CHECK": "TCP_CHECK { }", "HTTP_GET": "HTTP_GET {\nurl { path / }\n}", "SSL_GET": "SSL_GET {\nurl { path / }\n}", "SMTP_CHECK": "SMTP_CHECK { }",
 			"DNS_CHECK": "DNS_CHECK { }", "UDP_CHECK": "UDP_CHECK { }", "PING_CHECK": "PING_CHECK { }", "MISC_CHECK": "MISC_CHECK {\nmisc_path /bin/true\n}",

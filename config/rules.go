@@ -32,6 +32,9 @@ func (b *builder) finish(d *serviceDraft) {
 		SorryInhibit: d.sorryInhibit,
 		Alpha:        or(false, d.alpha),
 		Omega:        d.omega,
+		QuorumUp:     d.quorumUp,
+		QuorumDown:   d.quorumDown,
+		Mail:         or(false, d.mail, b.alerts.checkers, b.alerts.all),
 	}
 	vs.SchedFlags = b.flags(d, vs.Scheduler)
 	if vs.Datapath == "" {

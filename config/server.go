@@ -20,7 +20,11 @@ type serverDraft struct {
 	lowerAt      *statement
 	inhibit      *bool
 	virtualHost  string
-	checks       []*checkDraft
+
+	notifyUp, notifyDown *model.Script
+	mail                 *bool
+
+	checks []*checkDraft
 }
 
 // realServer reads one real_server block into the draft of its service.
@@ -62,6 +66,12 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 	case "lthreshold":
 		b.number(s, &r.lower, 0, math.MaxUint32)
 		r.lowerAt = s
+	case "notify_up":
+		r.notifyUp = b.script(s)
+	case "notify_down":
+		r.notifyDown = b.script(s)
+	case "smtp_alert":
+		b.boolean(s, &r.mail)
 	case "virtualhost":
 		b.hostName(s, &r.virtualHost)
 	default:
@@ -107,6 +117,10 @@ func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, m
 		Pos:              b.position(r.st.at()),
 		InhibitOnFailure: or(false, r.inhibit, d.inhibit),
 		Alpha:            or(false, t.alpha),
+		NotifyUp:         r.notifyUp,
+		NotifyDown:       r.notifyDown,
+		// Unlike those of services and instances, mail is on by default.
+		Mail: or(true, r.mail, d.mail, b.alerts.checkers, b.alerts.all),
 	}
 	if out.Lower > out.Upper {
 		b.add(Error, r.lowerAt.at(), "lthreshold", fmt.Sprintf("lthreshold %d is above uthreshold %d; the line is ignored", out.Lower, out.Upper), "write a uthreshold that is not below it")

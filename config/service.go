@@ -36,6 +36,9 @@ type serviceDraft struct {
 	hystAt     *statement
 	omega      bool
 
+	quorumUp, quorumDown *model.Script
+	mail                 *bool
+
 	sorry        *statement
 	sorryForward *model.Forward
 	sorryInhibit bool
@@ -138,6 +141,12 @@ func (b *builder) serviceSetting(d *serviceDraft, s *statement) {
 		d.hystAt = s
 	case "omega":
 		d.omega = b.flag(s)
+	case "quorum_up":
+		d.quorumUp = b.script(s)
+	case "quorum_down":
+		d.quorumDown = b.script(s)
+	case "smtp_alert":
+		b.boolean(s, &d.mail)
 	case "sorry_server":
 		d.sorry = s
 	case "sorry_server_inhibit":

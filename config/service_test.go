@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestDefaults(t *testing.T) {
 		Servers: []model.RealServer{{
 			Server: model.Server{Addr: netip.MustParseAddrPort("198.51.100.1:8080"), Forward: model.NAT, Weight: 1},
 			Pos:    model.Position{File: "main.conf", Line: 5, Column: 2},
+			Mail:   true,
 			Checks: []model.Check{{
 				Kind:             model.TCPCheck,
 				Pos:              model.Position{File: "main.conf", Line: 6, Column: 3},
@@ -153,6 +155,7 @@ virtual_server 2001:db8::1 443 {
 		Servers: []model.RealServer{{
 			Server: model.Server{Addr: server, Forward: model.TUN, Upper: 100, Lower: 50},
 			Pos:    model.Position{File: "main.conf", Line: 35, Column: 2},
+			Mail:   true,
 			Checks: []model.Check{{
 				Kind: model.TCPCheck, Pos: model.Position{File: "main.conf", Line: 43, Column: 3},
 				ConnectTo: netip.MustParseAddrPort("192.0.2.77:8443"), BindTo: netip.MustParseAddrPort("192.0.2.78:999"),
@@ -170,6 +173,7 @@ virtual_server 2001:db8::1 443 {
 			Pos:              model.Position{File: "main.conf", Line: 60, Column: 2},
 			InhibitOnFailure: true,
 			Alpha:            true,
+			Mail:             true,
 		}},
 	}}
 	if diff := cmp.Diff(want, c.Services, cmp.Comparer(sameAddr)); diff != "" {
@@ -316,5 +320,51 @@ func TestParsePrefix(t *testing.T) {
 		if n := int(got); n != tc.want && (err == nil || tc.want != -1) {
 			t.Errorf("parsePrefix(%q, %v) = %d, %v, want %d", tc.in, tc.v6, n, err, tc.want)
 		}
+	}
+}
+
+func TestServiceNotices(t *testing.T) {
+	c := mustLoad(t, `global_defs {
+	lvs_notify_fifo /run/lvs.fifo
+	lvs_notify_fifo_script "/bin/reader -v" nobody
+	smtp_alert_checker off
+	smtp_alert
+}
+virtual_server 192.0.2.1 80 {
+	protocol TCP
+	quorum_up "/bin/up all" daemon
+	quorum_down /bin/down
+	smtp_alert
+	real_server 198.51.100.1 80 {
+		notify_up "/bin/rs up"
+		notify_down "/bin/rs down" daemon daemon
+	}
+	real_server 198.51.100.2 80 {
+		smtp_alert no
+	}
+}
+virtual_server 192.0.2.2 80 {
+	protocol TCP
+	real_server 198.51.100.1 80 {
+	}
+}`)
+	one, two := c.Services[0], c.Services[1]
+	if f := c.Global.FIFOs.LVS; f == nil || f.Path != "/run/lvs.fifo" || f.Script == nil || f.Script.Command != "/bin/reader -v" || f.Script.User != "nobody" {
+		t.Errorf("lvs_notify_fifo = %+v", f)
+	}
+	scripts := []*model.Script{one.QuorumUp, one.QuorumDown, one.Servers[0].NotifyUp, one.Servers[0].NotifyDown, one.Servers[1].NotifyUp, two.QuorumUp}
+	want := []string{"/bin/up all daemon:", "/bin/down :", "/bin/rs up :", "/bin/rs down daemon:daemon", "", ""}
+	for i, s := range scripts {
+		got := ""
+		if s != nil {
+			got = s.Command + " " + s.User + ":" + s.Group
+		}
+		if got != want[i] {
+			t.Errorf("script %d = %q, want %q", i, got, want[i])
+		}
+	}
+	mail := []bool{one.Mail, one.Servers[0].Mail, one.Servers[1].Mail, two.Mail, two.Servers[0].Mail}
+	if want := []bool{true, true, false, false, false}; !slices.Equal(mail, want) {
+		t.Errorf("mail = %v, want %v", mail, want)
 	}
 }

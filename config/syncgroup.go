@@ -40,7 +40,7 @@ func (v *vrrpBuilder) syncGroup(st *statement) {
 	for _, t := range tracks {
 		out.Tracks = append(out.Tracks, t.Track)
 	}
-	out.Mail = or(false, mail, v.defaults.vrrpMail, v.defaults.mail)
+	out.Mail = or(false, mail, v.alerts.vrrp, v.alerts.all)
 	out.PriorityEvents = or(false, priorityEvents, v.defaults.priorityEvents)
 	v.ownerWeights(&out, tracks)
 	v.out.Groups = append(v.out.Groups, out)

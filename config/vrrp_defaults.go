@@ -28,7 +28,6 @@ type vrrpDefaults struct {
 	ownerIgnoreAdverts   *bool
 	checksumAsV2         *bool
 	priorityEvents       *bool
-	mail, vrrpMail       *bool
 
 	// unusable are the words whose value cannot be used and which decide
 	// ownership: instances that would inherit them are left out.

@@ -38,6 +38,10 @@ func (v *vrrpBuilder) globalScripts(s *statement) {
 		v.fifoReaders.all = s
 	case "vrrp_notify_fifo_script":
 		v.fifoReaders.vrrp = s
+	case "lvs_notify_fifo":
+		v.fifo(s, &fifos.LVS)
+	case "lvs_notify_fifo_script":
+		v.fifoReaders.lvs = s
 	}
 }
 
@@ -55,17 +59,26 @@ func (v *vrrpBuilder) fifo(s *statement, field **model.FIFO) {
 	}
 }
 
-// fifoReaders are the lines of notify_fifo_script and vrrp_notify_fifo_script.
-type fifoReaders struct{ all, vrrp *statement }
+// fifoReaders are the lines of notify_fifo_script, vrrp_notify_fifo_script and
+// lvs_notify_fifo_script.
+type fifoReaders struct{ all, vrrp, lvs *statement }
 
 // finishFIFOs gives the FIFOs their readers.
 func (v *vrrpBuilder) finishFIFOs() {
 	fifos := &v.global.FIFOs
-	if fifos.All != nil && fifos.VRRP != nil && fifos.All.Path == fifos.VRRP.Path {
-		v.add(Warning, v.placeOf(fifos.VRRP.Pos), "vrrp_notify_fifo", fmt.Sprintf("vrrp_notify_fifo %s is notify_fifo, too; each event of VRRP is written twice, as by keepalived", fifos.All.Path), "remove one of the two")
-	}
+	v.sameFIFO(fifos.VRRP, "vrrp_notify_fifo", "VRRP")
+	v.sameFIFO(fifos.LVS, "lvs_notify_fifo", "services")
 	v.fifoReader(v.fifoReaders.all, fifos.All, "notify_fifo")
 	v.fifoReader(v.fifoReaders.vrrp, fifos.VRRP, "vrrp_notify_fifo")
+	v.fifoReader(v.fifoReaders.lvs, fifos.LVS, "lvs_notify_fifo")
+}
+
+// sameFIFO warns when a FIFO of one kind of events is the one of all.
+func (v *vrrpBuilder) sameFIFO(f *model.FIFO, keyword, events string) {
+	all := v.global.FIFOs.All
+	if all != nil && f != nil && all.Path == f.Path {
+		v.add(Warning, v.placeOf(f.Pos), keyword, fmt.Sprintf("%s %s is notify_fifo, too; each event of %s is written twice, as by keepalived", keyword, f.Path, events), "remove one of the two")
+	}
 }
 
 func (v *vrrpBuilder) fifoReader(s *statement, f *model.FIFO, keyword string) {
@@ -80,44 +93,6 @@ func (v *vrrpBuilder) fifoReader(s *statement, f *model.FIFO, keyword string) {
 	default:
 		f.Script = script
 	}
-}
-
-// script reads COMMAND [USER [GROUP]] of a notify word, or returns nil after a
-// complaint. As in keepalived the command and its arguments are one word, in
-// quotes.
-func (v *vrrpBuilder) script(s *statement) *model.Script {
-	list, err := s.raw()
-	if err != nil || len(list) == 0 || strings.TrimSpace(list[0].s) == "" {
-		v.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s has no command; %s", s.keyword(), lineIgnored), "write "+s.keyword()+` "/path/of/script"`)
-		return nil
-	}
-	out := &model.Script{Pos: v.position(s.at()), Command: list[0].s}
-	var ok bool
-	if out.User, out.Group, ok = v.account(s, list[1:], lineIgnored); !ok {
-		return nil
-	}
-	return out
-}
-
-// account reads [USER [GROUP]]; the group may have a colon before it, or both
-// may be one word with a colon between. keepalived looks users up while it
-// reads; here that is left to those who run scripts.
-func (v *vrrpBuilder) account(s *statement, list []word, consequence string) (user, group string, ok bool) {
-	if len(list) == 0 {
-		return "", "", true
-	}
-	user, group, _ = strings.Cut(list[0].s, ":")
-	rest := list[1:]
-	if group == "" && len(rest) > 0 {
-		group = strings.TrimPrefix(rest[0].s, ":")
-		rest = rest[1:]
-	}
-	if len(rest) > 0 || user == "" || strings.ContainsAny(user+group, "/ \t") {
-		v.add(Error, list[0].at, s.keyword(), fmt.Sprintf("%q in %s is not a user and a group; %s", joined(list), s.keyword(), consequence),
-			"put a command and its arguments into one pair of quotes; a user and a group may follow")
-		return "", "", false
-	}
-	return user, group, true
 }
 
 // notify takes a notify word of an instance or a group and reports whether it
@@ -178,10 +153,6 @@ func (v *vrrpBuilder) globalMail(s *statement) {
 		m.out.HELO = s.arg(0)
 	case "no_email_faults":
 		v.turnOn(s, &m.out.NoFaults)
-	case "smtp_alert":
-		v.boolean(s, &v.defaults.mail)
-	case "smtp_alert_vrrp":
-		v.boolean(s, &v.defaults.vrrpMail)
 	}
 }
 

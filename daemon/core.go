@@ -36,6 +36,8 @@ type core struct {
 	// routers are asked whether they can go over to a configuration; what they
 	// do belongs to the election.
 	routers Routers
+	// tell tells others of services and servers.
+	tell *serviceNotices
 	// scripts runs MISC_CHECK; nil where Options have a Prober.
 	scripts *scripts
 
@@ -68,6 +70,7 @@ func (c *core) verdict(ctx context.Context, v health.Verdict) {
 		break
 	}
 	c.carryOut(ctx, change)
+	c.tell.changed(change.Events)
 }
 
 // carryOut applies a change and logs its events. When the datapath does not

@@ -166,6 +166,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	d.core = &core{
 		log: d.log, xdp: xdp, caps: caps, dir: dir, routers: d.vrrp.routers,
 		runner: health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log}), scripts: own,
+		tell: newServiceNotices(d.vrrp.notices, cfg.Services),
 		conf: cfg, running: loadOf(cfg, "start"),
 		repairs: time.NewTimer(time.Hour),
 	}
@@ -182,6 +183,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	tasks, tasksCtx := errgroup.WithContext(tasksCtx)
 	tasks.Go(func() error { return d.core.xdp.Run(tasksCtx) })
 	d.core.carryOut(work, first)
+	d.core.tell.started(d.core.dir.Snapshot())
 	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
@@ -205,6 +207,9 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	d.opts.Notify("STOPPING=1")
 	d.log.Info("stopping", "cause", stop.cause, "keep_datapath", stop.keep)
 	close(d.ended)
+	if !stop.keep {
+		d.core.tell.stopping(d.core.dir.Snapshot())
+	}
 	// First of all, since who waits for a successor serves meanwhile.
 	vrrpErr := d.vrrp.end(stop.keep)
 	endTasks()

@@ -18,6 +18,9 @@
 // A reload that cannot be taken over as a whole is refused: the running
 // configuration stays, and log, socket and service manager get the reason.
 //
+// Every change of a server or a quorum is told by scripts, FIFOs and mail as
+// keepalived tells it (services.go).
+//
 // Signals that keepalived's exporters send write its dumps (package dump).
 //
 // It never judges a server, never chooses a datapath and touches no kernel

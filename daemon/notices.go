@@ -53,7 +53,7 @@ type notifying struct {
 func noticeSettingsOf(g model.Global) noticeSettings {
 	s := noticeSettings{routerID: g.RouterID, scripts: g.Scripts, fifos: g.FIFOs, mail: g.Mail}
 	s.scripts.Pos = model.Position{}
-	for _, f := range []**model.FIFO{&s.fifos.All, &s.fifos.VRRP} {
+	for _, f := range []**model.FIFO{&s.fifos.All, &s.fifos.VRRP, &s.fifos.LVS} {
 		if *f != nil {
 			without := **f
 			without.Pos = model.Position{}
@@ -157,7 +157,7 @@ func (s noticeSettings) list(log *slog.Logger) (list []notify.FIFO) {
 	for _, f := range []struct {
 		*model.FIFO
 		audience notify.Audience
-	}{{s.fifos.All, notify.Everything}, {s.fifos.VRRP, notify.OnlyVRRP}} {
+	}{{s.fifos.All, notify.Everything}, {s.fifos.VRRP, notify.OnlyVRRP}, {s.fifos.LVS, notify.OnlyLVS}} {
 		if f.FIFO == nil {
 			continue
 		}
@@ -188,6 +188,16 @@ func (s noticeSettings) mailer(log *slog.Logger) *notify.Mailer {
 // Transition implements failover.Notifier.
 func (n *notices) Transition(t notify.Transition, s notify.Scripts, mail bool) {
 	n.tell(func(out *notify.Notifier) { out.Transition(t, s, mail) })
+}
+
+// Service tells of a service's quorum.
+func (n *notices) Service(c notify.ServiceChange, script *model.Script, mail bool) {
+	n.tell(func(out *notify.Notifier) { out.Service(c, script, mail) })
+}
+
+// Server tells of a real server.
+func (n *notices) Server(c notify.ServerChange, script *model.Script, mail bool) {
+	n.tell(func(out *notify.Notifier) { out.Server(c, script, mail) })
 }
 
 func (n *notices) tell(tell func(*notify.Notifier)) {

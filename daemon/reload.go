@@ -96,9 +96,11 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 		return c.refuse(load, &report)
 	}
 	load.OK = true
+	before := c.dir.Snapshot()
 	change := c.dir.Reload(cfg.Services, c.caps)
 	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
+	c.tell.reloaded(before, c.dir.Snapshot(), cfg.Services)
 	if c.scripts != nil {
 		c.scripts.configure(cfg.Global.Scripts)
 	}

@@ -40,8 +40,8 @@ type FIFO struct {
 
 // FIFOs are the notify FIFOs of global_defs; nil is none.
 type FIFOs struct {
-	// All is notify_fifo, VRRP is vrrp_notify_fifo.
-	All, VRRP *FIFO
+	// All is notify_fifo, VRRP is vrrp_notify_fifo, LVS is lvs_notify_fifo.
+	All, VRRP, LVS *FIFO
 }
 
 // Mail is where and how alerts are sent.

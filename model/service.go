@@ -151,6 +151,11 @@ type VirtualServer struct {
 	Hysteresis uint32
 	// Alpha starts every server as failed; Omega reports them down at stop.
 	Alpha, Omega bool
+	// QuorumUp and QuorumDown run when the quorum is gained and lost; nil is
+	// none.
+	QuorumUp, QuorumDown *Script
+	// Mail tells of quorum by mail (smtp_alert).
+	Mail bool
 }
 
 // RealServer is one real_server block with all inheritance applied.
@@ -163,6 +168,11 @@ type RealServer struct {
 	Alpha bool
 	// Checks is empty for a server that is always up.
 	Checks []Check
+	// NotifyUp and NotifyDown run when the server comes up and goes down; nil
+	// is none.
+	NotifyUp, NotifyDown *Script
+	// Mail tells of the server by mail (smtp_alert), by default true.
+	Mail bool
 }
 
 // DatapathChoice is the datapath keyword: where a service shall run.

@@ -195,12 +195,15 @@ func insecure(cfg *config.Config) bool {
 // scriptsOf returns every script of a configuration.
 func scriptsOf(cfg *config.Config) []model.Script {
 	var list []model.Script
-	add := func(n model.NotifyScripts) {
-		for _, s := range []*model.Script{n.Master, n.Backup, n.Fault, n.Stop, n.Deleted, n.MasterRxLowerPri, n.Generic} {
+	some := func(scripts ...*model.Script) {
+		for _, s := range scripts {
 			if s != nil {
 				list = append(list, *s)
 			}
 		}
+	}
+	add := func(n model.NotifyScripts) {
+		some(n.Master, n.Backup, n.Fault, n.Stop, n.Deleted, n.MasterRxLowerPri, n.Generic)
 	}
 	for _, s := range cfg.VRRP.Scripts {
 		list = append(list, s.Script)
@@ -212,7 +215,9 @@ func scriptsOf(cfg *config.Config) []model.Script {
 		add(g.Scripts)
 	}
 	for _, vs := range cfg.Services {
+		some(vs.QuorumUp, vs.QuorumDown)
 		for _, rs := range vs.Servers {
+			some(rs.NotifyUp, rs.NotifyDown)
 			for _, c := range rs.Checks {
 				if c.Misc != nil {
 					list = append(list, c.Misc.Script)

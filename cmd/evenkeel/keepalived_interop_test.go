@@ -39,7 +39,6 @@ done
 func otherCode() map[string]string {
 	return map[string]string{
 		"052-pqarmitage-keepalived-devel-tools.conf": "5 0: bfd_instance is not looked into yet",
-		"053-pqarmitage-keepalived-devel-tools.conf": "6 0: quorum_up and quorum_down are not run yet",
 		"keepalived.conf.SSL_GET":                    "5 0: keepalived complains of state MASTER beside authentication AH, which does not run here",
 		"keepalived.conf.fwmark":                     "5 0: keepalived complains of a protocol beside a firewall mark",
 		"keepalived.conf.vrrp.routes":                "5 0: keepalived complains of old words for gateways and of routes without an interface",

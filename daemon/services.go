@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/notify"
+)
+
+// serviceNotifier is told of services and servers. notices is the real one.
+type serviceNotifier interface {
+	Service(c notify.ServiceChange, script *model.Script, mail bool)
+	Server(c notify.ServerChange, script *model.Script, mail bool)
+}
+
+var _ serviceNotifier = (*notices)(nil)
+
+// serviceNotices tells of services and servers what keepalived tells: at the
+// start the quorum of each service without alpha; then every change of a server
+// and of a quorum; of what a reload removes that it is down; at a stop the same
+// of services with omega, and nothing of others. One difference: a quorum that a
+// reload brings back is told, which keepalived 2.2.7 forgets.
+//
+// Who is told stands in the configuration that knew the server.
+type serviceNotices struct {
+	out      serviceNotifier
+	services map[model.ServiceKey]*model.VirtualServer
+}
+
+func newServiceNotices(out serviceNotifier, services []model.VirtualServer) *serviceNotices {
+	n := &serviceNotices{out: out}
+	n.use(services)
+	return n
+}
+
+func (n *serviceNotices) use(services []model.VirtualServer) {
+	n.services = make(map[model.ServiceKey]*model.VirtualServer, len(services))
+	for i := range services {
+		if key := services[i].Key; n.services[key] == nil {
+			n.services[key] = &services[i]
+		}
+	}
+}
+
+// started tells of services that have just begun.
+func (n *serviceNotices) started(now director.Snapshot) {
+	for _, s := range now.Services {
+		if runs(s) {
+			n.begun(s)
+		}
+	}
+}
+
+func (n *serviceNotices) begun(s director.ServiceStatus) {
+	if conf := n.services[s.Key]; conf != nil && !conf.Alpha {
+		n.quorum(s.Key, s.QuorumUp, quorumReason(s))
+	}
+}
+
+// changed tells of what a verdict brought about.
+func (n *serviceNotices) changed(events []director.Event) {
+	for _, e := range events {
+		switch e.Kind {
+		case director.ServerUp, director.ServerDown:
+			n.server(e.Service, e.Server, e.Kind == director.ServerUp, e.Reason)
+		case director.QuorumGained, director.QuorumLost:
+			n.quorum(e.Service, e.Kind == director.QuorumGained, e.Reason)
+		default:
+		}
+	}
+}
+
+// reloaded tells of what a reload to services brought about.
+func (n *serviceNotices) reloaded(before, after director.Snapshot, services []model.VirtualServer) {
+	const gone = "no longer in the configuration"
+	now := running(after)
+	var stay []director.ServiceStatus
+	for _, was := range before.Services {
+		if !runs(was) {
+			continue
+		}
+		is, ok := now[was.Key]
+		if ok {
+			stay = append(stay, was)
+		}
+		for _, server := range was.Servers {
+			if server.Alive && !alive(is, server.Server) {
+				n.server(was.Key, server.Server, false, gone)
+			}
+		}
+		if !ok && was.QuorumUp {
+			n.quorum(was.Key, false, gone)
+		}
+	}
+	n.use(services)
+	for _, was := range stay {
+		if is := now[was.Key]; is.QuorumUp != was.QuorumUp {
+			n.quorum(is.Key, is.QuorumUp, quorumReason(is))
+		}
+	}
+	old := running(before)
+	for _, is := range after.Services {
+		if _, ok := old[is.Key]; !ok && runs(is) {
+			n.begun(is)
+		}
+	}
+}
+
+// stopping tells of services that end with the daemon.
+func (n *serviceNotices) stopping(last director.Snapshot) {
+	const reason = "the daemon is stopping"
+	for _, s := range last.Services {
+		if conf := n.services[s.Key]; conf == nil || !conf.Omega || !runs(s) {
+			continue
+		}
+		for _, server := range s.Servers {
+			if server.Alive {
+				n.server(s.Key, server.Server, false, reason)
+			}
+		}
+		if s.QuorumUp {
+			n.quorum(s.Key, false, reason)
+		}
+	}
+}
+
+func (n *serviceNotices) server(key model.ServiceKey, addr netip.AddrPort, up bool, reason string) {
+	vs := n.services[key]
+	if vs == nil {
+		return
+	}
+	for i := range vs.Servers {
+		rs := &vs.Servers[i]
+		if rs.Addr != addr {
+			continue
+		}
+		c := notify.ServerChange{Server: serverName(key, addr), Service: key.String(), Up: up, Reason: reason}
+		n.out.Server(c, either(up, rs.NotifyUp, rs.NotifyDown), rs.Mail)
+		return
+	}
+}
+
+func (n *serviceNotices) quorum(key model.ServiceKey, up bool, reason string) {
+	if vs := n.services[key]; vs != nil {
+		c := notify.ServiceChange{Service: key.String(), Up: up, Reason: reason}
+		n.out.Service(c, either(up, vs.QuorumUp, vs.QuorumDown), vs.Mail)
+	}
+}
+
+func either(up bool, ifUp, ifDown *model.Script) *model.Script {
+	if up {
+		return ifUp
+	}
+	return ifDown
+}
+
+// serverName prints a server as keepalived does: [10.0.0.5]:tcp:8080. One of a
+// firewall mark has no protocol.
+func serverName(key model.ServiceKey, addr netip.AddrPort) string {
+	if key.FWMark != 0 {
+		return fmt.Sprintf("[%s]:none:%d", addr.Addr(), addr.Port())
+	}
+	return model.ServiceKey{Protocol: key.Protocol, Addr: addr}.String()
+}
+
+func quorumReason(s director.ServiceStatus) string {
+	return fmt.Sprintf("weight alive %d, quorum %d, hysteresis %d", s.AliveWeight, s.Quorum, s.Hysteresis)
+}
+
+func runs(s director.ServiceStatus) bool { return s.Datapath != "none" }
+
+func running(s director.Snapshot) map[model.ServiceKey]director.ServiceStatus {
+	out := make(map[model.ServiceKey]director.ServiceStatus, len(s.Services))
+	for _, status := range s.Services {
+		if runs(status) {
+			out[status.Key] = status
+		}
+	}
+	return out
+}
+
+func alive(s director.ServiceStatus, addr netip.AddrPort) bool {
+	for _, server := range s.Servers {
+		if server.Server == addr {
+			return server.Alive
+		}
+	}
+	return false
+}
