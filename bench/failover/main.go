@@ -55,11 +55,12 @@ func parse(args []string, help io.Writer) (options, error) {
 		fmt.Fprintln(help, "\nFlags:")
 		f.PrintDefaults()
 	}
-	o := options{prefix: defaultPrefix}
+	var o options
 	intervals := f.String("intervals", "", "advert `intervals`, such as 1s,100ms,10ms (default all that a measure is made at)")
 	subjects := f.String("subjects", theirName+","+ourName, "`programs` that take turns")
 	f.IntVar(&o.runs, "runs", 0, "`number` of runs of each program in each cell (default 20, and 3 of false, instances and addresses)")
 	f.IntVar(&o.lanes, "lanes", 1, "how many runs go on at the same time, each in a network of its own, for faults at adverts every second: those only wait")
+	f.StringVar(&o.prefix, "prefix", defaultPrefix, "beginning of the names of the namespaces; what an earlier bench left under them is removed")
 	f.BoolVar(&o.report, "report", false, "measure nothing: make the report from the results file")
 	f.DurationVar(&o.window, "window", time.Minute, "how long cadence and false takeovers are watched")
 	f.StringVar(&o.evenkeel, "evenkeel", "bin/evenkeel", "`path` of the evenkeel binary")

@@ -8,10 +8,10 @@ import (
 
 const (
 	// tick and perTick bound what is sent without a configured pause: 1000
-	// addresses are announced within 20 ms, and no switch sees thousands of
+	// addresses are announced within 4 ms, and no switch sees thousands of
 	// frames at once.
 	tick    = time.Millisecond
-	perTick = 64
+	perTick = 512
 )
 
 // burst is what is left of a Burst for one family.

@@ -45,7 +45,7 @@ type PlacedAddress struct {
 const (
 	// batchSize is how many objects are dealt with before new orders are
 	// looked at.
-	batchSize = 64
+	batchSize = 256
 	// retryInterval is the time after which what failed is tried again.
 	retryInterval = time.Second
 	// settle is the least time between two subscriptions that fail.

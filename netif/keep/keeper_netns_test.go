@@ -5,6 +5,7 @@ package keep
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -252,6 +253,37 @@ func TestCulprit(t *testing.T) {
 	}
 	if got := w.who(change{port: 1 << 31}); got != "" {
 		t.Errorf("who = %q", got)
+	}
+}
+
+// TestAnswersOfABatch: only the last message is confirmed, and each error finds
+// its message, wherever it stands.
+func TestAnswersOfABatch(t *testing.T) {
+	w := newReal(t)
+	const nowhere = 9999
+	object := func(n, index int) addressObject {
+		a := address{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.90.1.%d/32", n)), Interface: "eth0"}
+		return addressObject{address: a, index: index}
+	}
+	for bad := range 3 {
+		var list, undo []message
+		for n := range 3 {
+			if n == bad {
+				list = append(list, object(n, nowhere).add())
+				continue
+			}
+			list = append(list, object(n, w.eth0.Index).add())
+			undo = append(undo, object(n, w.eth0.Index).del())
+		}
+		for n, err := range w.apply(list) {
+			if (err != nil) != (n == bad) {
+				t.Errorf("message %d of a batch with a bad %d: %v", n, bad, err)
+			}
+		}
+		w.apply(undo)
+	}
+	if got := w.apply(nil); len(got) != 0 {
+		t.Errorf("apply nothing = %v", got)
 	}
 }
 

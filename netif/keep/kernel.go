@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -51,6 +49,7 @@ type Kernel struct {
 	socket  *nl.NetlinkSocket
 	sockets map[int]*nl.SocketHandle // of dumps
 	seq     uint32
+	buf     []byte // of answers
 }
 
 // requestTimeout bounds one question to the kernel.
@@ -59,7 +58,7 @@ const requestTimeout = 5 * time.Second
 // Open returns the Kernel for the namespace of k, which stays the caller's to
 // close.
 func Open(k *netif.Kernel) (*Kernel, error) {
-	out := &Kernel{from: k, sockets: make(map[int]*nl.SocketHandle)}
+	out := &Kernel{from: k, sockets: make(map[int]*nl.SocketHandle), buf: make([]byte, bufferSize)}
 	err := k.Do(func() (err error) {
 		if out.socket, err = openSocket(); err != nil {
 			return err
@@ -188,29 +187,32 @@ func parse(kd kind, m []byte) (object, bool) {
 func (k kind) String() string { return [...]string{"addresses", "routes", "rules", "kinds"}[k] }
 
 // apply sends all messages in one go: the kernel deals with them before the
-// system call returns.
+// system call returns. It is asked to confirm the last one only, so that 1000
+// addresses are not 1000 answers to read.
 func (k *Kernel) apply(list []message) []error {
 	results := make([]error, len(list))
+	if len(list) == 0 {
+		return results
+	}
 	first := k.seq + 1
 	var b []byte
-	for _, m := range list {
+	for n, m := range list {
 		k.seq++
-		b = m.appendTo(b, k.seq)
+		flags := uint16(0)
+		if n == len(list)-1 {
+			flags = unix.NLM_F_ACK
+		}
+		b = m.appendTo(b, k.seq, flags)
 	}
 	err := unix.Sendto(k.socket.GetFd(), b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	for left := len(list); left > 0 && err == nil; {
-		msgs, from, receive := k.socket.Receive()
-		if err = receive; err != nil {
-			break
-		}
-		if from.Pid != nl.PidKernel {
-			continue
-		}
+	for last := false; !last && err == nil; {
+		var msgs []syscall.NetlinkMessage
+		msgs, err = k.answers()
 		for _, m := range msgs {
 			at := int(m.Header.Seq - first)
 			if m.Header.Type == unix.NLMSG_ERROR && at >= 0 && at < len(results) {
 				results[at] = ackError(m.Header.Flags, m.Data)
-				left--
+				last = last || at == len(results)-1
 			}
 		}
 	}
@@ -220,6 +222,35 @@ func (k *Kernel) apply(list []message) []error {
 		}
 	}
 	return results
+}
+
+// answers waits for the kernel's next answers.
+func (k *Kernel) answers() ([]syscall.NetlinkMessage, error) {
+	msgs, err := receive(k.socket.GetFd(), k.buf)
+	if !errors.Is(err, unix.EAGAIN) {
+		return msgs, err
+	}
+	msgs, from, err := k.socket.Receive()
+	if err != nil || from.Pid != nl.PidKernel {
+		return nil, err // anyone may send to a netlink socket
+	}
+	return msgs, nil
+}
+
+// bufferSize is that of one reading from netlink.
+const bufferSize = 64 << 10
+
+// receive reads what waits in a netlink socket, or returns EAGAIN. The result
+// shares the memory of buf. What does not come from the kernel is left out.
+func receive(fd int, buf []byte) ([]syscall.NetlinkMessage, error) {
+	n, from, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != nl.PidKernel {
+		return nil, nil
+	}
+	return syscall.ParseNetlinkMessage(buf[:n])
 }
 
 // ackError reads an answer: nil, or the errno with the kernel's sentence.
@@ -245,82 +276,4 @@ func ackError(flags uint16, b []byte) error {
 		})
 	}
 	return err
-}
-
-// eventBuffer is the size in bytes asked for the queue of a subscription.
-const eventBuffer = 4 << 20
-
-func (k *Kernel) subscribe() (subscription, error) {
-	var s *nl.NetlinkSocket
-	err := k.from.Do(func() (err error) {
-		s, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK,
-			unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE,
-			unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to netlink: %w", err)
-	}
-	// Beyond the system's limit with privilege, up to it without.
-	if err := s.SetReceiveBufferSize(eventBuffer, true); err != nil {
-		if err := s.SetReceiveBufferSize(eventBuffer, false); err != nil {
-			return nil, errors.Join(fmt.Errorf("set netlink buffer: %w", err), s.Close())
-		}
-	}
-	return &kernelEvents{s}, nil
-}
-
-type kernelEvents struct{ socket *nl.NetlinkSocket }
-
-func (e *kernelEvents) close() { e.socket.Close() }
-
-func (e *kernelEvents) next() ([]change, error) {
-	msgs, from, err := e.socket.Receive()
-	if err != nil {
-		return nil, fmt.Errorf("receive from netlink: %w", err)
-	}
-	if from.Pid != nl.PidKernel {
-		return nil, nil // anyone may send to a netlink socket
-	}
-	var list []change
-	for _, m := range msgs {
-		if c, ok := changeFrom(m.Header.Type, m.Data); ok {
-			c.port = m.Header.Pid
-			list = append(list, c)
-		}
-	}
-	return list, nil
-}
-
-func changeFrom(kind uint16, b []byte) (change, bool) {
-	var o object
-	var ok bool
-	switch kind {
-	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		return change{link: true}, true
-	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		o, ok = parse(kindAddress, b)
-	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		o, ok = parse(kindRoute, b)
-	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
-		o, ok = parse(kindRule, b)
-	}
-	if !ok {
-		return change{}, false
-	}
-	gone := kind == unix.RTM_DELADDR || kind == unix.RTM_DELROUTE || kind == unix.RTM_DELRULE
-	return change{id: o.id(), gone: gone}, true
-}
-
-// who relies on the custom that the port of a process's first socket is its
-// process id. Short-lived programs are gone by now.
-func (k *Kernel) who(c change) string {
-	if c.port == 0 {
-		return "the kernel"
-	}
-	name, err := os.ReadFile("/proc/" + strconv.FormatUint(uint64(c.port), 10) + "/comm")
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%s (process %d)", strings.TrimSpace(string(name)), c.port)
 }

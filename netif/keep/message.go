@@ -39,12 +39,13 @@ func pad(b []byte) []byte {
 	return b
 }
 
-// appendTo appends the message with its header to b.
-func (m message) appendTo(b []byte, seq uint32) []byte {
+// appendTo appends the message with its header to b. The kernel tells of an
+// error unasked, and of success by NLM_F_ACK.
+func (m message) appendTo(b []byte, seq uint32, flags uint16) []byte {
 	native := binary.NativeEndian
 	b = native.AppendUint32(b, uint32(unix.SizeofNlMsghdr+len(m.body)))
 	b = native.AppendUint16(b, m.kind)
-	b = native.AppendUint16(b, m.flags|unix.NLM_F_REQUEST|unix.NLM_F_ACK)
+	b = native.AppendUint16(b, m.flags|flags|unix.NLM_F_REQUEST)
 	b = native.AppendUint32(b, seq)
 	b = native.AppendUint32(b, 0) // port of the sender: the kernel knows
 	return pad(append(b, m.body...))
