@@ -94,6 +94,8 @@ func globalVRRPSamples() map[string]string {
 		"v3_checksum_as_v2": "v3_checksum_as_v2", "vrrp_startup_delay": "vrrp_startup_delay 7", "vrrp_delay_after_boot": "vrrp_delay_after_boot 7",
 		"log_unknown_vrids": "log_unknown_vrids", "vmac_prefix": "vmac_prefix x", "dynamic_interfaces": "dynamic_interfaces",
 		"vrrp_notify_priority_changes": "vrrp_notify_priority_changes",
+		"vrrp_priority":                "vrrp_priority -7", "vrrp_rt_priority": "vrrp_rt_priority 7",
+		"vrrp_no_swap": "vrrp_no_swap", "vrrp_cpu_affinity": "vrrp_cpu_affinity 1 0",
 	}
 }
 

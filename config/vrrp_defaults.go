@@ -62,6 +62,7 @@ func (v *vrrpBuilder) globals(blk *block) {
 		v.globalElection(s)
 		v.globalAnnounce(s)
 		v.globalLife(s)
+		v.globalScheduling(s)
 		v.globalScripts(s)
 		v.globalMail(s)
 	}

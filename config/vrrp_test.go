@@ -457,3 +457,26 @@ func TestFIFOMeansNothingWithoutScripts(t *testing.T) {
 		t.Errorf("FIFO = %+v, errors %v, want none with an error", c.Global.FIFOs.All, c.HasErrors())
 	}
 }
+
+// TestScheduling: the place of the process among others.
+func TestScheduling(t *testing.T) {
+	for text, want := range map[string]model.Scheduling{
+		"vrrp_priority -20":             {Nice: -20},
+		"vrrp_rt_priority 99":           {RealTime: 99},
+		"vrrp_no_swap":                  {NoSwap: true},
+		"vrrp_cpu_affinity 3 0 3":       {CPUs: []int{0, 3}},
+		"vrrp_priority -21":             {},
+		"vrrp_priority high":            {},
+		"vrrp_rt_priority 100":          {},
+		"vrrp_cpu_affinity 0 1024":      {},
+		"vrrp_priority 5\nvrrp_no_swap": {Nice: 5, NoSwap: true},
+	} {
+		cfg, err := loadText("global_defs {\n" + text + "\n}\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, cfg.VRRP.Global.Scheduling); diff != "" {
+			t.Errorf("%s: -want +got\n%s", text, diff)
+		}
+	}
+}

@@ -95,6 +95,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 // begins with the elections, and waits for nothing else until it takes part, to
 // be back before others miss it: its datapath runs already.
 func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Change, error) {
+	if err := d.opts.Priority.Apply(cfg.VRRP.Global.Scheduling); err != nil {
+		d.log.Warn("the process keeps its place among others", "error", err)
+	}
 	var err error
 	if d.vrrp, err = newElection(d.opts, cfg, d.touch); err != nil {
 		return director.Change{}, startError(kindOfVRRP(err), fmt.Errorf("start vrrp: %w", err))
@@ -160,7 +163,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	prober := d.opts.Prober
 	var own *scripts
 	if prober == nil {
-		own = newScripts(cfg.Global.Scripts, d.log)
+		own = newScripts(cfg.Global.Scripts, d.opts.Priority.Restore, d.log)
 		prober = health.NewCheckers(health.CheckersOptions{Scripts: own, Files: d.vrrp})
 	}
 	d.core = &core{

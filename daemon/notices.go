@@ -22,7 +22,8 @@ const noticesWait = 1000
 // FIFOs belong to one notifier at a time, so with other settings the old one
 // ends first; what is to be told meanwhile waits.
 type notices struct {
-	log *slog.Logger
+	log    *slog.Logger
+	before func() error // see notify.RunnerOptions
 	// running are the notifiers that run.
 	running sync.WaitGroup
 
@@ -74,8 +75,8 @@ func noticeSettingsOf(g model.Global) noticeSettings {
 }
 
 // newNotices returns notices that tell as g says.
-func newNotices(g model.Global, log *slog.Logger) *notices {
-	n := &notices{log: log, settings: noticeSettingsOf(g)}
+func newNotices(g model.Global, before func() error, log *slog.Logger) *notices {
+	n := &notices{log: log, before: before, settings: noticeSettingsOf(g)}
 	n.start()
 	return n
 }
@@ -105,12 +106,12 @@ func (n *notices) configure(g model.Global) {
 
 // start starts a notifier. It needs n.mu, or nobody else who knows n.
 func (n *notices) start() {
-	runner, err := n.settings.runner(n.log)
+	runner, err := n.settings.runner(n.before, n.log)
 	if err != nil {
 		n.log.Error("notify scripts without a user run as nobody", "error", err)
 		// Those with a user of their own can; nothing runs as root instead.
 		nobody := notify.Account{UID: 65534, GID: 65534, Name: "nobody", Home: "/", Shell: "/bin/false"}
-		runner = notify.NewRunner(notify.RunnerOptions{DefaultUser: nobody, DiscardOutput: true, Log: n.log})
+		runner = notify.NewRunner(notify.RunnerOptions{DefaultUser: nobody, DiscardOutput: true, Before: n.before, Log: n.log})
 	}
 	out, err := notify.New(notify.Options{Runner: runner, FIFOs: n.settings.list(n.log), Mail: n.settings.mailer(n.log), Log: n.log})
 	if err != nil {
@@ -137,7 +138,7 @@ func (n *notices) start() {
 
 // runner returns who runs notify scripts: not the one of checks, and one that
 // discards output.
-func (s noticeSettings) runner(log *slog.Logger) (*notify.Runner, error) {
+func (s noticeSettings) runner(before func() error, log *slog.Logger) (*notify.Runner, error) {
 	account, err := scriptAccount(notify.SystemAccounts{}, s.scripts)
 	if err != nil {
 		return nil, err
@@ -148,6 +149,7 @@ func (s noticeSettings) runner(log *slog.Logger) (*notify.Runner, error) {
 		Security:            s.scripts.Security,
 		KeepSymlinks:        s.scripts.KeepSymlinks,
 		DiscardOutput:       true,
+		Before:              before,
 		Log:                 log,
 	}), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/daemon/priority"
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
@@ -43,6 +44,9 @@ type Options struct {
 	// of keepalived's exporters write a dump. The function Signals lists them.
 	// Default nil: none arrive.
 	Signals <-chan os.Signal
+	// Priority takes the place among other processes that the configuration
+	// asks for. Default nil: it stays as it is.
+	Priority *priority.Process
 	// DumpDir is where dumps go, default /tmp, as keepalived's.
 	DumpDir string
 	// Notify tells the service manager, in the words of sd_notify(3). Default

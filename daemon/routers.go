@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/failover"
@@ -72,12 +73,12 @@ func fixedVRRPOf(cfg *config.Config) fixedVRRP {
 func newElection(o Options, cfg *config.Config, onFile func(name string)) (*election, error) {
 	e := &election{
 		log:      o.Log,
-		scripts:  newScripts(cfg.Global.Scripts, o.Log),
+		scripts:  newScripts(cfg.Global.Scripts, o.Priority.Restore, o.Log),
 		settings: fixedVRRPOf(cfg),
 		asked:    make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
-	e.notices = newNotices(cfg.Global, o.Log)
+	e.notices = newNotices(cfg.Global, o.Priority.Restore, o.Log)
 	var err error
 	e.routers, err = o.Machine.Routers(failover.Options{
 		Config:      cfg.VRRP,
@@ -182,6 +183,9 @@ func (f fixedVRRP) changed(o fixedVRRP) (restart []string) {
 	}
 	if f.global.LogUnknownVRIDs != o.global.LogUnknownVRIDs {
 		restart = append(restart, "log_unknown_vrids")
+	}
+	if !reflect.DeepEqual(f.global.Scheduling, o.global.Scheduling) {
+		restart = append(restart, "vrrp_priority, vrrp_rt_priority, vrrp_no_swap or vrrp_cpu_affinity")
 	}
 	if f.noFaultMail != o.noFaultMail {
 		restart = append(restart, "no_email_faults")

@@ -14,7 +14,8 @@ import (
 // scripts runs the scripts of MISC_CHECK as the running configuration says. Its
 // methods may be called from any goroutine.
 type scripts struct {
-	log *slog.Logger
+	log    *slog.Logger
+	before func() error // see notify.RunnerOptions
 
 	mu sync.Mutex // guards what follows
 	// settings are those of the runner in use.
@@ -27,8 +28,8 @@ type scripts struct {
 }
 
 // newScripts returns scripts with the settings of a configuration.
-func newScripts(settings model.ScriptSettings, log *slog.Logger) *scripts {
-	s := &scripts{log: log}
+func newScripts(settings model.ScriptSettings, before func() error, log *slog.Logger) *scripts {
+	s := &scripts{log: log, before: before}
 	s.use(settings)
 	return s
 }
@@ -59,6 +60,7 @@ func (s *scripts) use(settings model.ScriptSettings) {
 		SupplementaryGroups: settings.SupplementaryGroups,
 		Security:            settings.Security,
 		KeepSymlinks:        settings.KeepSymlinks,
+		Before:              s.before,
 		Log:                 s.log,
 	})
 }

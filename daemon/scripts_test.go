@@ -54,7 +54,7 @@ func TestScriptAccount(t *testing.T) {
 // TestScriptsWithoutAccount: a script_user that does not exist makes no
 // verdict, and the next configuration may bring one.
 func TestScriptsWithoutAccount(t *testing.T) {
-	s := newScripts(model.ScriptSettings{User: "no such user here"}, slog.New(slog.DiscardHandler))
+	s := newScripts(model.ScriptSettings{User: "no such user here"}, nil, slog.New(slog.DiscardHandler))
 	run := func() (r model.ScriptResult) {
 		s.Run(t.Context(), model.Script{Command: "/does/not/exist"}, func(got model.ScriptResult) { r = got })
 		return r

@@ -44,6 +44,20 @@ type VRRPGlobal struct {
 	// StatesOnReload repeats the states to the FIFOs after a reload
 	// (fifo_write_vrrp_states_on_reload).
 	StatesOnReload bool
+	Scheduling     Scheduling
+}
+
+// Scheduling is the place of the process among others. Zero fields ask for
+// nothing.
+type Scheduling struct {
+	// Nice is -20 to 19 (vrrp_priority).
+	Nice int
+	// RealTime is the priority under SCHED_RR, 1 to 99 (vrrp_rt_priority).
+	RealTime uint8
+	// NoSwap keeps the process in memory (vrrp_no_swap).
+	NoSwap bool
+	// CPUs are those that it may run on (vrrp_cpu_affinity).
+	CPUs []int
 }
 
 // VRRPInstance is one vrrp_instance block.

@@ -47,7 +47,7 @@ func (r *Runner) spawn(ctx context.Context, p plan) (*Run, error) {
 		cmd.Stdout, cmd.Stderr = write, write
 	}
 	run.began = time.Now()
-	err := startWithout(cmd, r.opts.NoNewPrivileges)
+	err := startWithout(cmd, r.opts)
 	if writer != nil {
 		err = errors.Join(err, writer.Close())
 	}
@@ -77,11 +77,17 @@ func credential(a Account) *syscall.Credential {
 // started with, without ambient capabilities, and if asked without a way to
 // gain privileges. The last two belong to a thread and are inherited by its
 // children, so the thread is locked and ends with the goroutine.
-func startWithout(cmd *exec.Cmd, noNewPrivileges bool) error {
+func startWithout(cmd *exec.Cmd, opts RunnerOptions) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		if noNewPrivileges {
+		if opts.Before != nil {
+			if err := opts.Before(); err != nil {
+				done <- err
+				return
+			}
+		}
+		if opts.NoNewPrivileges {
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 				done <- os.NewSyscallError("prctl no_new_privs", err)
 				return

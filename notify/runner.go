@@ -42,6 +42,10 @@ type RunnerOptions struct {
 	// NoNewPrivileges keeps scripts from gaining rights by set-user-ID
 	// programs such as sudo; optional, default off.
 	NoNewPrivileges bool
+	// Before is called on the thread that is about to start a script, which
+	// inherits from it what belongs to a thread, such as its priority. The
+	// thread ends with it. Optional.
+	Before func() error
 	// DiscardOutput gives scripts /dev/null to write to; optional, default
 	// keeps the last lines.
 	DiscardOutput bool

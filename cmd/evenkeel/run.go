@@ -17,6 +17,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/config"
 	"github.com/evenkeel/evenkeel/daemon"
+	"github.com/evenkeel/evenkeel/daemon/priority"
 )
 
 // dumpDir is where keepalived writes what signals ask for.
@@ -118,6 +119,10 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 	if err != nil {
 		return err
 	}
+	place, err := priority.New()
+	if err != nil {
+		log.Warn("vrrp_priority and its like have no effect", "error", err)
+	}
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("watchdog is off", "error", err)
@@ -128,6 +133,7 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 		Socket:   o.socket,
 		Version:  versionText(),
 		Signals:  signals,
+		Priority: place,
 		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
 		Notify:   notify,
