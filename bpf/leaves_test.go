@@ -5,6 +5,7 @@ package bpf
 import (
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -21,6 +22,9 @@ func (w *world) leaves(f frame, in []byte, what fate) []byte {
 	out.from, out.to, out.ttl = ownMAC, slotMAC(what.slot), f.hops()-1
 	switch what.reason {
 	case reasons.ForwardedDR:
+	case reasons.ForwardedTUN:
+		// What pads the frame stays behind the end of the packet.
+		return append(encapsulated(w.tb, out, w.ipvs.dests[what.slot].Server.Addr.Addr()), in[14+ipSize(in):]...)
 	case reasons.ForwardedNAT:
 		out.dst = w.ipvs.dests[what.slot].Server.Addr
 	case reasons.ForwardedReply:
@@ -38,6 +42,41 @@ func (w *world) leaves(f frame, in []byte, what fate) []byte {
 		return nil
 	}
 	return out.bytes(w.tb)
+}
+
+// encapsulated is a frame whose packet is inside another one to a server.
+func encapsulated(tb testing.TB, f frame, server netip.Addr) []byte {
+	tb.Helper()
+	inner := f.bytes(tb)[14:]
+	inner = inner[:ipSize(f.bytes(tb))]
+	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr(f.from[:]), DstMAC: net.HardwareAddr(f.to[:])}
+	class, proto, id, df := inner[1], layers.IPProtocolIPv4, binary.BigEndian.Uint16(inner[4:]), layers.IPv4Flag(0)
+	switch {
+	case f.src.Addr().Is6():
+		class, proto, id = inner[0]<<4|inner[1]>>4, layers.IPProtocolIPv6, 0
+	case inner[6]&0x40 != 0:
+		id, df = 0, layers.IPv4DontFragment
+	}
+	if class&3 == 3 { // congestion experienced is not the tunnel's
+		class &^= 1
+	}
+	src := family(server.Is6()).of(outerSource).Addr().AsSlice()
+	var outer gopacket.SerializableLayer
+	if server.Is6() {
+		eth.EthernetType = layers.EthernetTypeIPv6
+		outer = &layers.IPv6{Version: 6, TrafficClass: class, HopLimit: f.ttl, NextHeader: proto, SrcIP: src, DstIP: server.AsSlice()}
+	} else {
+		eth.EthernetType = layers.EthernetTypeIPv4
+		outer = &layers.IPv4{
+			Version: 4, IHL: 5, TOS: class, TTL: f.ttl, Id: id, Flags: df, Protocol: proto, SrcIP: src, DstIP: server.AsSlice(),
+		}
+	}
+	buffer := gopacket.NewSerializeBuffer()
+	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(buffer, options, eth, outer, gopacket.Payload(inner)); err != nil {
+		tb.Fatal(err)
+	}
+	return buffer.Bytes()
 }
 
 // hops is the time to live that the frame is sent with.

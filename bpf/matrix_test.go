@@ -29,7 +29,7 @@ var (
 		{"mh", 0}, {"mh", sched.FlagPort}, {"mh", sched.FlagFallback}, {"mh", sched.FlagPort | sched.FlagFallback},
 	}
 	matrixProtocols = []model.Protocol{model.TCP, model.UDP}
-	matrixMethods   = []model.Forward{model.NAT, model.DR}
+	matrixMethods   = []model.Forward{model.NAT, model.DR, model.TUN}
 )
 
 // cell is one service of the matrix.
@@ -95,7 +95,7 @@ func paritySteps(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("EVENKEEL_PARITY_STEPS")
 	if text == "" {
-		return steps(110000)
+		return steps(120000)
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -184,7 +184,11 @@ func (s *parityStory) server(c *cell, i int) model.Server {
 		port = 8080
 	}
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(c.net), byte(1 + i)}), port)
-	return model.Server{Addr: c.six.of(addr), Forward: c.method, Weight: c.weights[s.IntN(len(c.weights))]}
+	six := c.six
+	if c.method == model.TUN && i%4 == 3 {
+		six = !six // a tunnel may be of either family
+	}
+	return model.Server{Addr: six.of(addr), Forward: c.method, Weight: c.weights[s.IntN(len(c.weights))]}
 }
 
 func (s *parityStory) changeServers(c *cell) {
@@ -195,7 +199,7 @@ func (s *parityStory) changeServers(c *cell) {
 			server.Lower = uint32(s.IntN(int(server.Upper) + 1))
 		}
 	}
-	if s.IntN(16) == 0 { // flows keep the method that they were born with
+	if s.IntN(16) == 0 && server.Addr.Addr().Is6() == bool(c.six) { // flows keep the method that they were born with
 		server.Forward = matrixMethods[s.IntN(len(matrixMethods))]
 	}
 	op := sched.Op{Kind: sched.AddServer, Service: c.running, Server: server}
@@ -261,11 +265,13 @@ func (s *parityStory) request(c *cell) frame {
 // reply is a server's packet: mostly of a flow that lives.
 func (s *parityStory) reply(c *cell) frame {
 	f := frame{from: serverMAC, to: ownMAC}
-	server := s.server(c, s.IntN(10)).Addr
+	server := s.server(c, s.IntN(3)).Addr
 	f.src, f.dst = server, c.six.of(netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 1}), uint16(1024+s.IntN(64))))
 	if flows := s.ipvs.open[c.service.Key]; len(flows) > 0 && s.IntN(8) > 0 {
 		flow := flows[s.IntN(len(flows))]
-		f.src, f.dst = s.ipvs.dests[flow.slot].Server.Addr, flow.tuple.src
+		if server := s.ipvs.dests[flow.slot].Server.Addr; server.Addr().Is6() == bool(c.six) {
+			f.src, f.dst = server, flow.tuple.src
+		}
 	}
 	f.flags = []string{"SA", "SA", "A", "A", "AP", "FA", "F", "R", "S", ""}[s.IntN(10)]
 	return s.dress(c, f)

@@ -196,7 +196,9 @@ func (v *ipvs) countIn(slot, service uint32, size, conns uint64) {
 func (v *ipvs) send(f frame, slot uint32, method model.Forward, flow *ipvsFlow) fate {
 	reason := reasons.TimeExceeded
 	if f.ttl != 1 {
-		reason = map[model.Forward]reasons.Reason{model.NAT: reasons.ForwardedNAT, model.DR: reasons.ForwardedDR}[method]
+		reason = map[model.Forward]reasons.Reason{
+			model.NAT: reasons.ForwardedNAT, model.DR: reasons.ForwardedDR, model.TUN: reasons.ForwardedTUN,
+		}[method]
 	}
 	return fate{reason: reason, slot: slot, method: method, flow: flow}
 }

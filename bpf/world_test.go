@@ -64,6 +64,7 @@ func newWorld(tb testing.TB, p sched.Profile, tables int) *world {
 			m.Type, m.MaxEntries, m.Flags = ebpf.Array, size, m.Flags|unix.BPF_F_MMAPABLE
 		}
 		spec.Maps["ek_servers"].MaxEntries = worldServers
+		spec.Maps["ek_tunnels"].MaxEntries = worldServers
 		spec.Maps["ek_tables"].MaxEntries = 2 * worldServices
 		spec.Maps["ek_tables"].InnerMap.Flags |= unix.BPF_F_MMAPABLE
 	})

@@ -95,6 +95,7 @@ func (w *world) putServer(dest sched.Dest) {
 			s.Flags |= serverDeleted
 		}
 	})
+	w.tunnel(dest.Slot, family(server.Addr.Addr().Is6()))
 	w.ipvs.dests[dest.Slot] = dest
 }
 
@@ -149,6 +150,7 @@ func (w *world) compareFlow(flow *ipvsFlow) {
 			flow.tuple.src, flow.tuple.dst, got, time.Duration(found.Expires), flow.slot, flow.state, flow.expires)
 	}
 	if inactive := got.flags&1 != 0; inactive == flow.active() || got.flags&4 != 0 != (flow.method == model.NAT) ||
+		got.flags&0x20 != 0 != (flow.method == model.TUN) ||
 		got.flags&8 != 0 != (flow.controlled != nil) {
 		w.fail("flow %s > %s has flags %#x, want %+v", flow.tuple.src, flow.tuple.dst, got.flags, flow)
 	}
