@@ -73,26 +73,26 @@ func measures(window time.Duration) []measure {
 		column{name: vAnnounced, title: "first advert to last gratuitous ARP"})
 	return []measure{
 		{name: "silent", title: "Silent loss of the master (its port leaves the switch, carrier stays)",
-			run: takeover(silence), waits: true, intervalsLong: 12, fixed: 1500 * time.Millisecond, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
+			run: takeover(silence), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
 		{name: "link", title: "Link loss of the master",
-			run: takeover(cut), waits: true, intervalsLong: 12, fixed: 1500 * time.Millisecond, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
+			run: takeover(cut), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
 		{name: "stop", title: "Graceful stop of the master (SIGTERM)",
-			run: takeover(terminate), waits: true, intervalsLong: 9, fixed: 1500 * time.Millisecond, intervals: all, columns: []column{
+			run: takeover(terminate), waits: true, intervalsLong: 7, fixed: 2 * time.Second, intervals: all, columns: []column{
 				skewColumn, {name: vLoss, title: "client loss", goals: []goal{mostFifty}}, lossColumns[1]}},
 		{name: "kill", title: "kill -9 of the master's worker",
-			run: kill, waits: true, intervalsLong: 15, fixed: 3 * time.Second, intervals: all, columns: []column{
+			run: kill, waits: true, intervalsLong: 13.5, fixed: 2500 * time.Millisecond, intervals: all, columns: []column{
 				{name: vLost, title: "packets lost", goals: []goal{none}}, {name: vLoss, title: "client loss"},
 				{name: vPause, title: "longest pause of adverts"}, {name: vSecond, title: "adverts of the backup"}}},
 		{name: "heal", title: "Heal of a partition with two masters",
-			run: heal, waits: true, intervalsLong: 18, fixed: 3 * time.Second, intervals: all, columns: []column{
+			run: heal, waits: true, intervalsLong: 15, fixed: 3500 * time.Millisecond, intervals: all, columns: []column{
 				{name: vLoss, title: "client loss", goals: []goal{underHundred}}, {name: vOverlap, title: "two masters"}}},
 		{name: "false", title: fmt.Sprintf("No fault for %s", window),
 			run: watch(window), fixed: window + 2*time.Second, intervals: hundredth, runs: 3, columns: append([]column{
 				{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}}}, cadence...)},
 		{name: "instances", title: "255 instances on one interface",
-			run: many(window / 2), fixed: window/2 + 15*time.Second, intervals: tenth, runs: 3, instances: 255, columns: manyColumns},
+			run: many(window / 2), fixed: window/2 + 10*time.Second, intervals: tenth, runs: 3, instances: 255, columns: manyColumns},
 		{name: "addresses", title: "1000 addresses in one instance",
-			run: many(window / 4), fixed: window/4 + 15*time.Second, intervals: tenth, runs: 3, addresses: 1000, columns: append(slices.Clone(manyColumns),
+			run: many(window / 4), fixed: window/4 + 10*time.Second, intervals: tenth, runs: 3, addresses: 1000, columns: append(slices.Clone(manyColumns),
 				column{name: vPlaced, title: "addresses announced"})},
 	}
 }
