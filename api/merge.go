@@ -9,54 +9,72 @@ import (
 )
 
 // Merge puts what is wanted (the director's snapshot, with its datapath) and
-// what runs (the tables of the XDP datapath) into one list, in the order of the
+// what runs (the tables of each datapath) into one list, in the order of the
 // file. A service that runs and is not wanted comes last.
-func Merge(wanted director.Snapshot, conf map[model.ServiceKey]model.Service, running model.Tables) []Service {
-	entries := make(map[model.ServiceKey]model.ServiceEntry, len(running.Services))
-	for _, e := range running.Services {
-		entries[e.Key] = e
+func Merge(wanted director.Snapshot, conf map[model.ServiceKey]model.Service, running Running) []Service {
+	entries := make(map[placement]model.ServiceEntry)
+	for datapath, tables := range running {
+		for _, e := range tables.Services {
+			entries[placement{datapath, e.Key}] = e
+		}
 	}
 	services := make([]Service, 0, len(wanted.Services))
 	for _, w := range wanted.Services {
-		entry, runs := entries[w.Key]
-		if !runs || w.Datapath == "none" {
+		at := placement{model.DatapathChoice(w.Datapath), w.Key}
+		entry, runs := entries[at]
+		if !runs {
 			entry = model.ServiceEntry{Service: conf[w.Key]}
 			entry.Key = w.Key
 		} else {
-			delete(entries, w.Key)
+			delete(entries, at)
 		}
 		merged := mergeService(w, entry)
-		if !runs && w.Datapath == string(model.DatapathXDP) {
+		if !runs && w.Datapath != "none" {
 			merged.Datapath, merged.ReasonWord = "none", "refused"
 			merged.Reason = "the datapath did not take it, see the error in evenkeel status"
 		}
 		services = append(services, merged)
 	}
-	for _, e := range running.Services {
-		if left, ok := entries[e.Key]; ok {
-			services = append(services, FromEntry(left))
+	for _, datapath := range []model.DatapathChoice{model.DatapathXDP, model.DatapathIPVS} {
+		for _, e := range running[datapath].Services {
+			if left, ok := entries[placement{datapath, e.Key}]; ok {
+				services = append(services, FromEntry(datapath, left))
+			}
 		}
 	}
 	return services
 }
 
-// FromTables returns what runs, in its own order, for when nobody knows what
-// is wanted.
+// Running are the tables of each datapath that runs.
+type Running map[model.DatapathChoice]model.Tables
+
+// placement is a service in one datapath.
+type placement struct {
+	datapath model.DatapathChoice
+	service  model.ServiceKey
+}
+
+// FromTables returns what runs in XDP, in its own order, for when nobody knows
+// what is wanted.
 func FromTables(running model.Tables) []Service {
 	services := make([]Service, 0, len(running.Services))
 	for _, e := range running.Services {
-		services = append(services, FromEntry(e))
+		services = append(services, FromEntry(model.DatapathXDP, e))
 	}
 	return services
 }
 
-// FromEntry returns a running service.
-func FromEntry(e model.ServiceEntry) Service {
+// FromEntry returns a service that runs in a datapath.
+func FromEntry(datapath model.DatapathChoice, e model.ServiceEntry) Service {
 	s := service(e.Service)
-	s.Datapath = string(model.DatapathXDP)
+	s.Datapath = string(datapath)
 	s.Counters = e.Counters
 	for _, entry := range e.Servers {
-		s.Servers = append(s.Servers, serverInTable(entry))
+		server := serverInTable(entry)
+		if datapath != model.DatapathXDP {
+			server.NextHop = nil // the kernel's own
+		}
+		s.Servers = append(s.Servers, server)
 	}
 	return s
 }
@@ -81,7 +99,7 @@ func mergeService(w director.ServiceStatus, e model.ServiceEntry) Service {
 	if e.Scheduler == "" {
 		e.Scheduler = w.Scheduler
 	}
-	s := FromEntry(e)
+	s := FromEntry(model.DatapathChoice(w.Datapath), e)
 	s.Datapath, s.Reason, s.ReasonWord = w.Datapath, w.Reason, w.ReasonWord
 	s.Health = &ServiceHealth{
 		QuorumUp:    w.QuorumUp,

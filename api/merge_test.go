@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func TestMergeKeepsTheFilesOrderAndTheTablesOrder(t *testing.T) {
 	wanted := director.Snapshot{Services: []director.ServiceStatus{
 		{
 			Key: tcpKey("192.0.2.2:80"), Service: "[192.0.2.2]:tcp:80", Scheduler: "wlc", Datapath: "none",
-			Reason: "needs IPVS (scheduler wlc), which this version does not drive yet", ReasonWord: "scheduler",
+			Reason: "needs IPVS (scheduler wlc), which this kernel does not have", ReasonWord: "scheduler",
 			Servers: []director.ServerStatus{down},
 		},
 		{
@@ -46,14 +47,14 @@ func TestMergeKeepsTheFilesOrderAndTheTablesOrder(t *testing.T) {
 	resolved.NextHop = model.NextHop{Interface: "eth0", Gateway: netip.MustParseAddr("10.0.0.254"), MAC: [6]byte{2, 0, 0, 0, 0, 1}, Resolved: true}
 	unresolved := entry("10.0.0.1:80")
 	unresolved.NextHop = model.NextHop{Reason: "no route"}
-	running := model.Tables{Services: []model.ServiceEntry{
+	running := api.Running{model.DatapathXDP: {Services: []model.ServiceEntry{
 		{Service: model.Service{Key: tcpKey("192.0.2.9:80"), Scheduler: "rr"}},
 		{
 			Service:  model.Service{Key: tcpKey("192.0.2.1:80"), Scheduler: "rr", Persistence: 5 * time.Minute},
 			Counters: model.Counters{Conns: 7},
 			Servers:  []model.ServerEntry{resolved, unresolved},
 		},
-	}}
+	}}}
 
 	got := api.Merge(wanted, nil, running)
 	var order []string
@@ -106,16 +107,53 @@ func TestSorryServerInTableIsMarked(t *testing.T) {
 	wanted := director.Snapshot{Services: []director.ServiceStatus{{
 		Key: tcpKey("192.0.2.1:80"), Datapath: "xdp", Quorum: 1, Sorry: &sorry,
 	}}}
-	running := model.Tables{Services: []model.ServiceEntry{{
+	running := api.Running{model.DatapathXDP: {Services: []model.ServiceEntry{{
 		Service: model.Service{Key: tcpKey("192.0.2.1:80")},
 		Servers: []model.ServerEntry{{Server: model.Server{Addr: sorry.Server, Weight: 1}}},
-	}}}
+	}}}}
 	got := api.Merge(wanted, nil, running)
 	if len(got[0].Servers) != 1 || !got[0].Servers[0].Sorry {
 		t.Errorf("servers = %+v, want one sorry server", got[0].Servers)
 	}
 	if sum := api.Summarize(got)[0]; !sum.SorryActive || sum.Servers != 0 {
 		t.Errorf("summary = %+v, want an active sorry server and no other", sum)
+	}
+}
+
+// A service is looked for in the datapath that it is wanted in; what is left of
+// it in the other comes last.
+func TestMergeOfTwoDatapaths(t *testing.T) {
+	moved, marked := tcpKey("192.0.2.1:80"), model.ServiceKey{FWMark: 7}
+	wanted := director.Snapshot{Services: []director.ServiceStatus{
+		{Key: moved, Datapath: "ipvs", Reason: "runs in IPVS (the file asks for IPVS)"},
+		{Key: marked, Datapath: "ipvs", Reason: "runs in IPVS (fwmark 7)"},
+		{Key: tcpKey("192.0.2.2:80"), Datapath: "xdp"},
+	}}
+	entry := func(k model.ServiceKey, conns uint64) model.ServiceEntry {
+		return model.ServiceEntry{
+			Service: model.Service{Key: k, Scheduler: "rr"}, Counters: model.Counters{Conns: conns},
+			Servers: []model.ServerEntry{{Server: model.Server{Addr: ap("10.0.0.1:80"), Weight: 1}}},
+		}
+	}
+	running := api.Running{
+		model.DatapathXDP:  {Services: []model.ServiceEntry{entry(moved, 1)}},
+		model.DatapathIPVS: {Services: []model.ServiceEntry{entry(moved, 2), entry(marked, 3)}},
+	}
+	var got []string
+	for _, s := range api.Merge(wanted, nil, running) {
+		got = append(got, fmt.Sprintf("%s %s %d %s", s.Service, s.Datapath, s.Counters.Conns, s.ReasonWord))
+		for _, server := range s.Servers {
+			if known := server.NextHop != nil; known != (s.Datapath == "xdp") {
+				t.Errorf("%s in %s: next hop %+v", s.Service, s.Datapath, server.NextHop)
+			}
+		}
+	}
+	want := []string{
+		"[192.0.2.1]:tcp:80 ipvs 2 ", "FWM 7 ipvs 3 ",
+		"[192.0.2.2]:tcp:80 none 0 refused", "[192.0.2.1]:tcp:80 xdp 1 ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -140,7 +178,7 @@ func TestServiceFlags(t *testing.T) {
 }
 
 func TestFirewallMarkHasNoAddress(t *testing.T) {
-	got := api.FromEntry(model.ServiceEntry{Service: model.Service{Key: model.ServiceKey{FWMark: 7}}})
+	got := api.FromEntry(model.DatapathIPVS, model.ServiceEntry{Service: model.Service{Key: model.ServiceKey{FWMark: 7}}})
 	if got.Protocol != "FWM" || got.FWMark != 7 || got.Address != "" {
 		t.Errorf("service = %+v", got)
 	}

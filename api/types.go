@@ -71,6 +71,15 @@ type Datapath struct {
 	LastError   string      `json:"last_error,omitempty"`
 	LastErrorAt *time.Time  `json:"last_error_at,omitempty"`
 	Interfaces  []Interface `json:"interfaces"`
+	// IPVS is the kernel's, on which services run that XDP does not.
+	IPVS IPVS `json:"ipvs"`
+}
+
+// IPVS is the kernel's IPVS as far as the daemon has it.
+type IPVS struct {
+	// Running is set when the daemon has found it, and Detail says why not.
+	Running bool   `json:"running"`
+	Detail  string `json:"detail,omitempty"`
 }
 
 // Interface is one network interface and what the program does there.

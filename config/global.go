@@ -20,6 +20,10 @@ func (b *builder) globalDefs(blk *block) {
 			g.RouterID = s.arg(0)
 		case "lvs_timeouts":
 			b.lvsTimeouts(s)
+		case "lvs_flush":
+			g.FlushAtStart = b.flag(s)
+		case "lvs_flush_on_stop", "lvs_flush_onstop":
+			b.flushOnStop(s)
 		case "checker_log_all_failures":
 			on := &g.CheckerLogAllFailures
 			b.boolean(s, &on)
@@ -62,6 +66,18 @@ func (b *builder) lvsTimeouts(s *statement) {
 			return
 		}
 		*field = d
+	}
+}
+
+// flushOnStop reads nothing, which means all of IPVS, or VS.
+func (b *builder) flushOnStop(s *statement) {
+	switch s.arg(0) {
+	case "":
+		b.global.FlushAtStop = model.FlushAll
+	case "VS":
+		b.global.FlushAtStop = model.FlushOwn
+	default:
+		b.bad(s, 0, fmt.Errorf("neither VS nor nothing"), lineIgnored, "write lvs_flush_on_stop, or lvs_flush_on_stop VS")
 	}
 }
 

@@ -68,9 +68,9 @@ func globalKeywords() []keyword {
 		{name: "use_symlink_paths", args: "[BOOL]", priority: p2, status: Runs, waits: !vrrpRuns},
 
 		{name: "lvs_sync_daemon", args: "IF ...", priority: p1, status: NotYet},
-		{name: "lvs_flush", priority: p1, status: NotYet},
-		{name: "lvs_flush_on_stop", args: "[VS]", priority: p2, status: NotYet},
-		{name: "lvs_flush_onstop", args: "[VS]", priority: p3, status: NotYet, note: "write lvs_flush_on_stop"},
+		{name: "lvs_flush", priority: p1, status: Runs},
+		{name: "lvs_flush_on_stop", args: "[VS]", priority: p2, status: Runs},
+		{name: "lvs_flush_onstop", args: "[VS]", priority: p3, status: Runs, note: "write lvs_flush_on_stop"},
 		{name: "rs_init_notifies", priority: p2, status: NotYet},
 
 		{name: "notify_fifo", args: "PATH [USER] [GROUP]", priority: p1, status: Runs, waits: !vrrpRuns, first: true},

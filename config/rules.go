@@ -53,13 +53,27 @@ func (b *builder) finish(d *serviceDraft) {
 // key names the service. No protocol means UDP, which is rarely meant.
 func (b *builder) key(d *serviceDraft) model.ServiceKey {
 	if d.fwmark != 0 {
-		return model.ServiceKey{FWMark: d.fwmark}
+		return model.ServiceKey{FWMark: d.fwmark, Addr: markedAddr(d)}
 	}
 	if d.protocol == 0 {
 		d.protocol = model.UDP
 		b.add(Warning, d.st.at(), "protocol", fmt.Sprintf("virtual_server %s names no protocol and becomes UDP, as in keepalived", spell(d.addr)), `write "protocol TCP" or "protocol UDP" in it`)
 	}
 	return model.ServiceKey{Protocol: d.protocol, Addr: d.addr}
+}
+
+// markedAddr says which family a firewall mark is for: that of the servers, as
+// in keepalived, and IPv4 where they differ.
+func markedAddr(d *serviceDraft) netip.AddrPort {
+	for _, r := range d.servers {
+		if !r.addr.Addr().Is6() {
+			return netip.AddrPort{}
+		}
+	}
+	if len(d.servers) == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
 }
 
 func (b *builder) schedulerDefault(d *serviceDraft) string {

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/health"
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // How long to wait before a datapath that did not take a change is brought
@@ -30,6 +33,7 @@ const verdictsAtOnce = 256
 type core struct {
 	log    *slog.Logger
 	xdp    XDP
+	ipvs   *kernelIPVS
 	caps   director.Capabilities
 	dir    *director.Director
 	runner *health.Runner
@@ -89,26 +93,67 @@ func (c *core) carryOut(ctx context.Context, change director.Change) {
 }
 
 func (c *core) applySteps(ctx context.Context, steps []director.Step) error {
+	var errs []error
+	unsure := make(map[model.ServiceKey]bool)
 	for _, s := range steps {
-		if s.Datapath != model.DatapathXDP {
-			// The director places nothing where this version has no
-			// datapath.
-			c.log.Error("operations for a datapath that is not there", "datapath", s.Datapath, "operations", len(s.Ops))
-			continue
-		}
-		if err := c.xdp.Apply(ctx, s.Ops); err != nil {
-			return err
+		if err := c.apply(ctx, s.Datapath, withoutLeaving(s.Ops, unsure)); err != nil {
+			errs = append(errs, err)
+			for _, op := range s.Ops {
+				unsure[op.Service.Key] = true
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// repair brings the datapath to what is wanted, whatever it runs now.
-func (c *core) repair(ctx context.Context) {
-	tables, err := c.xdp.Snapshot(ctx)
-	if err == nil {
-		err = c.applySteps(ctx, c.dir.Repair(model.DatapathXDP, tables))
+// withoutLeaving leaves out the ends of services whose new datapath may not
+// have taken them: they stay where they are until a repair.
+func withoutLeaving(ops []sched.Op, unsure map[model.ServiceKey]bool) []sched.Op {
+	if len(unsure) == 0 {
+		return ops
 	}
+	return slices.DeleteFunc(slices.Clone(ops), func(op sched.Op) bool {
+		return op.Kind == sched.DelService && unsure[op.Service.Key]
+	})
+}
+
+// apply carries out operations in one datapath.
+func (c *core) apply(ctx context.Context, datapath model.DatapathChoice, ops []sched.Op) error {
+	if datapath == model.DatapathXDP {
+		return c.xdp.Apply(ctx, ops)
+	}
+	if c.ipvs.datapath == nil {
+		// The director places nothing where there is no datapath.
+		return fmt.Errorf("%d operations for %s, which is not there", len(ops), datapath)
+	}
+	return c.ipvs.datapath.Apply(ctx, ops)
+}
+
+// snapshots returns what the datapaths run.
+func (c *core) snapshots(ctx context.Context) (map[model.DatapathChoice]model.Tables, error) {
+	inXDP, err := c.xdp.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inIPVS, err := c.ipvs.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[model.DatapathChoice]model.Tables{model.DatapathXDP: inXDP, model.DatapathIPVS: inIPVS}, nil
+}
+
+// align brings the datapaths to what is wanted, whatever they run now.
+func (c *core) align(ctx context.Context) error {
+	running, err := c.snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	return c.applySteps(ctx, c.dir.RepairAll(running))
+}
+
+// repair tries that again after a change was not taken.
+func (c *core) repair(ctx context.Context) {
+	err := c.align(ctx)
 	if err != nil {
 		c.failed(err)
 		return

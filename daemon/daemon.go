@@ -150,15 +150,20 @@ func socketError(err error) error {
 func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	caps := director.ThisVersion()
 	caps.LocalAddress = d.opts.Machine.IsLocal
-	xdp, err := d.startXDP(ctx, cfg, settingsOf(cfg, caps))
-	if err != nil {
+	fallback := &kernelIPVS{machine: d.opts.Machine, log: d.log}
+	if err := fallback.find(ctx, cfg); err != nil {
 		return director.Change{}, err
 	}
-	tables, err := xdp.Snapshot(ctx)
+	caps.NoKernelIPVS = fallback.cause != nil
+	xdp, err := d.startXDP(ctx, cfg, &caps)
 	if err != nil {
-		return director.Change{}, errors.Join(err, xdp.Close())
+		return director.Change{}, errors.Join(err, fallback.release(ctx, true, ""))
 	}
-	running := map[model.DatapathChoice]model.Tables{model.DatapathXDP: tables}
+	d.core = &core{log: d.log, xdp: xdp, ipvs: fallback, caps: caps}
+	running, err := d.core.adopt(ctx, cfg)
+	if err != nil {
+		return director.Change{}, errors.Join(err, xdp.Close(), fallback.release(ctx, true, ""))
+	}
 	dir, change := director.Adopt(cfg.Services, caps, running)
 	prober := d.opts.Prober
 	var own *scripts
@@ -166,17 +171,30 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 		own = newScripts(cfg.Global.Scripts, d.opts.Priority.Restore, d.log)
 		prober = health.NewCheckers(health.CheckersOptions{Scripts: own, Files: d.vrrp})
 	}
-	d.core = &core{
-		log: d.log, xdp: xdp, caps: caps, dir: dir, routers: d.vrrp.routers,
-		runner: health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log}), scripts: own,
-		tell: newServiceNotices(d.vrrp.notices, cfg.Services),
-		conf: cfg, running: loadOf(cfg, "start"),
-		repairs: time.NewTimer(time.Hour),
-	}
-	d.core.repairs.Stop()
-	d.core.running.OK = true
+	c := d.core
+	c.dir, c.routers, c.scripts = dir, d.vrrp.routers, own
+	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log})
+	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
+	c.conf, c.running = cfg, loadOf(cfg, "start")
+	c.running.OK = true
+	c.repairs = time.NewTimer(time.Hour)
+	c.repairs.Stop()
 	d.checks.Store(d.core.runner)
 	return change, nil
+}
+
+// adopt returns what runs already. The kernel's IPVS is emptied first where
+// the file says so.
+func (c *core) adopt(ctx context.Context, cfg *config.Config) (map[model.DatapathChoice]model.Tables, error) {
+	if cfg.Global.FlushAtStart && c.ipvs.datapath != nil {
+		if err := c.ipvs.datapath.Flush(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.ipvs.configure(cfg); err != nil {
+		return nil, err
+	}
+	return c.snapshots(ctx)
 }
 
 // serve runs everything until a stop, and then stops in order.
@@ -226,7 +244,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 		err = errors.Join(err, d.core.scripts.Close())
 	}
 	d.readers.Wait()
-	result := d.release(stop.keep)
+	result := d.release(work, stop.keep)
 	if stop.reply != nil {
 		stop.reply <- result
 	}
@@ -244,18 +262,17 @@ func (d *Daemon) statusLine(l api.Load) string {
 	return fmt.Sprintf("%d services, %d VRRP instances, read from %s", l.Services, l.Instances, d.opts.File)
 }
 
-// release lets go of the datapath.
-func (d *Daemon) release(keep bool) api.StopResult {
+// release lets go of the datapaths.
+func (d *Daemon) release(ctx context.Context, keep bool) api.StopResult {
+	c := d.core
+	end := c.xdp.Remove
 	if keep {
-		if err := d.core.xdp.Close(); err != nil {
-			return api.StopResult{Error: err.Error()}
-		}
-		return api.StopResult{}
+		end = c.xdp.Close
 	}
-	if err := d.core.xdp.Remove(); err != nil {
+	if err := errors.Join(end(), c.ipvs.release(ctx, keep, c.conf.Global.FlushAtStop)); err != nil {
 		return api.StopResult{Error: err.Error()}
 	}
-	return api.StopResult{Removed: true}
+	return api.StopResult{Removed: !keep}
 }
 
 // loop owns the core until a stop: one from ctx, from a request, or from a

@@ -210,10 +210,10 @@ func TestServiceThatXDPCannotRunIsLeftOutWithItsReason(t *testing.T) {
 			got = append(got, s.Datapath+" "+s.Reason)
 		}
 		wantReasons := []string{
-			"none needs IPVS (scheduler lblc), which this version does not drive yet",
+			"none needs IPVS (scheduler lblc), which this kernel does not have",
 			"xdp ",
-			"none needs IPVS (server 10.0.0.254:80 is this machine), which this version does not drive yet",
-			"none needs IPVS (the file asks for IPVS), which this version does not drive yet",
+			"none needs IPVS (server 10.0.0.254:80 is this machine), which this kernel does not have",
+			"none needs IPVS (the file asks for IPVS), which this kernel does not have",
 		}
 		if diff := cmp.Diff(wantReasons, got); diff != "" {
 			t.Errorf("reasons (-want +got):\n%s", diff)

@@ -24,6 +24,8 @@ const (
 	BadInterface
 	// BadSocket: the socket cannot be made.
 	BadSocket
+	// NoIPVS: the file asks for IPVS, and the kernel has none.
+	NoIPVS
 )
 
 // StartError says that the daemon could not start. Nothing of it is left

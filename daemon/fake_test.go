@@ -20,6 +20,7 @@ import (
 	"github.com/evenkeel/evenkeel/director/directortest"
 	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/health"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
@@ -61,7 +62,9 @@ type machine struct {
 	tracked      []track.Status
 	// beforeStart is called when the datapath starts; routersBegin gets a word
 	// when the routers do. Both are optional.
-	beforeStart  func()
+	beforeStart func()
+	// ipvs is the kernel's IPVS; nil is a kernel without.
+	ipvs         *kernel
 	routersBegin chan struct{}
 }
 
@@ -79,6 +82,45 @@ func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
 	m.settings = s
 	m.add("start mode %s interfaces %v", s.Mode, s.Interfaces)
 	return m, nil
+}
+
+// kernel is IPVS in memory. Unlike the real one it shows what nobody claimed.
+type kernel struct {
+	*journal
+	directortest.Datapath
+}
+
+func (k *kernel) Apply(ctx context.Context, ops []sched.Op) error {
+	for _, op := range ops {
+		k.add("ipvs %s", op)
+	}
+	return k.Datapath.Apply(ctx, ops)
+}
+
+func (k *kernel) Claim(...model.ServiceKey) {}
+
+func (k *kernel) SetTimeouts(t ipvs.Timeouts) error {
+	k.add("ipvs tcp time-out %s", t.TCP)
+	return nil
+}
+
+func (k *kernel) Flush(context.Context) error {
+	k.add("ipvs flush")
+	k.SetTables(model.Tables{})
+	return nil
+}
+
+func (k *kernel) Close() error {
+	k.add("ipvs close")
+	return k.Datapath.Close()
+}
+
+func (m *machine) IPVS(context.Context) (IPVS, error) {
+	if m.ipvs == nil {
+		return nil, fmt.Errorf("%w: module ip_vs cannot be loaded", ipvs.ErrNoIPVS)
+	}
+	m.ipvs.Reopen()
+	return m.ipvs, nil
 }
 
 func (m *machine) IsLocal(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.254") }

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/evenkeel/evenkeel/failover"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/netif"
@@ -61,6 +63,11 @@ func (h *Host) IsLocal(addr netip.Addr) bool {
 	return local
 }
 
+// IPVS implements Machine.
+func (h *Host) IPVS(ctx context.Context) (IPVS, error) {
+	return ipvs.Start(ctx, ipvs.Options{Log: h.log})
+}
+
 // Routers implements Machine.
 func (h *Host) Routers(o failover.Options) (Routers, error) {
 	o.Kernel = h.kernel
@@ -69,6 +76,9 @@ func (h *Host) Routers(o failover.Options) (Routers, error) {
 
 // Start implements Machine.
 func (h *Host) Start(_ context.Context, s Settings) (XDP, error) {
+	if _, err := os.Stat(h.pinDir); s.OnlyLeft && errors.Is(err, fs.ErrNotExist) {
+		return idle{errUnwanted}, nil
+	}
 	names, err := h.interfaces(s)
 	if err != nil {
 		return nil, startError(BadInterface, err)

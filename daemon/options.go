@@ -99,6 +99,9 @@ type Machine interface {
 	// A datapath that could not be started as asked leaves nothing behind.
 	// The error is a *StartError where it has a kind.
 	Start(context.Context, Settings) (XDP, error)
+	// IPVS finds the kernel's IPVS, which stays as it is. The error wraps
+	// ipvs.ErrNoIPVS where the kernel has none.
+	IPVS(context.Context) (IPVS, error)
 	// IsLocal reports whether an address is this host's own.
 	IsLocal(netip.Addr) bool
 	// Routers makes the VRRP part of a configuration. Options have no Kernel;
@@ -141,6 +144,9 @@ type Settings struct {
 	// ServiceCount and ServerCount are how many of each XDP shall run; a
 	// server counts in each of its services.
 	ServiceCount, ServerCount uint32
+	// OnlyLeft says that no service is to run in XDP: it is started only
+	// where an earlier run has left something.
+	OnlyLeft bool
 }
 
 // Report is the state of the datapath.

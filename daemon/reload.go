@@ -91,7 +91,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	}
 	// Also without a difference: which interfaces lead to the same addresses
 	// may have changed since.
-	if err := c.xdp.Configure(ctx, settingsOf(cfg, c.caps)); err != nil {
+	if err := c.configure(ctx, cfg); err != nil {
 		load.Error = err.Error()
 		return c.refuse(load, &report)
 	}
@@ -101,12 +101,36 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
 	c.tell.reloaded(before, c.dir.Snapshot(), cfg.Services)
+	c.alignClaimed(ctx)
 	if c.scripts != nil {
 		c.scripts.configure(cfg.Global.Scripts)
 	}
 	c.runner.Update(c.dir.Targets())
 	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings)
 	return load
+}
+
+// configure puts the settings of a file in force.
+func (c *core) configure(ctx context.Context, cfg *config.Config) error {
+	if err := c.ipvs.find(ctx, cfg); err != nil {
+		return err
+	}
+	c.caps.NoKernelIPVS = c.ipvs.cause != nil
+	if err := c.xdp.Configure(ctx, settingsOf(cfg, c.caps)); err != nil {
+		return err
+	}
+	return c.ipvs.configure(cfg)
+}
+
+// alignClaimed brings services into line that the reload has claimed and that
+// somebody else had put into IPVS.
+func (c *core) alignClaimed(ctx context.Context) {
+	if c.ipvs.datapath == nil || c.dirty {
+		return
+	}
+	if err := c.align(ctx); err != nil {
+		c.failed(err)
+	}
 }
 
 // errNothingLeft refuses what a file looks like that was cut short.

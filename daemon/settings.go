@@ -34,6 +34,7 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 		s.ServiceCount++
 		s.ServerCount += uint32(len(serverAddrs(vs)))
 	}
+	s.OnlyLeft = s.ServiceCount == 0 && asksForIPVS(cfg)
 	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
 	s.Routed = routedAddrs(cfg.VRRP, s.Virtual)
 	return s

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -61,7 +62,7 @@ func (c *core) fill(ctx context.Context, s *api.Status) error {
 	}
 	s.Running, s.LastReload, s.LastRefusal = c.running, c.reload, c.refusal
 	s.Datapath, s.Flows, s.Reasons = report.Datapath, report.Flows, report.Reasons
-	s.PinDir = report.PinDir
+	s.PinDir, s.Datapath.IPVS = report.PinDir, c.ipvs.status()
 	if c.fault != "" {
 		s.Datapath.LastError, s.Datapath.LastErrorAt = c.fault, new(c.faultAt)
 	}
@@ -73,7 +74,7 @@ func (c *core) fill(ctx context.Context, s *api.Status) error {
 
 // services returns what is wanted together with what runs.
 func (c *core) services(ctx context.Context) ([]api.Service, error) {
-	tables, err := c.xdp.Snapshot(ctx)
+	running, err := c.snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (c *core) services(ctx context.Context) ([]api.Service, error) {
 	for _, vs := range c.conf.Services {
 		conf[vs.Key] = vs.Service
 	}
-	return api.Merge(c.dir.Snapshot(), conf, tables), nil
+	return api.Merge(c.dir.Snapshot(), conf, running), nil
 }
 
 // Services implements api.Source.
@@ -100,24 +101,37 @@ func (s *source) Services(ctx context.Context) (api.Services, error) {
 // flows delays no verdict. A stop cuts it short.
 func (s *source) Flows(ctx context.Context, yield func(api.Flow) bool) error {
 	d := (*Daemon)(s)
-	if err := d.do(ctx, func(context.Context) { d.readers.Add(1) }); err != nil {
+	datapaths := []director.Datapath{d.core.xdp}
+	err := d.do(ctx, func(context.Context) {
+		d.readers.Add(1)
+		if also := d.core.ipvs.datapath; also != nil {
+			datapaths = append(datapaths, also)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	defer d.readers.Done()
-	stopping := false
-	err := d.core.xdp.Flows(ctx, func(f model.Flow) bool {
-		select {
-		case <-d.ended:
-			stopping = true
-			return false
-		default:
-			return yield(api.FromFlow(f))
+	stopping, enough := false, false
+	for _, datapath := range datapaths {
+		err := datapath.Flows(ctx, func(f model.Flow) bool {
+			select {
+			case <-d.ended:
+				stopping = true
+				return false
+			default:
+				enough = !yield(api.FromFlow(f))
+				return !enough
+			}
+		})
+		switch {
+		case stopping:
+			return errStopping
+		case err != nil || enough:
+			return err
 		}
-	})
-	if stopping {
-		return errStopping
 	}
-	return err
+	return nil
 }
 
 // Explain implements api.Source. Like Flows it works beside the loop, and a stop

@@ -128,7 +128,10 @@ func TestAdopt(t *testing.T) {
 func TestTargetsStartAsTheDirectorCounts(t *testing.T) {
 	conf := []model.VirtualServer{
 		vs(rs(1, 1), alpha(rs(2, 1)), rs(3, 1), unchecked(rs(4, 1))),
-		with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Key.Addr = nextNet(vip); v.Scheduler = "lblc" }),
+		with(vs(rs(1, 1)), func(v *model.VirtualServer) {
+			v.Key.Addr = nextNet(vip)
+			v.Scheduler, v.Datapath = "lblc", model.DatapathXDP
+		}),
 	}
 	d, _ := director.New(conf, director.ThisVersion())
 	wantStarts(t, "new", d, health.StartByAlpha, health.StartByAlpha, health.StartByAlpha, health.StartByAlpha)

@@ -53,7 +53,7 @@ type Capabilities struct {
 // ThisVersion returns the capabilities of this version, with nothing known of
 // the machine.
 func ThisVersion() Capabilities {
-	return Capabilities{XDP: XDPCapabilities{
+	return Capabilities{DrivesIPVS: true, XDP: XDPCapabilities{
 		Schedulers:  []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"},
 		Protocols:   []model.Protocol{model.TCP, model.UDP},
 		Forwards:    []model.Forward{model.NAT, model.DR, model.TUN},

@@ -41,8 +41,14 @@ var chooseTests = []struct {
 	},
 	{
 		name: "the file wants IPVS", want: director.ReasonWantsIPVS,
+		line:   "runs in IPVS (the file asks for IPVS)",
+		change: func(v *model.VirtualServer) { v.Datapath = model.DatapathIPVS },
+	},
+	{
+		name: "a version without IPVS", want: director.ReasonWantsIPVS,
 		line:   "needs IPVS (the file asks for IPVS), which this version does not drive yet",
 		change: func(v *model.VirtualServer) { v.Datapath = model.DatapathIPVS },
+		caps:   func(c *director.Capabilities) { c.DrivesIPVS = false },
 	},
 	{
 		name: "the file wants XDP", want: director.ReasonScheduler,
@@ -51,35 +57,29 @@ var chooseTests = []struct {
 	},
 	{
 		name: "scheduler", want: director.ReasonScheduler,
-		line:   "needs IPVS (scheduler lblc), which this version does not drive yet",
+		line:   "runs in IPVS (scheduler lblc)",
 		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
 	},
 	{
 		name: "no IPVS in the kernel", want: director.ReasonScheduler,
 		line:   "needs IPVS (scheduler lblc), which this kernel does not have",
 		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
-		caps:   func(c *director.Capabilities) { c.DrivesIPVS = true; c.NoKernelIPVS = true },
-	},
-	{
-		name: "a later version", want: director.ReasonScheduler,
-		line:   "runs in IPVS (scheduler lblc)",
-		change: func(v *model.VirtualServer) { v.Scheduler = "lblc" },
-		caps:   func(c *director.Capabilities) { c.DrivesIPVS = true },
+		caps:   func(c *director.Capabilities) { c.NoKernelIPVS = true },
 	},
 	{
 		name: "IPv6 service", want: director.ReasonIPv6,
-		line:   "needs IPVS (IPv6 address 2001:db8::1), which this version does not drive yet",
+		line:   "runs in IPVS (IPv6 address 2001:db8::1)",
 		change: func(v *model.VirtualServer) { v.Key.Addr = v6; v.Servers[0].Addr = v6 },
 		caps:   func(c *director.Capabilities) { c.XDP.IPv6 = false },
 	},
 	{
 		name: "IPv6 server of an IPv4 service", want: director.ReasonMixedFamilies,
-		line:   "needs IPVS (server 2001:db8::2 for 192.0.2.1), which this version does not drive yet",
+		line:   "runs in IPVS (server 2001:db8::2 for 192.0.2.1)",
 		change: addr("[2001:db8::2]:80"),
 	},
 	{
 		name: "IPv6 server of a mark service", want: director.ReasonIPv6,
-		line: "needs IPVS (IPv6 server 2001:db8::2), which this version does not drive yet",
+		line: "runs in IPVS (IPv6 server 2001:db8::2)",
 		change: func(v *model.VirtualServer) {
 			v.Key = model.ServiceKey{FWMark: 7}
 			addr("[2001:db8::2]:80")(v)
@@ -88,50 +88,50 @@ var chooseTests = []struct {
 	},
 	{
 		name: "SCTP", want: director.ReasonSCTP,
-		line:   "needs IPVS (protocol SCTP), which this version does not drive yet",
+		line:   "runs in IPVS (protocol SCTP)",
 		change: func(v *model.VirtualServer) { v.Key.Protocol = model.SCTP },
 	},
 	{
 		name: "no protocol", want: director.ReasonProtocol,
-		line:   "needs IPVS (protocol proto 0), which this version does not drive yet",
+		line:   "runs in IPVS (protocol proto 0)",
 		change: func(v *model.VirtualServer) { v.Key.Protocol = 0 },
 	},
 	{
 		name: "TUN", want: director.ReasonTUN,
-		line:   "needs IPVS (lvs_method TUN of server 10.0.0.1:80), which this version does not drive yet",
+		line:   "runs in IPVS (lvs_method TUN of server 10.0.0.1:80)",
 		change: forward(model.TUN),
 		caps:   func(c *director.Capabilities) { c.XDP.Forwards = []model.Forward{model.NAT, model.DR} },
 	},
 	{
 		name: "unknown method", want: director.ReasonForward,
-		line:   "needs IPVS (lvs_method forward 9 of server 10.0.0.1:80), which this version does not drive yet",
+		line:   "runs in IPVS (lvs_method forward 9 of server 10.0.0.1:80)",
 		change: forward(9),
 	},
 	{
 		name: "firewall mark", want: director.ReasonFWMark,
-		line:   "needs IPVS (fwmark 7), which this version does not drive yet",
+		line:   "runs in IPVS (fwmark 7)",
 		change: func(v *model.VirtualServer) { v.Key = model.ServiceKey{FWMark: 7} },
 	},
 	{
 		name: "persistence", want: director.ReasonPersistence,
-		line:   "needs IPVS (persistence_timeout 360), which this version does not drive yet",
+		line:   "runs in IPVS (persistence_timeout 360)",
 		change: func(v *model.VirtualServer) { v.Persistence = 6 * time.Minute },
 		caps:   func(c *director.Capabilities) { c.XDP.Persistence = false },
 	},
 	{
 		name: "one packet", want: director.ReasonOnePacket,
-		line:   "needs IPVS (ops with persistence, or of TCP), which this version does not drive yet",
+		line:   "runs in IPVS (ops with persistence, or of TCP)",
 		change: func(v *model.VirtualServer) { v.OnePacket = true },
 	},
 	{
 		name: "thresholds", want: director.ReasonThresholds,
-		line:   "needs IPVS (uthreshold 10, lthreshold 0 of server 10.0.0.1:80), which this version does not drive yet",
+		line:   "runs in IPVS (uthreshold 10, lthreshold 0 of server 10.0.0.1:80)",
 		change: func(v *model.VirtualServer) { v.Servers[0].Upper = 10 },
 		caps:   func(c *director.Capabilities) { c.XDP.Thresholds = false },
 	},
 	{
 		name: "weights without a common divisor", want: director.ReasonWeights,
-		line: "needs IPVS (the weights over their common divisor sum to 4097, XDP holds 4096), which this version does not drive yet",
+		line: "runs in IPVS (the weights over their common divisor sum to 4097, XDP holds 4096)",
 		change: func(v *model.VirtualServer) {
 			v.Scheduler = "wrr"
 			v.Servers = []model.RealServer{rs(1, 4096), rs(2, 1)}
@@ -146,7 +146,7 @@ var chooseTests = []struct {
 	},
 	{
 		name: "256 servers and a sorry server", want: director.ReasonTooManyServers,
-		line: "needs IPVS (257 servers with the sorry server, XDP holds 256), which this version does not drive yet",
+		line: "runs in IPVS (257 servers with the sorry server, XDP holds 256)",
 		change: func(v *model.VirtualServer) {
 			*v = withSorry(*v)
 			for n := range 255 {
@@ -156,12 +156,12 @@ var chooseTests = []struct {
 	},
 	{
 		name: "port 0", want: director.ReasonAnyPort,
-		line:   "needs IPVS (port 0, which is every port), which this version does not drive yet",
+		line:   "runs in IPVS (port 0, which is every port)",
 		change: func(v *model.VirtualServer) { v.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) },
 	},
 	{
 		name: "local server by NAT", want: director.ReasonLocalServer,
-		line:   "needs IPVS (server 10.0.0.1:80 is this machine), which this version does not drive yet",
+		line:   "runs in IPVS (server 10.0.0.1:80 is this machine)",
 		change: forward(model.NAT),
 		caps: func(c *director.Capabilities) {
 			c.LocalAddress = func(a netip.Addr) bool { return a == rs(1, 1).Addr.Addr() }
@@ -182,12 +182,12 @@ var chooseTests = []struct {
 	},
 	{
 		name: "server is the VIP", want: director.ReasonServerIsVIP,
-		line:   "needs IPVS (server 192.0.2.1:80 is the virtual address), which this version does not drive yet",
+		line:   "runs in IPVS (server 192.0.2.1:80 is the virtual address)",
 		change: addr("192.0.2.1:80"),
 	},
 	{
 		name: "the sorry server counts too", want: director.ReasonServerIsVIP,
-		line: "needs IPVS (server 192.0.2.1:8080 is the virtual address), which this version does not drive yet",
+		line: "runs in IPVS (server 192.0.2.1:8080 is the virtual address)",
 		change: func(v *model.VirtualServer) {
 			*v = withSorry(*v)
 			v.Sorry.Addr = netip.MustParseAddrPort("192.0.2.1:8080")
@@ -195,7 +195,7 @@ var chooseTests = []struct {
 	},
 	{
 		name: "DR with another port", want: director.ReasonPortDiffers,
-		line:   "needs IPVS (server 10.0.0.1:8080 with lvs_method DR, which keeps port 80), which this version does not drive yet",
+		line:   "runs in IPVS (server 10.0.0.1:8080 with lvs_method DR, which keeps port 80)",
 		change: func(v *model.VirtualServer) { addr("10.0.0.1:8080")(v); forward(model.DR)(v) },
 	},
 	{
@@ -204,19 +204,19 @@ var chooseTests = []struct {
 	},
 	{
 		name: "no interface", want: director.ReasonNoInterface,
-		line: "needs IPVS (no interface runs the XDP program), which this version does not drive yet",
+		line: "runs in IPVS (no interface runs the XDP program)",
 		caps: func(c *director.Capabilities) { c.NoXDP = director.ReasonNoInterface },
 	},
 	{
 		name: "program refused", want: director.ReasonProgramRefused,
-		line: "needs IPVS (load ek_xdp: permission denied), which this version does not drive yet",
+		line: "runs in IPVS (load ek_xdp: permission denied)",
 		caps: func(c *director.Capabilities) {
 			c.NoXDP, c.NoXDPDetail = director.ReasonProgramRefused, "load ek_xdp: permission denied"
 		},
 	},
 	{
 		name: "the file before the machine", want: director.ReasonScheduler,
-		line:   "needs IPVS (scheduler lblcr), which this version does not drive yet",
+		line:   "runs in IPVS (scheduler lblcr)",
 		change: func(v *model.VirtualServer) { v.Scheduler = "lblcr" },
 		caps:   func(c *director.Capabilities) { c.NoXDP = director.ReasonNoInterface },
 	},

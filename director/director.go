@@ -29,10 +29,7 @@ func New(services []model.VirtualServer, caps Capabilities) (*Director, Change) 
 // that run and are not wanted are deleted.
 func Adopt(services []model.VirtualServer, caps Capabilities, running map[model.DatapathChoice]model.Tables) (*Director, Change) {
 	now := time.Now()
-	var before []placedTable
-	for _, datapath := range []model.DatapathChoice{model.DatapathXDP, model.DatapathIPVS} {
-		before = append(before, placeRunning(datapath, running[datapath])...)
-	}
+	before := placeAll(running)
 	d := &Director{}
 	d.configure(services, caps, now)
 
@@ -163,6 +160,25 @@ func (d *Director) Repair(datapath model.DatapathChoice, running model.Tables) [
 		}
 	}
 	return transition(placeRunning(datapath, running), wanted)
+}
+
+// RepairAll is Repair for all datapaths at once. A service that is in the wrong
+// one is added to the right one before it is deleted there.
+func (d *Director) RepairAll(running map[model.DatapathChoice]model.Tables) []Step {
+	return transition(placeAll(running), d.tables())
+}
+
+// Clear returns the steps that delete all services of a datapath.
+func Clear(datapath model.DatapathChoice, running model.Tables) []Step {
+	return transition(placeRunning(datapath, running), nil)
+}
+
+func placeAll(running map[model.DatapathChoice]model.Tables) []placedTable {
+	var all []placedTable
+	for _, datapath := range []model.DatapathChoice{model.DatapathXDP, model.DatapathIPVS} {
+		all = append(all, placeRunning(datapath, running[datapath])...)
+	}
+	return all
 }
 
 // Targets returns what the health runner is to check: all servers of the

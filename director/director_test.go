@@ -245,12 +245,12 @@ func TestReload(t *testing.T) {
 		{
 			name:   "a service that XDP can no longer run",
 			before: []model.VirtualServer{vs(rs(1, 1))},
-			after:  []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })},
+			after:  []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler, v.Datapath = "lblc", model.DatapathXDP })},
 			want:   "-S",
 		},
 		{
 			name:   "a service that XDP can run now",
-			before: []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })},
+			before: []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler, v.Datapath = "lblc", model.DatapathXDP })},
 			// The verdict is late: nobody checks a service that does not run.
 			verdicts: []health.Verdict{down(1)},
 			after:    []model.VirtualServer{vs(rs(1, 1))},
@@ -289,7 +289,6 @@ func TestReloadEditsTheScheduler(t *testing.T) {
 // the old one, whichever that is.
 func TestServiceMovesBetweenDatapaths(t *testing.T) {
 	caps := director.ThisVersion()
-	caps.DrivesIPVS = true
 	inXDP := []model.VirtualServer{vs(rs(1, 1))}
 	inIPVS := []model.VirtualServer{with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Scheduler = "lblc" })}
 

@@ -18,7 +18,10 @@ func TestSnapshot(t *testing.T) {
 		start := time.Now()
 		conf := withSorry(vs(inhibit(rs(1, 3)), rs(2, 1), alpha(rs(3, 1))))
 		conf.Quorum = 2
-		lblc := with(vs(rs(1, 1)), func(v *model.VirtualServer) { v.Key.Addr = nextNet(vip); v.Scheduler = "lblc" })
+		lblc := with(vs(rs(1, 1)), func(v *model.VirtualServer) {
+			v.Key.Addr = nextNet(vip)
+			v.Scheduler, v.Datapath = "lblc", model.DatapathXDP
+		})
 		d, _ := director.New([]model.VirtualServer{conf, conf, lblc}, director.ThisVersion())
 		d.Verdict(up(2))
 		time.Sleep(time.Minute)

@@ -119,6 +119,20 @@ func (v *IPVS) deleteService(ctx context.Context, k model.ServiceKey) error {
 	return v.conn.change(ctx, cmdDelService, data)
 }
 
+// Flush deletes all services of the kernel's IPVS, those of others too.
+func (v *IPVS) Flush(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return ErrClosed
+	}
+	if err := v.conn.change(ctx, cmdFlush, nil); err != nil {
+		return fmt.Errorf("ipvs: delete all services: %w", err)
+	}
+	clear(v.ours)
+	return nil
+}
+
 func (v *IPVS) writeServer(ctx context.Context, command uint8, op sched.Op) error {
 	data, err := request(
 		func(e *netlink.AttributeEncoder) { encodeKey(e, op.Service.Key) },

@@ -29,6 +29,7 @@ const (
 	cmdDelServer  = 7
 	cmdGetServer  = 8
 	cmdGetInfo    = 15
+	cmdFlush      = 17
 )
 
 // Attributes of a request.

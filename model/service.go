@@ -63,7 +63,8 @@ type ServiceKey struct {
 	Protocol Protocol
 	// Addr is the virtual address and port; port 0 stands for every port.
 	Addr netip.AddrPort
-	// FWMark selects by firewall mark when it is not zero; Addr is then unset.
+	// FWMark selects by firewall mark when it is not zero; Addr is then
+	// unset, or [::]:0 for IPv6 packets of that mark.
 	FWMark uint32
 }
 
@@ -185,6 +186,16 @@ const (
 	DatapathIPVS DatapathChoice = "ipvs"
 )
 
+// FlushScope is what of the kernel's IPVS is deleted at a stop.
+type FlushScope string
+
+// The scopes. With FlushOwn the services of the file go, which is what happens
+// anyway; with FlushAll those of others go, too.
+const (
+	FlushOwn FlushScope = ""
+	FlushAll FlushScope = "all"
+)
+
 // XDPMode is the xdp_mode keyword: how the program is attached.
 type XDPMode string
 
@@ -207,6 +218,10 @@ type Global struct {
 	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
 	// CheckerLogAllFailures is checker_log_all_failures.
 	CheckerLogAllFailures bool
+	// FlushAtStart empties the kernel's IPVS before the first service is
+	// added (lvs_flush); FlushAtStop is how it is left (lvs_flush_on_stop).
+	FlushAtStart bool
+	FlushAtStop  FlushScope
 	// Datapath, XDPInterfaces and XDPMode are the @evenkeel keywords
 	// datapath, xdp_interface and xdp_mode. No interface named means: choose.
 	Datapath      DatapathChoice

@@ -130,12 +130,13 @@ func (e *env) printCheck(r checkReport, asJSON bool) error {
 	if len(r.Placements) > 0 {
 		fmt.Fprintln(e.stdout, "where services will run:")
 	}
+	needed := false
 	for _, p := range r.Placements {
-		text := p.Datapath
-		if p.Reason != "" {
-			text += ": " + p.Reason
-		}
-		fmt.Fprintf(e.stdout, "  %s: %s %s\n", p.Position, p.Service, text)
+		fmt.Fprintf(e.stdout, "  %s: %s %s\n", p.Position, p.Service, placeText(p.Datapath, p.Reason))
+		needed = needed || p.Datapath == string(model.DatapathIPVS)
+	}
+	if needed {
+		fmt.Fprintln(e.stdout, "  (ipvs is the kernel's, module ip_vs; evenkeel doctor says whether this machine has it)")
 	}
 	return r.WriteText(e.stdout)
 }

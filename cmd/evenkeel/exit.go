@@ -27,6 +27,7 @@ const (
 	exitRunning    = 13
 	exitInterface  = 14
 	exitSocket     = 15
+	exitNoIPVS     = 16
 )
 
 // exitError ends the process with a code. A silent one prints nothing, since
@@ -88,6 +89,8 @@ func codeOfStart(kind daemon.Kind) int {
 		return exitInterface
 	case daemon.BadSocket:
 		return exitSocket
+	case daemon.NoIPVS:
+		return exitNoIPVS
 	case daemon.Failed:
 	}
 	return exitFailed

@@ -123,14 +123,17 @@ func printServices(w io.Writer, services []api.Service) {
 	}
 }
 
-func whereItRuns(s api.Service) string {
+func whereItRuns(s api.Service) string { return placeText(s.Datapath, s.Reason) }
+
+// placeText says in a few words where a service runs and why.
+func placeText(datapath, reason string) string {
 	switch {
-	case s.Reason == "":
-		return s.Datapath
-	case s.Datapath == "ipvs":
-		return "ipvs " + strings.TrimPrefix(s.Reason, "runs in IPVS ")
+	case reason == "":
+		return datapath
+	case datapath == "ipvs":
+		return "ipvs " + strings.TrimPrefix(reason, "runs in IPVS ")
 	}
-	return s.Datapath + ": " + s.Reason
+	return datapath + ": " + reason
 }
 
 // printStats lists counters as ipvsadm -Ln --stats does, with --exact if

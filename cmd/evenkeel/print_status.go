@@ -35,6 +35,7 @@ func printStatus(w io.Writer, s api.Status) {
 	if s.Datapath.LastError != "" {
 		row("  error", "%s", s.Datapath.LastError)
 	}
+	row("ipvs", "%s", ipvsText(s.Datapath.IPVS))
 	row("flows", "%s", flowsText(s.Flows))
 	row("checks", "%d of %d up%s", s.Checks.Up, s.Checks.Total, waitingText(s.Checks))
 	p := s.Packets
@@ -84,6 +85,13 @@ func datapathText(d api.Datapath) string {
 		return fmt.Sprintf("xdp on Linux %s, taken over from an earlier daemon", d.Kernel)
 	}
 	return fmt.Sprintf("xdp on Linux %s", d.Kernel)
+}
+
+func ipvsText(i api.IPVS) string {
+	if i.Running {
+		return "the kernel's"
+	}
+	return "none: " + i.Detail
 }
 
 func interfaceText(i api.Interface) string {

@@ -39,7 +39,7 @@ func golden(t *testing.T, name string, got []byte) {
 func someServices() []api.Service {
 	up := &api.ServerHealth{Alive: true, Reason: "ok"}
 	return []api.Service{
-		{Protocol: "FWM", FWMark: 7, Scheduler: "rr", Flags: []string{}, Datapath: "none", Reason: "needs IPVS (fwmark 7), which this version does not drive yet"},
+		{Protocol: "FWM", FWMark: 7, Scheduler: "rr", Flags: []string{}, Datapath: "none", Reason: "needs IPVS (fwmark 7), which this kernel does not have"},
 		{Protocol: "UDP", Address: "192.0.2.1", Port: 53, Scheduler: "rr", Flags: []string{"ops"}, Datapath: "xdp"},
 		{Protocol: "TCP", Address: "2001:db8::1", Port: 80, Scheduler: "mh", Flags: []string{"(mh-port)", "persistent 300"}, Datapath: "ipvs", Reason: "runs in IPVS (IPv6 address 2001:db8::1)"},
 		{
@@ -119,7 +119,7 @@ func TestPrintStatus(t *testing.T) {
 			{Name: "eth0", Mode: "native"},
 			{Name: "eth1", Mode: "generic", Reason: "the driver refuses native mode: operation not supported"},
 			{Name: "eth2", Reason: "the interface is gone"},
-		}},
+		}, IPVS: api.IPVS{Detail: "this kernel has no IPVS: module ip_vs cannot be loaded"}},
 		Flows:   api.FlowTable{Used: 12, Capacity: 262144, Refused: 3},
 		Checks:  api.CheckSummary{Total: 6, Up: 5, Waiting: 1},
 		Packets: api.Packets{XDP: 12, Forwarded: 5, Answered: 3, Dropped: 4, Passed: 7},
@@ -130,7 +130,7 @@ func TestPrintStatus(t *testing.T) {
 		Services: []api.Summary{
 			{Service: "[192.0.2.1]:tcp:80", Scheduler: "rr", Datapath: "xdp", QuorumUp: true, Quorum: 1, AliveWeight: 3, ServersAlive: 3, Servers: 3},
 			{Service: "[192.0.2.2]:tcp:80", Scheduler: "rr", Datapath: "xdp", Quorum: 2, AliveWeight: 1, ServersAlive: 1, Servers: 3, SorryActive: true, Unresolved: 1},
-			{Service: "[192.0.2.3]:tcp:80", Scheduler: "lblc", Datapath: "none", Reason: "needs IPVS (scheduler lblc), which this version does not drive yet"},
+			{Service: "[192.0.2.3]:tcp:80", Scheduler: "lblc", Datapath: "none", Reason: "needs IPVS (scheduler lblc), which this kernel does not have"},
 		},
 	}
 	var out bytes.Buffer

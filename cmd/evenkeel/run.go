@@ -57,7 +57,8 @@ killed the datapath runs on, and the next start takes it over.
 Exit codes: 0 stopped, 4 the configuration cannot be used, 10 a privilege is
 missing, 11 the kernel cannot run the program, 12 the pin directory cannot be
 used, 13 another daemon runs, 14 an interface is missing or busy, 15 the
-socket cannot be made, 1 anything else.`,
+socket cannot be made, 16 the file asks for IPVS and the kernel has none, 1
+anything else.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return e.runDaemon(c.Context(), o) },
 	}

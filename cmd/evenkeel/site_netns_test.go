@@ -79,6 +79,16 @@ func (s *site) write(text string) {
 	}
 }
 
+// text returns the configuration.
+func (s *site) text() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // command returns evenkeel with the flags that name this site's files.
 func (s *site) command(args ...string) *exec.Cmd {
 	switch args[0] {

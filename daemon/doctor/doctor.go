@@ -12,6 +12,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/netif"
 )
@@ -74,7 +75,7 @@ func Examine(ctx context.Context, n Network, o Options) []Finding {
 		cfg, more = readConfig(o)
 		findings = append(findings, more...)
 	}
-	e := examination{network: n, cfg: cfg, ours: ours}
+	e := examination{network: n, cfg: cfg, ours: ours, probe: ipvs.Probe}
 	return append(findings, e.run()...)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
@@ -64,6 +65,7 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 	}
 	dr := &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.1:80")}}
 	nat := &config.Config{Services: []model.VirtualServer{service(model.NAT, "10.0.0.1:80")}}
+	const noFallback = "ok ipvs: this kernel has no IPVS; no service needs it"
 	chosen := []netif.Choice{{Link: eth("eth0"), Reasons: []string{"has the virtual address 192.0.2.1", "more"}}}
 	tests := []struct {
 		name string
@@ -91,26 +93,26 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 			"failure interface eth9: interface eth9 does not exist (have: lo, eth0, eth1, eth2)",
 		}},
 		{"chosen", network{links: all, choices: chosen}, dr, none, []string{
-			"ok interface eth0: free for XDP, has the virtual address 192.0.2.1 and 1 more",
+			noFallback, "ok interface eth0: free for XDP, has the virtual address 192.0.2.1 and 1 more",
 		}},
-		{"none chosen", network{links: all}, dr, none, []string{"failure interfaces: none leads to the virtual address 192.0.2.1"}},
+		{"none chosen", network{links: all}, dr, none, []string{noFallback, "failure interfaces: none leads to the virtual address 192.0.2.1"}},
 		{"useless", network{links: all, choices: []netif.Choice{{Link: lo, Problem: "interface lo is a loopback"}}}, dr, none, []string{
-			"warning interface lo: interface lo is a loopback", "failure interfaces: none leads to",
+			noFallback, "warning interface lo: interface lo is a loopback", "failure interfaces: none leads to",
 		}},
 		{"NAT without forwarding", network{links: all, choices: chosen}, nat, none, []string{
-			"ok interface eth0: ", "failure ip_forward: off",
+			noFallback, "ok interface eth0: ", "failure ip_forward: off",
 		}},
 		{"NAT with forwarding", network{links: all, choices: chosen, forwarding: true}, nat, none, []string{
-			"ok interface eth0: ", "ok ip_forward: on",
+			noFallback, "ok interface eth0: ", "ok ip_forward: on",
 		}},
-		{"service that does not run", network{links: all, choices: chosen}, &config.Config{Services: []model.VirtualServer{service(model.DR, "10.0.0.254:80")}}, none, []string{
-			"warning service: [192.0.2.1]:tcp:80 needs IPVS (server 10.0.0.254:80 is this machine)", "ok interface eth0: ",
+		{"service that does not run", network{links: all, choices: chosen, forwarding: true}, &config.Config{Services: []model.VirtualServer{service(model.NAT, "10.0.0.254:80")}}, none, []string{
+			"warning ipvs: this kernel has no IPVS", "warning service: [192.0.2.1]:tcp:80 needs IPVS (server 10.0.0.254:80 is this machine)", "ok interface eth0: ", "ok ip_forward: on",
 		}},
 		{"netlink fails", network{err: errors.New("no netlink")}, dr, none, []string{"failure interfaces: no netlink"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			e := examination{network: tt.net, cfg: tt.cfg, ours: tt.ours}
+			e := examination{network: tt.net, cfg: tt.cfg, ours: tt.ours, probe: func() (string, error) { return "", ipvs.ErrNoIPVS }}
 			findings := e.run()
 			failed := false
 			for i, f := range findings {

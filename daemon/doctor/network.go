@@ -16,6 +16,8 @@ type examination struct {
 	network Network
 	cfg     *config.Config // nil for none
 	ours    owned
+	// probe asks for the kernel's IPVS.
+	probe func() (string, error)
 
 	findings []Finding
 }
@@ -61,11 +63,32 @@ func (e *examination) services() {
 		local, err := e.network.IsLocal(addr)
 		return err == nil && local
 	}
+	if len(e.cfg.Services) == 0 {
+		return
+	}
+	caps.NoKernelIPVS = e.ipvs(slices.ContainsFunc(e.cfg.Services, func(vs model.VirtualServer) bool {
+		return director.Choose(vs, caps).Datapath == model.DatapathIPVS
+	}))
 	for _, vs := range e.cfg.Services {
 		if p := director.Choose(vs, caps); !p.Runs() {
 			e.add("service", Warning, fmt.Sprintf("%s %s", vs.Key, p), "change it, or leave it to keepalived: "+vs.Pos.String())
 		}
 	}
+}
+
+// ipvs looks for the kernel's IPVS, on which services run that XDP does not. It
+// reports whether there is none.
+func (e *examination) ipvs(needed bool) (missing bool) {
+	found, err := e.probe()
+	switch {
+	case err == nil:
+		e.add("ipvs", OK, found, "")
+	case needed:
+		e.add("ipvs", Warning, err.Error(), "boot a kernel with CONFIG_IP_VS, or change the services so that XDP runs them")
+	default:
+		e.add("ipvs", OK, err.Error()+"; no service needs it", "")
+	}
+	return err != nil
 }
 
 // wantedLinks looks at the interfaces that the configuration leads to.
@@ -147,7 +170,7 @@ func (e *examination) link(l netif.Link, busy Level, reasons []string) {
 // addresses returns those of the services that XDP runs, and of their servers.
 func (e *examination) addresses() (vips, servers []netip.Addr) {
 	for _, vs := range e.cfg.Services {
-		if !director.Choose(vs, director.ThisVersion()).Runs() {
+		if director.Choose(vs, director.ThisVersion()).Datapath != model.DatapathXDP {
 			continue
 		}
 		vips = append(vips, vs.Key.Addr.Addr())
