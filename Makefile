@@ -94,6 +94,18 @@ interop: bin/tally ## Run the tests against real peers, such as keepalived (as r
 vm: deps-vm bin/tally bin/guest ## Run the tests in machines with other kernels (fetches kernels; no root, no KVM)
 	@bin/tally vm
 
+# How many steps make vm-long plays on each kernel.
+STEPS ?= 50000
+
+.PHONY: vm-long
+vm-long: deps-vm bin/guest ## Compare IPVS with the model for STEPS (50000) steps on each kernel; hours
+	@for kernel in uml 6.12 6.1 newest; do \
+		lane=normal; [ $$kernel != uml ] || lane=fast; \
+		echo "== parity, $$kernel"; \
+		EVENKEEL_PARITY_STEPS=$(STEPS) $(GO) test -count=1 -v -timeout=4h -tags=vm \
+			-exec="$(CURDIR)/bin/guest -lane $$lane -kernel $$kernel -timeout 4h -env EVENKEEL_PARITY_STEPS,EVENKEEL_PARITY_SEED" ./test/parity; \
+	done
+
 # Few tries at making an interesting input smaller: on a configuration of many
 # lines that would take most of the time.
 .PHONY: fuzz
