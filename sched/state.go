@@ -331,16 +331,16 @@ func identity(n int) []uint32 {
 // server until it has had no flow for 120 s; when is the caller's decision.
 func (s *State) Collect(idle func(slot uint32) bool) []uint32 {
 	var freed []uint32
-	kept := s.trash[:0]
+	var kept, gone []trashed
 	for _, t := range s.trash {
 		if !idle(t.Slot) {
 			kept = append(kept, t)
 			continue
 		}
+		gone = append(gone, t)
 		freed = append(freed, t.Slot)
 		s.slots.drop(t.Slot)
 	}
-	gone := slices.Clone(s.trash[len(kept):])
 	s.trash = kept
 	for _, t := range gone {
 		s.dropID(t.Service)

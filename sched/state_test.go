@@ -156,6 +156,22 @@ func TestCollectFreesIdleServers(t *testing.T) {
 	}
 }
 
+// The number of a deleted service comes free with its last server, whatever else
+// is kept at the time.
+func TestCollectFreesTheServicesNumber(t *testing.T) {
+	s := New(Profile{})
+	other := web
+	other.Key.Protocol = model.UDP
+	gone := mustApply(t, s, Op{Kind: AddService, Service: other}).ID
+	a := mustApply(t, s, Op{AddServer, other, server('a', 1)}).Dest
+	mustApply(t, s, Op{Kind: DelService, Service: other})
+	mustApply(t, s, Op{Kind: AddService, Service: web}, add('b'), del('b'))
+	s.Collect(func(slot uint32) bool { return slot == a.Slot })
+	if id := mustApply(t, s, Op{Kind: AddService, Service: other}).ID; id != gone {
+		t.Errorf("the next service got number %d, want %d, which is free", id, gone)
+	}
+}
+
 func TestRestoreContinuesAsBefore(t *testing.T) {
 	before := New(Profile{})
 	mustApply(t, before, Op{Kind: AddService, Service: web}, add('a'), add('b'), add('c'), del('b'))
