@@ -135,8 +135,9 @@ func TestPortReuse(t *testing.T) {
 // one: for want of a server, or because the segment is a reset as well.
 func TestPortReuseEndsTheOldFlowInAnyCase(t *testing.T) {
 	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_DR)
 		for flags, want := range map[string]reasons.Reason{"S": reasons.PortUnreachable, "SR": reasons.NoFlow} {
-			r := newServiceOf(t, six, EkForwardFORWARD_DR)
+			r.order(0, nil, entry{0, 1})
 			r.send(six.syn().bytes(t), xdpTX, reasons.ForwardedDR)
 			r.send(six.syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR) // CLOSE
 			r.wantConns(0, 0, 1)

@@ -34,7 +34,7 @@ type tier struct {
 func tiers() []tier {
 	return []tier{
 		{name: "unit", timeout: 5 * time.Minute},
-		{name: "bpf", tag: "bpf", timeout: 10 * time.Minute},
+		{name: "bpf", tag: "bpf", timeout: 15 * time.Minute},
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
 		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
 		{name: "vm", tag: "vm", timeout: 20 * time.Minute, machines: machines()},

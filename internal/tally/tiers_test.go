@@ -85,8 +85,8 @@ func TestCommandsNameTheTestsOfTheTier(t *testing.T) {
 	}
 	want := []string{
 		"test -json -count=1 -timeout=5m0s -race ./...",
-		"test -json -count=1 -timeout=10m0s -tags=bpf -run=^(TestTwo|TestThree)$ ./a",
-		"test -json -count=1 -timeout=10m0s -tags=bpf -run=^(TestOne)$ ./b",
+		"test -json -count=1 -timeout=15m0s -tags=bpf -run=^(TestTwo|TestThree)$ ./a",
+		"test -json -count=1 -timeout=15m0s -tags=bpf -run=^(TestOne)$ ./b",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("commands are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
