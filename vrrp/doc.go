@@ -30,5 +30,6 @@
 // is tested in synctest bubbles over links in memory, with exact takeover
 // times; a model check plays thousands of schedules of loss, delay, crash,
 // pause and partition and looks for two lasting masters, or none. Fuzz targets
-// cover decoding.
+// cover decoding, and that no packet that is damaged, forged or repeated changes
+// more than a counter.
 package vrrp

@@ -17,6 +17,7 @@ type conf struct {
 	blocks    string // whole blocks, such as sync groups
 	instances []inst
 	raw       string // the whole text for keepalived and evenkeel, if set
+	datapath  bool   // evenkeel runs its datapath too
 }
 
 // inst is one vrrp_instance, or one vrrp of an interface of FRR.

@@ -10,6 +10,9 @@
 // is not so; EVENKEEL_CONFORMANCE=keepalived, frr or all runs the others, and
 // EVENKEEL_CONFORMANCE_RECORD=1 writes file and table anew.
 //
+// An item that comes out otherwise than recorded is run up to two times more, one
+// by one: on a busy machine this process may be late itself.
+//
 // Mixed pairs with keepalived and FRR, and adverts that are damaged, forged or
 // repeated, are tests of their own.
 //

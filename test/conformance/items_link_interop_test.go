@@ -397,6 +397,8 @@ func item137(p *probe) {
 		}
 		return b.String()
 	}
+	p.until("the link works", func() bool { return strings.Contains(state(), " state UP ") })
+	time.Sleep(settle) // what follows from it is done
 	before := state()
 	d := s.master(one(inst{vmac: true, ipv6: true}))
 	s.become(d, "MASTER")
@@ -442,7 +444,9 @@ func item138(p *probe) {
 	p.check(s.hosts[0].node.SetForwarding(true))
 	w := s.wireOn(second)
 	i := inst{}
-	s.master(one(i))
+	c := one(i)
+	c.datapath = true
+	s.master(c)
 	f := forge{priority: 200, src: netip.MustParseAddr("10.91.0.9")}
 	for range 3 {
 		w.Send(f.frame())

@@ -45,12 +45,18 @@ func pairs() []pair {
 	}
 }
 
-// must runs something that is no result but has to be so.
+// must runs something that is no result but has to be so. A machine may be too
+// busy to play a master in time, so there are three tries.
 func must(t *testing.T, run func(*probe)) {
 	t.Helper()
-	if v := play(t, evenkeel{}, nil, run); v.Verdict != holds {
-		t.Errorf("%s: %s", v.Verdict, v.Note)
+	var v outcome
+	for range 3 {
+		if v = play(t, evenkeel{}, nil, run); v.Verdict == holds {
+			return
+		}
+		t.Logf("%s: %s", v.Verdict, v.Note)
 	}
+	t.Errorf("%s: %s, three times", v.Verdict, v.Note)
 }
 
 // need skips a test without a program.
@@ -88,7 +94,9 @@ func (tt pair) play(s *site) {
 		c := i
 		c.priority = priority
 		c.lines += lines
-		return one(c)
+		whole := one(c)
+		whole.datapath = true
+		return whole
 	}
 	ear := s.listen()
 	us := s.start(ours, with(200, tt.ours))

@@ -92,7 +92,7 @@ func (p *probe) check(err error) {
 
 // patience is how long what must come may take. It is no measure: a machine
 // may be busy.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // until waits for what must come.
 func (p *probe) until(what string, ok func() bool) {
