@@ -148,6 +148,25 @@ func set(path, value string) (was string, err error) {
 	return was, nil
 }
 
+// asRouter makes an interface that is a router's for IPv6, so that the kernel sets
+// R when it answers who asks for an address on it (RFC 9568 section 8.2.1). To
+// turn forwarding on afterwards would take the default routes away that this host
+// has learned from routers; an interface that is born with it does not. Nothing is
+// forwarded: "all" decides that.
+func asRouter(add func() error) error {
+	born := path6("default", "forwarding")
+	was, err := set(born, "1")
+	if err != nil {
+		return err
+	}
+	err = add()
+	if was != "1" {
+		_, back := set(born, was)
+		err = errors.Join(err, back)
+	}
+	return err
+}
+
 // readRPFilters returns the filters of "all", of "default" for links to come,
 // and of each link.
 func readRPFilters() (map[string]int, error) {

@@ -127,7 +127,7 @@ func (m *Manager) create(parent int, want Interface) (netlink.Link, error) {
 		// other.
 		Mode: netlink.MACVLAN_MODE_PRIVATE,
 	}
-	if err := m.handle.LinkAdd(vlan); err != nil {
+	if err := m.kernel.Do(func() error { return asRouter(func() error { return m.handle.LinkAdd(vlan) }) }); err != nil {
 		return nil, err
 	}
 	link, err := m.handle.LinkByName(want.Name)

@@ -4,17 +4,20 @@ package vmac
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/internal/lab"
@@ -47,7 +50,7 @@ func newBench(t testing.TB) *bench {
 		b.check(b.node.SetSysctl("net/ipv4/conf/"+key, value))
 	}
 	b.join()
-	_, err = b.lan.Join(b.client, lab.Port{Name: "eth0", Addrs: prefixes("10.90.0.9/24", "fd5a::9/64")})
+	_, err = b.lan.Join(b.client, lab.Port{Name: "eth0", Addrs: prefixes("10.90.0.9/24", "fd5a::9/64", "fe80::9/64")})
 	b.check(err)
 	b.start()
 	return b
@@ -159,6 +162,51 @@ func TestAnswersFromVirtualMAC(t *testing.T) {
 	if after := b.settings(); after != before {
 		t.Errorf("settings before and after differ:\n%s", diff(before, after))
 	}
+}
+
+// TestBornRouter: the kernel answers as a router for what is on the interface, and
+// the host keeps the default route that a router told it.
+func TestBornRouter(t *testing.T) {
+	b := newBench(t)
+	b.check(b.node.SetSysctl("net/ipv6/conf/eth0/accept_ra", "1"))
+	learned := func() bool {
+		routes, err := b.node.Netlink().RouteList(nil, netlink.FAMILY_V6)
+		b.check(err)
+		return slices.ContainsFunc(routes, func(r netlink.Route) bool {
+			return r.Protocol == unix.RTPROT_RA && (r.Dst == nil || r.Dst.IP.IsUnspecified())
+		})
+	}
+	labtest.Until(t, "the host learns a default route", func() bool { b.advertise(); return learned() })
+	b.check(b.manager.Ensure(six))
+	for key, want := range map[string]string{six.Name: "1", "default": "0", "eth0": "0", "all": "0"} {
+		if got, err := b.node.Sysctl("net/ipv6/conf/" + key + "/forwarding"); got != want || err != nil {
+			t.Errorf("forwarding of %s is %s, %v, want %s", key, got, err, want)
+		}
+	}
+	if !learned() {
+		t.Error("the default route is gone")
+	}
+}
+
+// advertise sends a router advertisement of the client.
+func (b *bench) advertise() {
+	b.Helper()
+	b.check(b.client.Do(func() error {
+		c, err := net.ListenPacket("ip6:ipv6-icmp", "fe80::9%eth0")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := ipv6.NewPacketConn(c).SetMulticastHopLimit(255); err != nil {
+			return err
+		}
+		const lifetime = 1800
+		msg := make([]byte, 16)
+		msg[0] = 134
+		binary.BigEndian.PutUint16(msg[6:], lifetime)
+		_, err = c.WriteTo(msg, &net.IPAddr{IP: net.IPv6linklocalallnodes, Zone: "eth0"})
+		return err
+	}))
 }
 
 func diff(a, b string) string {

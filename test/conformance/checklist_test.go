@@ -38,9 +38,8 @@ func elsewhere() map[int]string {
 func said() map[string]map[int]string {
 	return map[string]map[int]string{
 		"evenkeel": {
-			125: "the kernel takes packets to the virtual MAC in any state",
-			128: "the kernel answers, and sets R by the host's forwarding; turning that on for the link would delete default routes learned from router advertisements. The announcement has R",
-			136: "the virtual MAC's interface has no address",
+			125: "the kernel takes packets to the virtual MAC in any state; a packet filter that shuts it would have to open before the first packet of each takeover",
+			136: "the virtual MAC's interface has no address that the kernel could take, as RFC 3376 section 4.2.13 allows",
 		},
 		"keepalived": {
 			19:  "the order of the file",
