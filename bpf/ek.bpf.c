@@ -76,7 +76,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	if (chosen == SELECT_BUSY)
 		return drop(REASON_CURSOR_BUSY);
 	if (chosen < 0)
-		return port_unreachable(p);
+		return later(LATER_UNREACHABLE, 0);
 	index = (__u32)chosen;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)
@@ -186,34 +186,20 @@ static __always_inline int balance(struct packet *p)
 	return action;
 }
 
-/* IS_ICMP is what a family's function returns of a packet that is for another one;
- * no verdict has this number.
- */
-#define IS_ICMP 64
-
 /* begin balances a packet that was read, unless there is a reason against it. */
 static __always_inline int begin(struct packet *p, __u32 reason)
 {
 	if (likely(!reason))
 		return balance(p);
 	if (reason == REASON_OTHER_PROTOCOL && p->proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
-		return IS_ICMP;
+		return later(LATER_RELATED, 0);
 	return pass(reason);
 }
 
-/* Each family is a function of its own, and so are its ICMP errors: the verifier
- * follows them one after the other, and their stacks do not add up.
- */
+/* Each family has functions of its own, and each part of the way is one (later.h). */
 __noinline int balance_ipv4(struct xdp_md *ctx)
 {
 	struct packet p = { .v6 = false };
-
-	return begin(&p, packet_parse(ctx, &p));
-}
-
-__noinline int balance_ipv6(struct xdp_md *ctx)
-{
-	struct packet p = { .v6 = true };
 
 	return begin(&p, packet_parse(ctx, &p));
 }
@@ -226,6 +212,37 @@ __noinline int related_ipv4(struct xdp_md *ctx)
 	return reason ? pass(reason) : related_forward(&p);
 }
 
+__noinline int answer_ipv4(struct xdp_md *ctx, __u32 what)
+{
+	struct packet p = { .v6 = false };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_answer(&p, what);
+}
+
+__noinline int reply_ipv4(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = false };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_reply(&p);
+}
+
+__noinline int tunnel_ipv4(struct xdp_md *ctx, __u32 index)
+{
+	struct packet p = { .v6 = false };
+	__u32 reason = network_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_tunnel(&p, index);
+}
+
+__noinline int balance_ipv6(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = true };
+
+	return begin(&p, packet_parse(ctx, &p));
+}
+
 __noinline int related_ipv6(struct xdp_md *ctx)
 {
 	struct packet p = { .v6 = true };
@@ -234,22 +251,77 @@ __noinline int related_ipv6(struct xdp_md *ctx)
 	return reason ? pass(reason) : related_forward(&p);
 }
 
+__noinline int answer_ipv6(struct xdp_md *ctx, __u32 what)
+{
+	struct packet p = { .v6 = true };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_answer(&p, what);
+}
+
+__noinline int reply_ipv6(struct xdp_md *ctx)
+{
+	struct packet p = { .v6 = true };
+	__u32 reason = packet_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_reply(&p);
+}
+
+__noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 index)
+{
+	struct packet p = { .v6 = true };
+	__u32 reason = network_parse(ctx, &p);
+
+	return reason ? pass(reason) : later_tunnel(&p, index);
+}
+
+static __always_inline int ipv4(struct xdp_md *ctx)
+{
+	int verdict = balance_ipv4(ctx);
+
+	if (unlikely(verdict == LATER_REPLY))
+		verdict = reply_ipv4(ctx);
+	if (likely(verdict < LATER))
+		return verdict;
+	switch (verdict & LATER_KIND) {
+	case LATER_TUNNEL:
+		return tunnel_ipv4(ctx, (__u32)verdict >> LATER_SHIFT);
+	case LATER_RELATED:
+		return related_ipv4(ctx);
+	default:
+		return answer_ipv4(ctx, verdict);
+	}
+}
+
+static __always_inline int ipv6(struct xdp_md *ctx)
+{
+	int verdict = balance_ipv6(ctx);
+
+	if (unlikely(verdict == LATER_REPLY))
+		verdict = reply_ipv6(ctx);
+	if (likely(verdict < LATER))
+		return verdict;
+	switch (verdict & LATER_KIND) {
+	case LATER_TUNNEL:
+		return tunnel_ipv6(ctx, (__u32)verdict >> LATER_SHIFT);
+	case LATER_RELATED:
+		return related_ipv6(ctx);
+	default:
+		return answer_ipv6(ctx, verdict);
+	}
+}
+
 SEC("xdp")
 int ek_xdp(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
-	int verdict;
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return pass(REASON_TRUNCATED);
-	if (likely(eth->h_proto == htons(ETH_P_IP))) {
-		verdict = balance_ipv4(ctx);
-		return unlikely(verdict == IS_ICMP) ? related_ipv4(ctx) : verdict;
-	}
-	if (eth->h_proto == htons(ETH_P_IPV6)) {
-		verdict = balance_ipv6(ctx);
-		return unlikely(verdict == IS_ICMP) ? related_ipv6(ctx) : verdict;
-	}
+	if (likely(eth->h_proto == htons(ETH_P_IP)))
+		return ipv4(ctx);
+	if (eth->h_proto == htons(ETH_P_IPV6))
+		return ipv6(ctx);
 	if (eth->h_proto == htons(ETH_P_8021Q) || eth->h_proto == htons(ETH_P_8021AD))
 		return pass(REASON_VLAN_TAG);
 	return pass(REASON_NOT_IP);

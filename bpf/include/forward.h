@@ -91,21 +91,24 @@ static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dm
 	return finish(reason, DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0));
 }
 
-/* send_to_server is the last step to a server, when nothing else of the packet is
- * to be changed.
- */
-static __always_inline int send_to_server(struct packet *p, __u32 index, const struct server *srv,
-					  __u8 method, __u32 reason)
+/* tunnel_send sends a packet to a server in a tunnel. */
+static __always_inline int tunnel_send(struct packet *p, __u32 index, const struct server *srv,
+				       __u32 reason)
 {
-	const struct tunnel *tunnel;
+	const struct tunnel *tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
 
 	ttl_decrease(p);
-	if (method == FORWARD_TUN) {
-		tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
-		if (!tunnel || !tunnel_wrap(p, tunnel, srv))
-			return drop(REASON_INTERNAL);
-	}
+	if (!tunnel || !tunnel_wrap(p, tunnel, srv))
+		return drop(REASON_INTERNAL);
 	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
+}
+
+/* later_tunnel sends a packet of a client that to_server has left for later. */
+static __always_inline int later_tunnel(struct packet *p, __u32 index)
+{
+	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
+
+	return srv ? tunnel_send(p, index, srv, REASON_FORWARDED_TUN) : drop(REASON_INTERNAL);
 }
 
 /* to_server transmits a client's packet by a method: the server's for a new
@@ -121,15 +124,16 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 	if (!(srv->flags & SERVER_RESOLVED))
 		return drop(REASON_NO_NEXT_HOP);
 	if (packet_ttl(p) <= 1)
-		return time_exceeded(p);
+		return later(LATER_EXCEEDED, 0);
 	if (srv->mtu && p->len + added > srv->mtu)
-		return too_big(p, srv->mtu - added, NULL);
+		return later(LATER_TOO_BIG, srv->mtu - added);
+	if (method == FORWARD_TUN)
+		return later(LATER_TUNNEL, index);
 	if (method == FORWARD_NAT)
 		nat_to_server(p, srv);
-	return send_to_server(p, index, srv, method,
-			      method == FORWARD_NAT   ? REASON_FORWARDED_NAT
-			      : method == FORWARD_TUN ? REASON_FORWARDED_TUN
-						      : REASON_FORWARDED_DR);
+	ttl_decrease(p);
+	return leave(p, srv->ifindex, srv->dmac, srv->smac,
+		     method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
 }
 
 /* reply_route asks the kernel's routing and neighbour tables how a reply
@@ -177,18 +181,23 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 	return mtu;
 }
 
-/* reply_way finds the way of a flow's replies, known or to be asked for, and returns
- * its MTU, 0 if not known.
- */
-static __always_inline __u32 reply_way(struct packet *p, struct flow *flow, const union tuple *t,
-				       __u64 now, struct link *way)
+/* reply_known_way says whether the way of a flow's replies need not be asked for. */
+static __always_inline bool reply_known_way(const struct flow *flow, __u64 now)
 {
 	__u64 checked = READ_ONCE(flow->reply_checked);
 
-	*way = flow->reply;
-	if (!checked || now - checked >= REPLY_ROUTE_AGE)
-		return reply_route(p, flow, t, now, way);
-	return READ_ONCE(flow->reply_mtu);
+	return checked && now - checked < REPLY_ROUTE_AGE;
+}
+
+/* reply_send transmits a server's packet by a way that is known. */
+static __always_inline int reply_send(struct packet *p, const struct link *way, __u32 mtu,
+				      const union tuple *t)
+{
+	if (mtu && p->len > mtu)
+		return later(LATER_TOO_BIG_REPLY, mtu);
+	nat_from_server(p, t);
+	ttl_decrease(p);
+	return leave(p, way->ifindex, way->dmac, way->smac, REASON_FORWARDED_REPLY);
 }
 
 /* to_client transmits a server's packet as if the virtual service had sent
@@ -198,17 +207,30 @@ static __always_inline __u32 reply_way(struct packet *p, struct flow *flow, cons
 static __always_inline int to_client(struct packet *p, struct flow *flow, const union tuple *t,
 				     __u64 now)
 {
-	struct link way;
-	__u32 mtu;
-
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
-	mtu = reply_way(p, flow, t, now, &way);
-	if (mtu && p->len > mtu)
-		return too_big(p, mtu, p->v6 ? (const void *)t->v6.vaddr : &t->v4.vaddr);
-	nat_from_server(p, t);
-	ttl_decrease(p);
-	return leave(p, way.ifindex, way.dmac, way.smac, REASON_FORWARDED_REPLY);
+	if (!reply_known_way(flow, now))
+		return later(LATER_REPLY, 0);
+	return reply_send(p, &flow->reply, READ_ONCE(flow->reply_mtu), t);
+}
+
+/* later_reply is the rest of to_client when the way has to be asked for. */
+static __always_inline int later_reply(struct packet *p)
+{
+	struct link way = {};
+	struct flow *flow;
+	union tuple t;
+	void *shard;
+	__u32 mtu;
+
+	if (!tuple_of_reply(p, &t))
+		return pass(REASON_NO_FLOW);
+	shard = flow_shard(&t, p->v6);
+	flow = shard ? bpf_map_lookup_elem(shard, &t) : NULL;
+	if (!flow)
+		return pass(REASON_NO_FLOW);
+	mtu = reply_route(p, flow, &t, clock_now(), &way);
+	return reply_send(p, &way, mtu, &t);
 }
 
 #endif

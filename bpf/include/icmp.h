@@ -6,7 +6,9 @@
 #define EK_ICMP_H
 
 #include "clock.h"
+#include "later.h"
 #include "stats.h"
+#include "tuple.h"
 
 /* The error quotes the IPv4 header and eight bytes more. */
 #define ICMP_QUOTE (sizeof(struct iphdr) + 8)
@@ -186,36 +188,42 @@ static __always_inline int icmp_error(struct packet *p, struct icmp_note note, _
 	return icmp4_error(p, note, answered, refused);
 }
 
-static __always_inline int port_unreachable(struct packet *p)
-{
-	struct icmp_note v4 = { .type = ICMP_DEST_UNREACH, .code = ICMP_PORT_UNREACH };
-	struct icmp_note v6 = { .type = ICMPV6_DEST_UNREACH, .code = ICMPV6_PORT_UNREACH };
-
-	return icmp_error(p, p->v6 ? v6 : v4, REASON_PORT_UNREACHABLE, REASON_NO_SERVER);
-}
-
-static __always_inline int time_exceeded(struct packet *p)
-{
-	struct icmp_note v4 = { .type = ICMP_TIME_EXCEEDED, .code = ICMP_EXC_TTL };
-	struct icmp_note v6 = { .type = ICMPV6_TIME_EXCEEDED, .code = ICMPV6_EXC_HOPLIMIT };
-
-	return icmp_error(p, p->v6 ? v6 : v4, REASON_TIME_EXCEEDED, REASON_TTL_EXCEEDED);
-}
-
-/* too_big tells the sender the largest packet that fits, in the service's name. An
- * IPv4 packet that may be fragmented is dropped: only the kernel could do it, and
- * it does not know where the packet is to go.
+/* later_answer sends the error that balancing asked for (later.h). That a packet is too
+ * big tells its sender the largest that fits, in the service's name. An IPv4 packet
+ * that may be fragmented is dropped: only the kernel could do it, and it does not know
+ * where the packet is to go.
  */
-static __always_inline int too_big(struct packet *p, __u32 mtu, const void *from)
+static __always_inline int later_answer(struct packet *p, __u32 what)
 {
-	struct icmp_note v4 = { .type = ICMP_DEST_UNREACH, .code = ICMP_FRAG_NEEDED };
-	struct icmp_note v6 = { .type = ICMPV6_PKT_TOOBIG };
+	struct icmp_note note = { .type = p->v6 ? ICMPV6_DEST_UNREACH : ICMP_DEST_UNREACH };
+	__u32 answered = REASON_FRAG_NEEDED, refused = REASON_TOO_BIG;
+	union tuple t;
 
-	v4.from = v6.from = from;
-	v4.rest = v6.rest = htonl(mtu);
-	if (!p->v6 && !(p->ip->frag_off & htons(IP_DF)))
-		return drop(REASON_TOO_BIG);
-	return icmp_error(p, p->v6 ? v6 : v4, REASON_FRAG_NEEDED, REASON_TOO_BIG);
+	switch (what & LATER_KIND) {
+	case LATER_UNREACHABLE:
+		note.code = p->v6 ? ICMPV6_PORT_UNREACH : ICMP_PORT_UNREACH;
+		answered = REASON_PORT_UNREACHABLE;
+		refused = REASON_NO_SERVER;
+		break;
+	case LATER_EXCEEDED:
+		note.type = p->v6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED;
+		note.code = p->v6 ? ICMPV6_EXC_HOPLIMIT : ICMP_EXC_TTL;
+		answered = REASON_TIME_EXCEEDED;
+		refused = REASON_TTL_EXCEEDED;
+		break;
+	default:
+		if (!p->v6 && !(p->ip->frag_off & htons(IP_DF)))
+			return drop(REASON_TOO_BIG);
+		note.type = p->v6 ? ICMPV6_PKT_TOOBIG : ICMP_DEST_UNREACH;
+		note.code = p->v6 ? 0 : ICMP_FRAG_NEEDED;
+		note.rest = htonl(what >> LATER_SHIFT);
+		if ((what & LATER_KIND) != LATER_TOO_BIG_REPLY)
+			break;
+		if (!tuple_of_reply(p, &t))
+			return drop(REASON_TOO_BIG);
+		note.from = p->v6 ? (const void *)t.v6.vaddr : &t.v4.vaddr;
+	}
+	return icmp_error(p, note, answered, refused);
 }
 
 #endif

@@ -68,20 +68,31 @@ static __always_inline __s64 template_use(struct template *t, __u64 now)
 	return SELECT_BUSY;
 }
 
+/* template_release counts a flow out. It stands alone because its loop, inlined, was
+ * most of what the verifier had to follow.
+ */
+__noinline int template_release(struct template *t)
+{
+	__u32 seen;
+	int i;
+
+	if (!t)
+		return 0;
+	for (i = 0; i < GIVE_TRIES; i++) {
+		seen = READ_ONCE(t->controls);
+		if (!seen || __sync_val_compare_and_swap(&t->controls, seen, seen - 1) == seen)
+			break;
+	}
+	return 0;
+}
+
 /* template_give counts a flow out of the template. */
 static __always_inline void template_give(const union template_tuple *key, bool v6)
 {
 	struct template *t = template_find(key, v6);
-	__u32 seen;
-	int i;
 
-	if (!t || DRY)
-		return;
-	for (i = 0; i < GIVE_TRIES; i++) {
-		seen = READ_ONCE(t->controls);
-		if (!seen || __sync_val_compare_and_swap(&t->controls, seen, seen - 1) == seen)
-			return;
-	}
+	if (t && !DRY)
+		template_release(t);
 }
 
 /* template_bind counts a template in; by the old rules it may mark its server. */

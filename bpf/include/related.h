@@ -221,20 +221,24 @@ static __always_inline int related_to_server(struct related *r, __u32 index,
 		return drop(REASON_TOO_BIG);
 	if (method == FORWARD_NAT)
 		related_nat_to_server(r, srv);
-	return send_to_server(p, index, srv, method, REASON_FORWARDED_ICMP);
+	if (method == FORWARD_TUN)
+		return tunnel_send(p, index, srv, REASON_FORWARDED_ICMP);
+	ttl_decrease(p);
+	return leave(p, srv->ifindex, srv->dmac, srv->smac, REASON_FORWARDED_ICMP);
 }
 
 static __always_inline int related_to_client(struct related *r, struct flow *flow,
 					     const union tuple *t, __u64 now)
 {
 	struct packet *p = r->p;
-	struct link way;
-	__u32 mtu;
+	struct link way = flow->reply;
+	__u32 mtu = READ_ONCE(flow->reply_mtu);
 
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
 	p->dport = r->ports->source; /* the client's, for the route of the flow's answers */
-	mtu = reply_way(p, flow, t, now, &way);
+	if (!reply_known_way(flow, now))
+		mtu = reply_route(p, flow, t, now, &way);
 	if (mtu && p->len > mtu)
 		return drop(REASON_TOO_BIG);
 	related_nat_to_client(r, t);

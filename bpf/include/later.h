@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What balancing leaves for later: ways that are rare, or long. It returns, in place of
+ * a verdict, what is to be done, and a function of its own does it with the packet
+ * read again. So the verifier follows that once, and not at the end of each way
+ * through balancing, and the stacks do not add up.
+ */
+#ifndef EK_LATER_H
+#define EK_LATER_H
+
+#include "kernel.h"
+
+/* No verdict is as large as the first. */
+enum later {
+	LATER_RELATED = 128,	   /* the packet is of ICMP or ICMPv6 */
+	LATER_UNREACHABLE = 129,   /* answer: no server can take the flow */
+	LATER_EXCEEDED = 130,	   /* answer: the time to live is used up */
+	LATER_TOO_BIG = 131,	   /* answer: with this MTU */
+	LATER_TOO_BIG_REPLY = 132, /* the same to a NAT server */
+	LATER_TUNNEL = 133,	   /* send it to this server by TUN */
+	LATER_REPLY = 134,	   /* ask for the way of a reply, and send it */
+};
+
+#define LATER LATER_RELATED
+#define LATER_KIND 0xff
+#define LATER_SHIFT 8
+
+/* later is what stands for a verdict; value is the MTU or the server's index. */
+static __always_inline int later(enum later kind, __u32 value)
+{
+	return (int)(kind | value << LATER_SHIFT);
+}
+
+#endif
