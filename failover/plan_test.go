@@ -343,3 +343,23 @@ func TestLingers(t *testing.T) {
 		}
 	}
 }
+
+// TestNoFault: what is not known of a mastership that goes on is taken for good,
+// also where good is the other way round.
+func TestNoFault(t *testing.T) {
+	for _, tt := range []struct {
+		track  vrrp.Track
+		status vrrp.TrackStatus
+		value  int
+	}{
+		{vrrp.Track{Kind: vrrp.TrackScript}, vrrp.Up, 0},
+		{vrrp.Track{Kind: vrrp.TrackScript, Reverse: true}, vrrp.Down, 0},
+		{vrrp.Track{Kind: vrrp.TrackScript, Reverse: true, Weight: 10}, vrrp.Up, 0},
+		{vrrp.Track{Kind: vrrp.TrackFile}, vrrp.Up, 0},
+		{vrrp.Track{Kind: vrrp.TrackFile, Reverse: true}, vrrp.Up, 1},
+	} {
+		if status, value := noFault(tt.track); status != tt.status || value != tt.value {
+			t.Errorf("%+v: %s %d, want %s %d", tt.track, status, value, tt.status, tt.value)
+		}
+	}
+}

@@ -113,19 +113,23 @@ func (s *Service) begin(m *member, h *heldMember) vrrp.Member {
 		ev := s.tracked(t)
 		if out.Start.Adopt && ev.Status == vrrp.Unknown && t.Kind != vrrp.TrackInterface {
 			// A moment ago it was no fault, or there was no mastership.
-			ev.Status = noFault(t)
+			ev.Status, ev.Value = noFault(t)
 		}
 		out.Known = append(out.Known, ev)
 	}
 	return out
 }
 
-// noFault is the status that keeps an instance out of FAULT.
-func noFault(t vrrp.Track) vrrp.TrackStatus {
-	if t.Reverse && t.Weight == 0 {
-		return vrrp.Down
+// noFault is the status, and the number of a file, that keep an instance out of
+// FAULT.
+func noFault(t vrrp.Track) (vrrp.TrackStatus, int) {
+	switch {
+	case t.Kind == vrrp.TrackFile && t.Reverse && t.Weight == 0:
+		return vrrp.Up, 1
+	case t.Reverse && t.Weight == 0:
+		return vrrp.Down, 0
 	}
-	return vrrp.Up
+	return vrrp.Up, 0
 }
 
 // start runs the unit until ctx ends or it is halted.
@@ -195,7 +199,7 @@ func statusOf(t vrrp.Track, st track.Status) vrrp.Tracked {
 	case track.Disabled:
 		// It has no say: no fault, and no weight.
 		if t.Weight == 0 {
-			ev.Status = noFault(t)
+			ev.Status, _ = noFault(t) // scripts only
 		}
 	case track.Unknown:
 	}

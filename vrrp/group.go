@@ -84,11 +84,10 @@ func (g *Group) adapt(cfg Config) Config {
 	var tracks []Track
 	for _, t := range cfg.Tracks {
 		switch {
-		case t.Weight == 0:
 		case t.Kind == TrackInterface || t.Kind == TrackFile:
 			t.Weight = 0
-		default:
-			continue
+		case t.Kind == TrackScript && t.Weight != 0:
+			continue // processes and BFD sessions keep their weight
 		}
 		tracks = append(tracks, t)
 	}

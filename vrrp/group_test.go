@@ -283,6 +283,7 @@ func TestGroupWeights(t *testing.T) {
 			{Kind: TrackFile, Name: "f", Weight: 10},
 			{Kind: TrackScript, Name: "s", Weight: 10},
 			{Kind: TrackScript, Name: "s0"},
+			{Kind: TrackProcess, Name: "p", Weight: 10},
 		}
 	}
 	names := func(cfg GroupConfig) (list []string) {
@@ -296,14 +297,14 @@ func TestGroupWeights(t *testing.T) {
 		return list
 	}
 	cfg := GroupConfig{Name: "VG", Members: members(2, weighted)}
-	if got, want := names(cfg), []string{"eth0", "f0", "s00"}; !slices.Equal(got, want) {
+	if got, want := names(cfg), []string{"eth0", "f0", "s00", "p10"}; !slices.Equal(got, want) {
 		t.Errorf("tracks %q, want %q", got, want)
 	}
 	cfg.TrackingWeight = true
-	if got, want := names(cfg), []string{"eth10", "f10", "s10", "s00"}; !slices.Equal(got, want) {
+	if got, want := names(cfg), []string{"eth10", "f10", "s10", "s00", "p10"}; !slices.Equal(got, want) {
 		t.Errorf("tracks %q with sync_group_tracking_weight, want %q", got, want)
 	}
-	if got := names(GroupConfig{Members: members(1, weighted)}); len(got) != 4 {
+	if got := names(GroupConfig{Members: members(1, weighted)}); len(got) != 5 {
 		t.Errorf("tracks %q without a group", got)
 	}
 }

@@ -104,9 +104,9 @@ func (r Reason) String() string {
 	switch r.Code {
 	case ReasonSilence:
 		if !r.Peer.IsValid() {
-			return fmt.Sprintf("no master heard for %s", r.Silence)
+			return fmt.Sprintf("no master heard for %s", short(r.Silence))
 		}
-		return fmt.Sprintf("no advert from %s for %s", r.Peer, r.Silence)
+		return fmt.Sprintf("no advert from %s for %s", r.Peer, short(r.Silence))
 	case ReasonResigned:
 		return fmt.Sprintf("%s gave up mastership", r.Peer)
 	case ReasonPreempt:
@@ -116,7 +116,7 @@ func (r Reason) String() string {
 	case ReasonHigherAddress:
 		return fmt.Sprintf("%s advertises our priority %d and has the higher address", r.Peer, r.Priority)
 	case ReasonLate:
-		return fmt.Sprintf("%s became master while this process did not run for %s", r.Peer, r.Silence)
+		return fmt.Sprintf("%s became master while this process did not run for %s", r.Peer, short(r.Silence))
 	case ReasonFault:
 		return r.Cause.String()
 	case ReasonRecovered:
@@ -136,4 +136,13 @@ func (r Reason) String() string {
 	default:
 		return r.Code.String()
 	}
+}
+
+// short rounds a time to three digits, as much as a reader wants to know.
+func short(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }

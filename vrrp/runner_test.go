@@ -177,13 +177,13 @@ func TestLog(t *testing.T) {
 		}
 		r.end(t)
 		for line, want := range map[string]int{
-			`msg="instance changed state"`:                                     3,
-			`state=MASTER priority=100 reason="no master heard for 3.609375s"`: 1,
-			`msg="advert refused"`:                                             1,
-			`counter=checksum_err`:                                             1,
-			`vrid_err`:                                                         0,
-			`msg="advert not sent"`:                                            1,
-			`cause="network is down`:                                           1,
+			`msg="instance changed state"`:                                 3,
+			`state=MASTER priority=100 reason="no master heard for 3.61s"`: 1,
+			`msg="advert refused"`:                                         1,
+			`counter=checksum_err`:                                         1,
+			`vrid_err`:                                                     0,
+			`msg="advert not sent"`:                                        1,
+			`cause="network is down`:                                       1,
 		} {
 			if got := strings.Count(text.String(), line); got != want {
 				t.Errorf("%q is logged %d times, want %d:\n%s", line, got, want, text.String())

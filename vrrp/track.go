@@ -83,7 +83,8 @@ type Track struct {
 	// while it is down if negative. Zero: down is a fault. A file's number is
 	// multiplied with it, or with zero is a fault unless it is zero itself.
 	Weight int
-	// Reverse swaps up and down; for a file it turns the sign of Weight.
+	// Reverse turns the sign of what is added. With weight 0 it makes up the
+	// fault, and of a file the number 0.
 	Reverse bool
 }
 
@@ -135,8 +136,8 @@ const (
 	// fileFault is the product of value and weight at which a file is a fault,
 	// as in keepalived.
 	fileFault = -254
-	// fileMost is the most that a file adds.
-	fileMost = 253
+	// weightMost is the most that anything adds.
+	weightMost = 253
 	// fileBound keeps a product from wrapping around.
 	fileBound = 1 << 20
 )
@@ -148,13 +149,15 @@ func (t tracked) contribution() Contribution {
 		c.Adds, c.Fault = t.fileSays()
 		return c
 	}
-	good := t.status == Up && !t.Reverse || t.status == Down && t.Reverse
-	switch {
-	case t.Weight == 0:
-		c.Fault = !good
-	case t.status == Unknown:
-	case t.Weight > 0 && good, t.Weight < 0 && !good:
-		c.Adds = t.Weight
+	if t.Weight == 0 {
+		c.Fault = t.status == Unknown || (t.status == Down) != t.Reverse
+		return c
+	}
+	if t.status == Up && t.Weight > 0 || t.status == Down && t.Weight < 0 {
+		c.Adds = min(max(t.Weight, -weightMost), weightMost)
+	}
+	if t.Reverse {
+		c.Adds = -c.Adds
 	}
 	return c
 }
@@ -166,7 +169,7 @@ func (t tracked) fileSays() (adds int, fault bool) {
 		value = 0
 	}
 	if t.Weight == 0 {
-		return 0, value != 0
+		return 0, (value != 0) != t.Reverse
 	}
 	weight := t.Weight
 	if t.Reverse {
@@ -176,7 +179,7 @@ func (t tracked) fileSays() (adds int, fault bool) {
 	if product <= fileFault {
 		return 0, true
 	}
-	return min(product, fileMost), false
+	return min(product, weightMost), false
 }
 
 // Contributions returns what each track adds to the priority, in the order of

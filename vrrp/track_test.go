@@ -31,10 +31,13 @@ func TestContributions(t *testing.T) {
 		{"zero, up", script(0, false), Up, 0, 0, false},
 		{"zero, down", script(0, false), Down, 0, 0, true},
 		{"zero, unknown", script(0, false), Unknown, 0, 0, true},
-		{"positive reverse, up", script(20, true), Up, 0, 0, false},
-		{"positive reverse, down", script(20, true), Down, 0, 20, false},
-		{"negative reverse, up", script(-20, true), Up, 0, -20, false},
-		{"negative reverse, down", script(-20, true), Down, 0, 0, false},
+		{"positive reverse, up", script(20, true), Up, 0, -20, false},
+		{"positive reverse, down", script(20, true), Down, 0, 0, false},
+		{"negative reverse, up", script(-20, true), Up, 0, 0, false},
+		{"negative reverse, down", script(-20, true), Down, 0, 20, false},
+		{"negative reverse, unknown", script(-20, true), Unknown, 0, 0, false},
+		{"the most that counts", script(254, false), Up, 0, 253, false},
+		{"the least that counts", script(-254, false), Down, 0, -253, false},
 		{"zero reverse, up", script(0, true), Up, 0, 0, true},
 		{"zero reverse, down", script(0, true), Down, 0, 0, false},
 		{"zero reverse, unknown", script(0, true), Unknown, 0, 0, true},
@@ -44,6 +47,8 @@ func TestContributions(t *testing.T) {
 		{"file of weight zero, not zero", file(0, false), Up, 1, 0, true},
 		{"file of weight zero, zero", file(0, false), Up, 0, 0, false},
 		{"file of weight zero, missing", file(0, false), Unknown, 0, 0, false},
+		{"file of weight zero reverse, not zero", file(0, true), Up, 1, 0, false},
+		{"file of weight zero reverse, zero", file(0, true), Up, 0, 0, true},
 		{"file at its most", file(1, false), Up, 254, 253, false},
 		{"file at its least", file(1, false), Up, -253, -253, false},
 		{"file below its least", file(1, false), Up, -254, 0, true},
@@ -57,6 +62,22 @@ func TestContributions(t *testing.T) {
 				t.Errorf("adds %d, fault %v, want %d, %v", c.Adds, c.Fault, tt.adds, tt.fault)
 			}
 		})
+	}
+}
+
+// TestReasonIsShort: times in reasons have three digits.
+func TestReasonIsShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		35977631:                  "36ms",
+		35912631:                  "35.9ms",
+		3219280927:                "3.22s",
+		999 * time.Nanosecond:     "999ns",
+		131836 * time.Millisecond: "2m12s",
+		0:                         "0s",
+	} {
+		if got := (Reason{Code: ReasonSilence, Silence: d}).String(); got != "no master heard for "+want {
+			t.Errorf("%d ns: %q, want %s", d, got, want)
+		}
 	}
 }
 

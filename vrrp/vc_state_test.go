@@ -26,7 +26,7 @@ func TestVC090OthersStartAsBackup(t *testing.T) {
 	b.wantReason(ReasonStart)
 	b.wantMasterAfter(3609375 * time.Microsecond)
 	b.wantReason(ReasonSilence)
-	if got := b.inst.Reason().String(); got != "no master heard for 3.609375s" {
+	if got := b.inst.Reason().String(); got != "no master heard for 3.61s" {
 		t.Errorf("reason %q", got)
 	}
 }
@@ -72,7 +72,7 @@ func TestVC092PromotionOrder(t *testing.T) {
 	if got := next.Sub(b.now); got != second {
 		t.Errorf("next advert in %s", got)
 	}
-	if got := b.inst.Reason().String(); got != "no advert from 10.90.0.1 for 3.609375s" {
+	if got := b.inst.Reason().String(); got != "no advert from 10.90.0.1 for 3.61s" {
 		t.Errorf("reason %q", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/config"
@@ -75,8 +76,38 @@ func Examine(ctx context.Context, n Network, o Options) []Finding {
 		cfg, more = readConfig(o)
 		findings = append(findings, more...)
 	}
+	if vrrpAlone(cfg) {
+		findings = withoutDatapath(findings)
+	}
 	e := examination{network: n, cfg: cfg, ours: ours, probe: ipvs.Probe}
 	return append(findings, e.run()...)
+}
+
+// vrrpAlone reports whether a configuration has nothing but VRRP, which runs
+// without a datapath.
+func vrrpAlone(cfg *config.Config) bool {
+	return cfg != nil && len(cfg.Services) == 0 && len(cfg.VRRP.Instances) > 0
+}
+
+// withoutDatapath softens what only the datapath needs. The capabilities that
+// VRRP needs, too, begin with CAP_NET_.
+func withoutDatapath(findings []Finding) []Finding {
+	for i, f := range findings {
+		switch loader.FactKind(f.Subject) {
+		case loader.FactPrivileges:
+			if strings.Contains(f.Found, "CAP_NET_") {
+				continue
+			}
+		case loader.FactBPF, loader.FactBPFFS, loader.FactPins:
+		default:
+			continue
+		}
+		if f.Level == Failure {
+			findings[i].Level = Warning
+			findings[i].Found += "; VRRP runs without it, and virtual servers would not"
+		}
+	}
+	return findings
 }
 
 // Failed reports whether a finding is a failure.
@@ -176,11 +207,11 @@ func readConfig(o Options) (*config.Config, []Finding) {
 		f.Level = Failure
 		f.Found = fmt.Sprintf("%s: %d errors, %d warnings", o.File, report.Errors, report.Warnings)
 		f.Fix = "mend what evenkeel check -f " + o.File + " shows"
-	case len(cfg.Services) == 0:
-		f.Level, f.Found = Warning, o.File+" has no virtual server that can run"
-		f.Fix = "add a virtual_server block"
+	case len(cfg.Services) == 0 && len(cfg.VRRP.Instances) == 0:
+		f.Level, f.Found = Warning, o.File+" has no virtual server and no vrrp_instance that can run"
+		f.Fix = "add a virtual_server or a vrrp_instance block"
 	default:
-		f.Found = fmt.Sprintf("%s: %d services, %d warnings", o.File, len(cfg.Services), report.Warnings)
+		f.Found = fmt.Sprintf("%s: %d services, %d VRRP instances, %d warnings", o.File, len(cfg.Services), len(cfg.VRRP.Instances), report.Warnings)
 	}
 	return cfg, []Finding{f}
 }

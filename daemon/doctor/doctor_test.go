@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -108,6 +109,12 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 		{"service that does not run", network{links: all, choices: chosen, forwarding: true}, &config.Config{Services: []model.VirtualServer{service(model.NAT, "10.0.0.254:80")}}, none, []string{
 			"warning ipvs: this kernel has no IPVS", "warning service: [192.0.2.1]:tcp:80 needs IPVS (server 10.0.0.254:80 is this machine)", "ok interface eth0: ", "ok ip_forward: on",
 		}},
+		{"instances", network{links: all}, routers(false, "eth0", "eth2", "eth9", "eth0"), none, []string{
+			"ok vrrp on eth0: the interface is up, for VI0 and 1 more",
+			"warning vrrp on eth2: the interface is down, so VI1 would be in FAULT",
+			"failure vrrp on eth9: the interface of VI2 does not exist",
+		}},
+		{"dynamic interfaces", network{links: all}, routers(true, "eth9"), none, []string{"warning vrrp on eth9: the interface does not exist"}},
 		{"netlink fails", network{err: errors.New("no netlink")}, dr, none, []string{"failure interfaces: no netlink"}},
 	}
 	for _, tt := range tests {
@@ -135,6 +142,45 @@ func TestExaminationOfTheNetwork(t *testing.T) {
 	}
 }
 
+// routers is a configuration with an instance on each interface.
+func routers(dynamic bool, interfaces ...string) *config.Config {
+	cfg := &config.Config{}
+	cfg.VRRP.Global.DynamicInterfaces = dynamic
+	for n, name := range interfaces {
+		cfg.VRRP.Instances = append(cfg.VRRP.Instances, model.VRRPInstance{Name: fmt.Sprint("VI", n), Interface: name})
+	}
+	return cfg
+}
+
+// TestWithoutDatapath: VRRP alone needs no BPF, and tells so.
+func TestWithoutDatapath(t *testing.T) {
+	both := routers(false, "eth0")
+	both.Services = []model.VirtualServer{service(model.DR, "10.0.0.1:80")}
+	for cfg, want := range map[*config.Config]bool{nil: false, {}: false, both: false, routers(false, "eth0"): true} {
+		if got := vrrpAlone(cfg); got != want {
+			t.Errorf("vrrpAlone(%+v) = %t", cfg, got)
+		}
+	}
+	got := withoutDatapath([]Finding{
+		{"kernel", Failure, "kernel 3.2", "install"},
+		{"privileges", Failure, "missing CAP_BPF", "run as root"},
+		{"privileges", Failure, "missing CAP_NET_ADMIN, CAP_BPF", "run as root"},
+		{"bpffs", Failure, "none", "mount it"},
+		{"pins", OK, "none", ""},
+	})
+	const softer = "; VRRP runs without it, and virtual servers would not"
+	want := []Finding{
+		{"kernel", Failure, "kernel 3.2", "install"},
+		{"privileges", Warning, "missing CAP_BPF" + softer, "run as root"},
+		{"privileges", Failure, "missing CAP_NET_ADMIN, CAP_BPF", "run as root"},
+		{"bpffs", Warning, "none" + softer, "mount it"},
+		{"pins", OK, "none", ""},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestFacts(t *testing.T) {
 	got := fromFacts([]loader.Fact{
 		{Kind: loader.FactKernel, OK: true, Needed: true, Found: "kernel 6.1"},
@@ -158,8 +204,9 @@ func TestConfigurations(t *testing.T) {
 		want       Level
 		found      string
 	}{
-		{"good", good, OK, "1 services, 0 warnings"},
-		{"no service", "global_defs {\n}\n", Warning, "no virtual server"},
+		{"good", good, OK, "1 services, 0 VRRP instances, 0 warnings"},
+		{"nothing but VRRP", "vrrp_instance A {\n  interface eth0\n  virtual_router_id 1\n  priority 100\n  virtual_ipaddress {\n    192.0.2.1\n  }\n}\n", OK, "0 services, 1 VRRP instances"},
+		{"no service", "global_defs {\n}\n", Warning, "no virtual server and no vrrp_instance"},
 		{"error", good + strings.Replace(good, "192.0.2.1 80", "192.0.2.2 70000", 1), Failure, "1 errors"},
 		{"unparsable", "virtual_server {", Failure, ":1:"},
 	}

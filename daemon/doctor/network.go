@@ -34,6 +34,7 @@ func (e *examination) run() []Finding {
 	}
 	e.services()
 	e.wantedLinks(links)
+	e.instances(links)
 	e.forwarding()
 	return e.findings
 }
@@ -117,6 +118,38 @@ func (e *examination) wantedLinks(links []netif.Link) {
 	}
 	if !usable {
 		e.add("interfaces", Failure, fmt.Sprintf("none leads to the virtual address %s", vips[0]), "add its address or a route, or name one with `@evenkeel xdp_interface`")
+	}
+}
+
+// instances looks at the interfaces that VRRP instances are on, each once.
+func (e *examination) instances(links []netif.Link) {
+	on := make(map[string][]string)
+	var order []string
+	for _, i := range e.cfg.VRRP.Instances {
+		if i.Interface == "" {
+			continue
+		}
+		if on[i.Interface] == nil {
+			order = append(order, i.Interface)
+		}
+		on[i.Interface] = append(on[i.Interface], i.Name)
+	}
+	for _, name := range order {
+		subject, who := "vrrp on "+name, on[name][0]
+		if more := len(on[name]) - 1; more > 0 {
+			who += fmt.Sprintf(" and %d more", more)
+		}
+		at := slices.IndexFunc(links, func(l netif.Link) bool { return l.Name == name })
+		switch {
+		case at < 0 && e.cfg.VRRP.Global.DynamicInterfaces:
+			e.add(subject, Warning, "the interface does not exist, so "+who+" would wait for it in FAULT", "add it, or correct the line interface")
+		case at < 0:
+			e.add(subject, Failure, "the interface of "+who+" does not exist", "add it, or correct the line interface")
+		case !links[at].Up || !links[at].Carrier:
+			e.add(subject, Warning, "the interface is down, so "+who+" would be in FAULT", "ip link set dev "+name+" up")
+		default:
+			e.add(subject, OK, "the interface is up, for "+who, "")
+		}
 	}
 }
 
