@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -36,31 +35,8 @@ type keyword struct {
 	// many is set for a keyword that may stand in its block more than once,
 	// first for one of which the first one counts and not the last.
 	many, first bool
-	// waits is set for a keyword whose meaning is built, while nothing runs it
-	// yet. It is reported as not used yet, but its mistakes are errors.
-	waits bool
 	// own is set for Evenkeel's words, which belong on @evenkeel lines.
 	own bool
-}
-
-// vrrpRuns says that the daemon runs what the VRRP blocks say.
-const vrrpRuns = true
-
-// forVRRP marks the keywords that run with VRRP.
-func forVRRP(rows ...[]keyword) []keyword {
-	list := slices.Concat(rows...)
-	for i := range list {
-		list[i].waits = list[i].status == Runs && !vrrpRuns
-	}
-	return list
-}
-
-// told is the status that users are told.
-func (k keyword) told() Status {
-	if k.waits {
-		return NotYet
-	}
-	return k.status
 }
 
 // raw reports whether the keyword takes the raw line.

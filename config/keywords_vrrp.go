@@ -2,16 +2,16 @@ package config
 
 // addVRRPContexts adds the blocks of VRRP and its trackers.
 func addVRRPContexts(l language) {
-	l.add("vrrp_instance", forVRRP(vrrpInstanceKeywords(), vrrpNotifyKeywords(), trackKeywords()))
-	l.add("vrrp_sync_group", forVRRP([]keyword{
+	l.add("vrrp_instance", vrrpInstanceKeywords(), vrrpNotifyKeywords(), trackKeywords())
+	l.add("vrrp_sync_group", []keyword{
 		{name: "group", priority: p0, status: Runs, block: "group"},
 		{name: "sync_group_tracking_weight", priority: p2, status: Runs},
 		{name: "global_tracking", priority: p3, status: Ignored, note: "keepalived accepts it without effect"},
-	}, vrrpNotifyKeywords(), trackKeywords()))
-	l.add("authentication", forVRRP([]keyword{
+	}, vrrpNotifyKeywords(), trackKeywords())
+	l.add("authentication", []keyword{
 		{name: "auth_type", args: "PASS|AH", priority: p0, status: Runs, vital: true},
 		{name: "auth_pass", args: "PASSWORD", priority: p0, status: Runs, vital: true},
-	}))
+	})
 	l.add("auth_hmac", []keyword{
 		{name: "key", args: "ID VALUE", priority: p2, status: NotYet},
 		{name: "active_key", args: "ID", priority: p2, status: NotYet},
@@ -19,7 +19,7 @@ func addVRRPContexts(l language) {
 		{name: "anti_replay", args: "time|monotonic", priority: p2, status: NotYet},
 		{name: "mode", args: "enforce|permissive|receive-only", priority: p2, status: NotYet},
 	})
-	l.add("vrrp_script", forVRRP([]keyword{
+	l.add("vrrp_script", []keyword{
 		{name: "script", args: "COMMAND", priority: p0, status: Runs},
 		{name: "interval", args: "SECONDS", priority: p0, status: Runs},
 		{name: "timeout", args: "SECONDS", priority: p0, status: Runs},
@@ -28,21 +28,21 @@ func addVRRPContexts(l language) {
 		{name: "fall", args: "COUNT", priority: p0, status: Runs},
 		{name: "user", args: "USER [GROUP]", priority: p0, status: Runs},
 		{name: "init_fail", priority: p1, status: Runs},
-	}))
-	l.add("track_file", forVRRP([]keyword{
+	})
+	l.add("track_file", []keyword{
 		{name: "file", args: "PATH", priority: p1, status: Runs},
 		{name: "weight", args: "-254..254 [reverse]", priority: p1, status: Runs},
 		{name: "init_file", args: "[VALUE] [overwrite]", priority: p1, status: Runs},
-	}))
-	l.add("vrrp_track_process", forVRRP(trackProcessKeywords()))
+	})
+	l.add("vrrp_track_process", trackProcessKeywords())
 	l.add("bfd_instance", bfdKeywords())
 	l.add("track_group", []keyword{{name: "group", priority: p2, status: NotYet, block: "group"}})
-	l.add("garp_group", forVRRP([]keyword{
+	l.add("garp_group", []keyword{
 		{name: "garp_interval", args: "SECONDS", priority: p2, status: Runs},
 		{name: "gna_interval", args: "SECONDS", priority: p2, status: Runs},
 		{name: "interface", args: "IF", priority: p2, status: Runs, many: true},
 		{name: "interfaces", priority: p2, status: Runs, block: "interfaces"},
-	}))
+	})
 }
 
 func vrrpInstanceKeywords() []keyword {

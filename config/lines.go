@@ -79,17 +79,17 @@ func waitingOptions() map[string][]string {
 }
 
 // entry checks a line that is no keyword, such as an address with options.
-func (l *linter) entry(s *statement, c *context, outer standing) {
+func (l *linter) entry(s *statement, c *context, outer Status) {
 	consequence := lineIgnored
 	if c.entries == "address" && c.name != "static_ipaddress" || c.entries == "peer" {
 		consequence = instanceLeftOut
 	}
 	switch {
 	case s.block != nil:
-		l.often(fault(outer.meant), s, "block inside "+c.name, fmt.Sprintf("there is a block inside %s; %s", c.name, consequence), `check for a missing "}"`)
+		l.often(fault(outer), s, "block inside "+c.name, fmt.Sprintf("there is a block inside %s; %s", c.name, consequence), `check for a missing "}"`)
 		s.skip, s.spoils = true, true
 	case s.openQuote:
-		l.often(fault(outer.meant), s, "open quote in "+c.name, "a quote is not closed; "+consequence, `write a " at the end of the word`)
+		l.often(fault(outer), s, "open quote in "+c.name, "a quote is not closed; "+consequence, `write a " at the end of the word`)
 		s.skip, s.spoils = true, true
 	}
 	l.undefined(s)
@@ -120,11 +120,11 @@ func (l *linter) entry(s *statement, c *context, outer standing) {
 }
 
 // optionStatus returns what becomes of an option.
-func optionStatus(c *context, word string, outer standing) Status {
-	if outer.told == Runs && slices.Contains(waitingOptions()[c.entries], word) {
+func optionStatus(c *context, word string, outer Status) Status {
+	if outer == Runs && slices.Contains(waitingOptions()[c.entries], word) {
 		return NotYet
 	}
-	return outer.told
+	return outer
 }
 
 // locked is 1 if "lock" or a family stands between an option and its value.

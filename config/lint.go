@@ -43,7 +43,7 @@ func newLinter(c *collector, lang language) *linter {
 
 // run checks a whole configuration.
 func (l *linter) run(root *block) {
-	l.block(root, l.lang[""], standing{Runs, Runs})
+	l.block(root, l.lang[""], Runs)
 	for _, key := range slices.Sorted(maps.Keys(l.repeats)) {
 		if r := l.repeats[key]; r.count > r.shown {
 			l.add(r.grade, r.last, "", fmt.Sprintf("%s: %d more like this", key, r.count-r.shown), "")
@@ -71,25 +71,17 @@ func (l *linter) oftenAt(g grade, at place, keyword, what, message, hint string)
 	r.last = at
 }
 
-// standing is what becomes of a block: meant is what its mistakes are judged by,
-// told is what users are told. They differ only for keywords that wait.
-type standing struct{ meant, told Status }
-
-// of returns the standing of a keyword in a block with the standing st.
-func (st standing) of(k keyword) standing {
-	in := standing{k.status, k.told()}
-	if st.meant != Runs && in.meant == Runs {
-		in.meant = st.meant
+// inside returns what becomes of a keyword in a block of which outer becomes.
+func (k keyword) inside(outer Status) Status {
+	if k.status == Runs {
+		return outer
 	}
-	if st.told != Runs && in.told == Runs {
-		in.told = st.told
-	}
-	return in
+	return k.status
 }
 
 // block checks the statements of a block. outer is NotYet or Ignored inside
 // a block that does not run, and mutes what only matters when it does.
-func (l *linter) block(b *block, c *context, outer standing) {
+func (l *linter) block(b *block, c *context, outer Status) {
 	seen := make(map[string]place)
 	for _, s := range b.statements {
 		switch {
@@ -133,34 +125,34 @@ func (l *linter) again(s *statement, c *context, seen map[string]place) {
 	seen[name] = s.at()
 }
 
-func (l *linter) statement(s *statement, c *context, outer standing) {
+func (l *linter) statement(s *statement, c *context, outer Status) {
 	k, ok := c.keywords[s.keyword()]
 	if !ok {
 		l.unknown(s, c)
 		return
 	}
-	st := outer.of(k)
-	l.use(s, c.name, st.told, "")
+	status := k.inside(outer)
+	l.use(s, c.name, status, "")
 	if k.own && !s.own {
 		l.add(Note, s.at(), k.name, fmt.Sprintf("keepalived does not know %s", k.name),
 			fmt.Sprintf("write @%s %s, so that keepalived skips the line", ownID, k.name))
 	}
 	l.status(s, k, c, outer)
-	if !l.words(s, k, c, st.meant) || !l.braces(s, k, k.consequence(c), st.meant) {
+	if !l.words(s, k, c, status) || !l.braces(s, k, k.consequence(c), status) {
 		s.skip, s.spoils = true, k.vital
 		return
 	}
 	if s.block != nil {
-		l.block(s.block, l.lang[k.block], st)
+		l.block(s.block, l.lang[k.block], status)
 	}
 }
 
 // status complains about a keyword that has no effect.
-func (l *linter) status(s *statement, k keyword, c *context, outer standing) {
+func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
 	if k.note != "" {
 		l.oldWord(s, k, c)
 	}
-	if k.told() != NotYet || outer.told != Runs || c.name == "global_defs" {
+	if k.status != NotYet || outer != Runs || c.name == "global_defs" {
 		return
 	}
 	what := k.name + " is parsed, not used yet"
