@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -35,15 +36,7 @@ func startKeepalived(t *testing.T, checks []model.Check) *peer {
 	if err != nil {
 		t.Skip("keepalived is not here")
 	}
-	compiler, err := exec.LookPath("cc")
-	if err != nil {
-		t.Skip("cc is not here")
-	}
-	dir := t.TempDir()
-	library := filepath.Join(dir, "noipvs.so")
-	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-o", library, "testdata/noipvs.c", "-ldl").CombinedOutput(); err != nil {
-		t.Fatalf("compile: %v\n%s", err, out)
-	}
+	library, dir := labtest.NoIPVS(t), t.TempDir()
 	file := filepath.Join(dir, "k.conf")
 	if err := os.WriteFile(file, []byte(keepalivedConf(checks)), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
 // namespaceFirst runs a program in a network namespace with an interface, and with a bpf
@@ -44,7 +45,7 @@ type balancer struct {
 // TestServiceScripts runs the same services here and in keepalived, and compares
 // what their scripts are told.
 func TestServiceScripts(t *testing.T) {
-	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare", "/usr/bin/cc"} {
+	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
 		if _, err := os.Stat(path); err != nil {
 			t.Skipf("skipped: needs %s", path)
 		}
@@ -56,11 +57,7 @@ func TestServiceScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	library := filepath.Join(dir, "noipvs.so")
-	if out, err := exec.Command("/usr/bin/cc", "-shared", "-fPIC", "-o", library, "../../health/testdata/noipvs.c", "-ldl").CombinedOutput(); err != nil {
-		t.Fatalf("compile: %v\n%s", err, out)
-	}
+	dir, library := t.TempDir(), labtest.NoIPVS(t)
 	all := []int{1, 2, 3}
 	for _, n := range all {
 		touch(t, dir, n)
@@ -162,8 +159,10 @@ func (l *balancer) start() {
 	l.t.Cleanup(func() {
 		_ = l.cmd.Process.Signal(syscall.SIGTERM)
 		_ = l.cmd.Wait()
-		if text, err := os.ReadFile(log.Name()); err == nil && l.t.Failed() {
-			l.t.Logf("%s said:\n%s", l.name, text)
+		for _, file := range []string{log.Name(), l.out} {
+			if text, err := os.ReadFile(file); err == nil && l.t.Failed() {
+				l.t.Logf("%s of %s:\n%s", filepath.Base(file), l.name, text)
+			}
 		}
 	})
 }
@@ -208,12 +207,10 @@ func (l *balancer) configure(servers []int, services ...string) {
 func (l *balancer) want(step string, want []string) {
 	l.t.Helper()
 	var got []string
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	labtest.Until(l.t, fmt.Sprintf("%s, %s: %d scripts", l.name, step, len(want)), func() bool {
 		got = append(got, l.news()...)
-		if len(got) >= len(want) || time.Now().After(end) {
-			break
-		}
-	}
+		return len(got) >= len(want)
+	})
 	slices.Sort(got)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
