@@ -19,7 +19,7 @@
 // configuration stays, and log, socket and service manager get the reason.
 //
 // Every change of a server or a quorum is told by scripts, FIFOs and mail as
-// keepalived tells it (services.go).
+// keepalived tells it (service_notices.go).
 //
 // Signals that keepalived's exporters send write its dumps (package dump).
 //

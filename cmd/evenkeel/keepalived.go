@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,15 +210,4 @@ func (u usageText) Error() string { return string(u) }
 func (e *env) usageError(err error) int {
 	fmt.Fprintln(e.stderr, err)
 	return exitFailed
-}
-
-// writePIDFile writes a process id to a file and returns what removes it.
-func writePIDFile(path string, pid int) (func(), error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of pid file: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(pid)+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("write pid file: %w", err)
-	}
-	return func() { _ = os.Remove(path) }, nil
 }
