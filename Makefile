@@ -76,10 +76,12 @@ unit: bin/tally ## Run the tests that need no privilege
 bpf: bin/tally ## Run the tests of the XDP program by BPF_PROG_TEST_RUN (as root)
 	@bin/tally bpf
 
-# EVENKEEL_PARITY_SEED plays a run again.
+# EVENKEEL_PARITY_SEED plays a run again; without it a long run is a new one each
+# time, and `make bpf` always the same.
 .PHONY: bpf-long
 bpf-long: ## Play a million random steps through the XDP program and the model of IPVS (as root)
-	@EVENKEEL_PARITY_STEPS=$${EVENKEEL_PARITY_STEPS:-1000000} $(GO) test -tags=bpf -count=1 -timeout=2h -v -run='^TestParity$$' ./bpf \
+	@EVENKEEL_PARITY_STEPS=$${EVENKEEL_PARITY_STEPS:-1000000} EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} \
+	$(GO) test -tags=bpf -count=1 -timeout=2h -v -run='^TestParity$$' ./bpf \
 	| grep -vE '^ +--- PASS|^=== '
 
 .PHONY: netns
@@ -102,7 +104,7 @@ vm-long: deps-vm bin/guest ## Compare IPVS with the model for STEPS (50000) step
 	@for kernel in uml 6.12 6.1 newest; do \
 		lane=normal; [ $$kernel != uml ] || lane=fast; \
 		echo "== parity, $$kernel"; \
-		EVENKEEL_PARITY_STEPS=$(STEPS) $(GO) test -count=1 -v -timeout=4h -tags=vm \
+		EVENKEEL_PARITY_STEPS=$(STEPS) EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} $(GO) test -count=1 -v -timeout=4h -tags=vm \
 			-exec="$(CURDIR)/bin/guest -lane $$lane -kernel $$kernel -timeout 4h -env EVENKEEL_PARITY_STEPS,EVENKEEL_PARITY_SEED" ./test/parity; \
 	done
 

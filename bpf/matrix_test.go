@@ -14,6 +14,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -75,21 +76,6 @@ func matrix() (cells []*cell) {
 	return cells
 }
 
-// seedOf is the seed of a random test: the variable's, to play a run again, or a
-// new one.
-func seedOf(t *testing.T) uint64 {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("EVENKEEL_PARITY_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 0, 64); err != nil {
-			t.Fatalf("EVENKEEL_PARITY_SEED: %v", err)
-		}
-	}
-	t.Logf("EVENKEEL_PARITY_SEED=%d plays this again", seed)
-	return seed
-}
-
 // paritySteps is how many steps TestParity plays in all.
 func paritySteps(t *testing.T) int {
 	t.Helper()
@@ -109,7 +95,7 @@ func paritySteps(t *testing.T) int {
 // persistence, packets and time: for each scheduler, family, protocol and method,
 // by both generations of IPVS.
 func TestParity(t *testing.T) {
-	seed, total := seedOf(t), paritySteps(t)
+	seed, total := labtest.Seed(t), paritySteps(t)
 	for old, p := range []sched.Profile{{}, {OldOverhead: true, OldThresholds: true}} {
 		t.Run(fmt.Sprintf("old=%d", old), func(t *testing.T) {
 			began := time.Now()

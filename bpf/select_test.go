@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -30,9 +30,7 @@ func tcpService(scheduler string) model.Service {
 // The cursor of wrr when servers overload and recover in every round, also in
 // the lowest, where a failed walk leaves it in place.
 func TestWeightedRoundRobinWithOverload(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(labtest.Seed(t), 0))
 	for range 30 {
 		p := newPlayer(t, tcpService("wrr"), model.DR, sched.Profile{})
 		for i := range 3 {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
@@ -17,8 +18,7 @@ import (
 // the daemon, chooses what sched chooses for the same operations: tables,
 // cursors, thresholds and what mh remembers survive.
 func TestSchedulersChooseAsIPVS(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := labtest.Seed(t)
 	for _, name := range lbmaps.Schedulers() {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

@@ -85,7 +85,10 @@ func TestReloadOfVRRP(t *testing.T) {
 	// Another virtual router in its place: nothing is left of the first.
 	a.write(strings.Replace(strings.Replace(instance(90), "router_id 51", "router_id 52", 1), routerVIP, "10.91.0.101", 1))
 	d.Signal(syscall.SIGHUP)
-	labtest.Until(t, "the other instance is there", func() bool { return a.instance().VRID == 52 })
+	labtest.Until(t, "the other instance is there", func() bool {
+		all := a.vrrp().Instances // none while one is replaced
+		return len(all) == 1 && all[0].VRID == 52
+	})
 	a.await("MASTER")
 	if a.has() {
 		t.Error("the address of the first is still there")

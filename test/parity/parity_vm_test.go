@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/evenkeel/evenkeel/ipvs"
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -336,10 +337,9 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 func TestKernelIsTheModel(t *testing.T) {
 	s := newSite(t)
 	profile := s.probe(t)
-	seed := number(t, "EVENKEEL_PARITY_SEED", uint64(time.Now().UnixNano()))
 	total := int(number(t, "EVENKEEL_PARITY_STEPS", defaultSteps))
-	t.Logf("seed %d, %d steps, %+v", seed, total, profile)
-	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("%d steps, %+v", total, profile)
+	random := rand.New(rand.NewPCG(labtest.Seed(t), 0))
 
 	schedulers := []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"}
 	const perRun = 150
