@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type benchmark struct {
 	subjects []subject
 	out      io.Writer
 	lane     []*lane
+	canary   *canary
 }
 
 // lane makes one run at a time, in a network of its own.
@@ -26,6 +28,7 @@ type lane struct {
 	prefix string // of the namespaces
 	site   *site  // nil before the first run and after a failed one
 	out    io.Writer
+	canary *canary
 }
 
 // mostLanes bounds the lanes. All their prefixes are cleaned, so that a bench
@@ -42,7 +45,7 @@ func (b *benchmark) openLanes() error {
 			return err
 		}
 		if n < max(b.lanes, 1) {
-			b.lane = append(b.lane, &lane{prefix: prefix, out: b.out})
+			b.lane = append(b.lane, &lane{prefix: prefix, out: b.out, canary: b.canary})
 		}
 	}
 	return nil
@@ -120,16 +123,44 @@ func share(runs, subjects, lanes int) (rounds [][]job) {
 	return rounds
 }
 
-// cell makes the runs of a cell, the programs in turns. The error is that of
-// the file.
+// mostTimes bounds the runs on a machine that stands still again and again: so
+// many times as many as were asked for.
+const mostTimes = 3
+
+// cell makes the runs of a cell, the programs in turns, and repeats those that
+// the machine disturbed: as many of each program as the one needs that was
+// disturbed more often, whatever the runs had shown. The error is that of the
+// file.
 func (b *benchmark) cell(c cell) error {
-	runs, lanes := b.runsOf(c), b.lanesOf(c)
+	runs := b.runsOf(c)
 	for _, sub := range b.subjects {
-		b.results.begin(c, sub, lanes)
+		b.results.begin(c, sub, b.lanesOf(c), b.stall)
 	}
 	began := time.Now()
-	for _, round := range share(runs, len(b.subjects), lanes) {
-		made := b.round(c, runs, round)
+	for made, more := 0, runs; more > 0 && b.ctx.Err() == nil; {
+		if err := b.runsFrom(c, made, more); err != nil {
+			return err
+		}
+		made += more
+		more = min(b.missing(c), mostTimes*runs-made)
+	}
+	fmt.Fprintf(b.out, "%-9s %5s  took %s\n", c.name, c.interval, time.Since(began).Round(time.Second))
+	return nil
+}
+
+// missing returns how many runs the program lacks that was disturbed most.
+func (b *benchmark) missing(c cell) (most int) {
+	for _, sub := range b.subjects {
+		s := b.results.find(c.name, c.interval, sub.name)
+		most = max(most, b.runsOf(c)-(len(s.Runs)-s.disturbed()))
+	}
+	return most
+}
+
+// runsFrom makes more runs of each program after the first.
+func (b *benchmark) runsFrom(c cell, first, more int) error {
+	for _, round := range share(more, len(b.subjects), b.lanesOf(c)) {
+		made := b.round(c, first, round)
 		if b.ctx.Err() != nil {
 			return nil
 		}
@@ -137,24 +168,28 @@ func (b *benchmark) cell(c cell) error {
 			sub := b.subjects[j.subject]
 			s := b.results.find(c.name, c.interval, sub.name)
 			s.Runs = append(s.Runs, made[n])
-			fmt.Fprintf(b.out, "%-9s %5s  run %2d of %d  %-10s %s\n", c.name, c.interval, j.run+1, runs, sub.name, made[n].line(c))
+			note := ""
+			if s.disturbs(made[n]) {
+				note = " (disturbed, is repeated)"
+			}
+			fmt.Fprintf(b.out, "%-9s %5s  run %2d of %d  %-10s %s%s\n", c.name, c.interval, first+j.run+1, b.runsOf(c), sub.name, made[n].line(c), note)
 		}
 		if err := b.results.write(b.json); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(b.out, "%-9s %5s  took %s\n", c.name, c.interval, time.Since(began).Round(time.Second))
 	return nil
 }
 
 // round makes one run in each of the first lanes.
-func (b *benchmark) round(c cell, runs int, round []job) []run {
+func (b *benchmark) round(c cell, first int, round []job) []run {
+	runs := b.runsOf(c)
 	made := make([]run, len(round))
 	m := newMeeting(len(round))
 	var all sync.WaitGroup
 	for n, j := range round {
 		// Spread over the interval, in the same order for all subjects.
-		part := (float64(j.run*7%runs) + 0.5) / float64(runs)
+		part := (float64((first+j.run)*7%runs) + 0.5) / float64(runs)
 		all.Go(func() { made[n] = b.lane[n].run(c, b.subjects[j.subject], part, &seat{meeting: m}) })
 	}
 	all.Wait()
@@ -171,8 +206,12 @@ func (l *lane) run(c cell, sub subject, part float64, at *seat) run {
 		}
 		l.site = s
 	}
-	l.site.seat = at
+	l.site.seat, l.site.canary = at, l.canary
+	began, kept := time.Now(), stolen()
 	v, err := c.measure.run(l.site, sub, c.setup(c.interval), part)
+	if v != nil {
+		v[vSteal] = 100 * float64(stolen()-kept) / float64(time.Since(began)) / float64(runtime.NumCPU())
+	}
 	if err != nil {
 		at.reach(isMeasured) // then take down
 		return run{Values: v, Error: errors.Join(err, l.drop()).Error()}

@@ -4,10 +4,12 @@
 //
 // It owns the network (two directors and a client on one switch), the faults,
 // a capture of adverts and gratuitous ARP with the kernel's time stamps, a client
-// that asks the virtual address a thousand times a second, and the report. It
+// that asks the virtual address a thousand times a second, a canary that notices
+// when the machine itself stands still, and the report. It
 // holds no opinion on how either program works: both are processes that it
 // starts, and what it says comes from the wire. A run that fails is counted and
-// shown; the others go on.
+// shown; the others go on. One that the machine disturbed at the moment that
+// counts is repeated, of both programs alike, and stays in the report.
 //
 // Runs are made one after the other. Faults at adverts every second do little but
 // wait: with -lanes several of them go on at the same time, each in a network of

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type options struct {
 	prefix    string // of the namespaces
 	lanes     int    // zero is one
 	report    bool
+	stall     time.Duration // of the machine, above which a run is repeated; zero: none is
 }
 
 func main() {
@@ -61,6 +63,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	f.IntVar(&o.runs, "runs", 0, "`number` of runs of each program in each cell (default 20, and 3 of false, instances and addresses)")
 	f.IntVar(&o.lanes, "lanes", 1, "how many runs go on at the same time, each in a network of its own, for faults at adverts every second: those only wait")
 	f.StringVar(&o.prefix, "prefix", defaultPrefix, "beginning of the names of the namespaces; what an earlier bench left under them is removed")
+	f.DurationVar(&o.stall, "stall", defaultStall, "a `time` that the machine may stand still when a director is due; beyond it the run is repeated, 0 for never")
 	f.BoolVar(&o.report, "report", false, "measure nothing: make the report from the results file")
 	f.DurationVar(&o.window, "window", time.Minute, "how long cadence and false takeovers are watched")
 	f.StringVar(&o.evenkeel, "evenkeel", "bin/evenkeel", "`path` of the evenkeel binary")
@@ -82,6 +85,9 @@ func parse(args []string, help io.Writer) (options, error) {
 	}
 	return o, nil
 }
+
+// defaultStall is less than the tolerance of the goals.
+const defaultStall = 3 * time.Millisecond
 
 // defaultPrefix names the namespaces of one bench at a time.
 const defaultPrefix = "ekbench"
@@ -105,11 +111,19 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	r.Machine = thisMachine()
-	b := &benchmark{ctx: ctx, results: &r, subjects: subs, options: o, out: out}
+	watch, err := newCanary(o.stall)
+	if err != nil {
+		return err
+	}
+	defer watch.close()
+	b := &benchmark{ctx: ctx, results: &r, subjects: subs, options: o, out: out, canary: watch}
 	if err := b.openLanes(); err != nil {
 		return err
 	}
 	defer b.closeLanes()
+	if watch.weak.Load() {
+		fmt.Fprintln(out, "no real-time priority: stalls may be those of other programs")
+	}
 	fmt.Fprintf(out, "this takes about %s\n", b.duration(cells).Round(time.Minute))
 	for _, c := range cells {
 		if ctx.Err() == nil {
@@ -136,7 +150,7 @@ func (r run) line(c cell) string {
 		return "FAILED: " + r.Error
 	}
 	var words []string
-	for _, col := range c.columns {
+	for _, col := range append(slices.Clone(c.columns), stallColumns...) {
 		if v, ok := r.Values[col.name]; ok {
 			words = append(words, fmt.Sprintf("%s=%s", col.name, number(v)))
 		}

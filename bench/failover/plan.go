@@ -50,6 +50,11 @@ var (
 	downColumn = column{vTakeover, "takeover after the last advert", func(i time.Duration) float64 {
 		return millis(downTime(secondPriority, i))
 	}, []goal{notLater, withinFive}}
+	stallColumns = []column{
+		{name: vMoment, title: "stall of the machine around the due time"},
+		{name: vStall, title: "stall of the machine, longest"},
+		{name: vSteal, title: "time stolen by the hypervisor, %"},
+	}
 	skewColumn = column{vTakeover, "takeover after the goodbye", func(i time.Duration) float64 {
 		return millis(skew(secondPriority, i))
 	}, []goal{notLater, withinFive}}
@@ -64,20 +69,23 @@ func measures(window time.Duration) []measure {
 		{name: vMedian, title: "between adverts, median", theory: millis},
 		{name: vP99, title: "between adverts, 99th percentile"},
 		{name: vWorst, title: "between adverts, worst"},
+		{name: vCalmWorst, title: "the same, the machine undisturbed"},
 	}
 	manyColumns := append(slices.Clone(cadence[:2]),
 		column{name: vWorst, title: "between adverts, worst", theory: millis, goals: []goal{onTime}},
+		column{name: vCalmWorst, title: "the same, the machine undisturbed", theory: millis, goals: []goal{onTime}},
 		column{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}},
 		column{name: vTakeover, title: "takeover after the last advert, last router", theory: downColumn.theory},
 		column{name: vTakingWorst, title: "between adverts of the new master, worst", theory: millis, goals: []goal{onTime}},
+		column{name: vTakingCalmWorst, title: "the same, the machine undisturbed", theory: millis, goals: []goal{onTime}},
 		column{name: vAnnounced, title: "first advert to last gratuitous ARP"})
 	return []measure{
 		{name: "silent", title: "Silent loss of the master (its port leaves the switch, carrier stays)",
-			run: takeover(silence), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
+			run: takeover(silence, downTime), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
 		{name: "link", title: "Link loss of the master",
-			run: takeover(cut), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
+			run: takeover(cut, downTime), waits: true, intervalsLong: 10, fixed: 2 * time.Second, intervals: all, columns: append([]column{downColumn}, lossColumns...)},
 		{name: "stop", title: "Graceful stop of the master (SIGTERM)",
-			run: takeover(terminate), waits: true, intervalsLong: 7, fixed: 2 * time.Second, intervals: all, columns: []column{
+			run: takeover(terminate, skew), waits: true, intervalsLong: 7, fixed: 2 * time.Second, intervals: all, columns: []column{
 				skewColumn, {name: vLoss, title: "client loss", goals: []goal{mostFifty}}, lossColumns[1]}},
 		{name: "kill", title: "kill -9 of the master's worker",
 			run: kill, waits: true, intervalsLong: 13.5, fixed: 2500 * time.Millisecond, intervals: all, columns: []column{
@@ -88,7 +96,8 @@ func measures(window time.Duration) []measure {
 				{name: vLoss, title: "client loss", goals: []goal{underHundred}}, {name: vOverlap, title: "two masters"}}},
 		{name: "false", title: fmt.Sprintf("No fault for %s", window),
 			run: watch(window), fixed: window + 2*time.Second, intervals: hundredth, runs: 3, columns: append([]column{
-				{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}}}, cadence...)},
+				{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}},
+				{name: vCalmTakeovers, title: "the same, the machine undisturbed", goals: []goal{notMore}}}, cadence...)},
 		{name: "instances", title: "255 instances on one interface",
 			run: many(window / 2), fixed: window/2 + 10*time.Second, intervals: tenth, runs: 3, instances: 255, columns: manyColumns},
 		{name: "addresses", title: "1000 addresses in one instance",

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,10 @@ func (r *results) rows(c cell) (list []row) {
 	if theirs == nil && ours == nil {
 		return nil
 	}
-	for _, col := range c.columns {
+	for _, col := range append(slices.Clone(c.columns), stallColumns...) {
+		if slices.Contains(stallNames, col.name) && !has(theirs, col.name) && !has(ours, col.name) {
+			continue
+		}
 		line := row{measure: c.name, interval: c.interval.String(), value: col.title, theirs: figures(theirs, col.name), ours: figures(ours, col.name)}
 		theory := 0.0
 		if col.theory != nil {
@@ -40,14 +44,24 @@ func (r *results) rows(c cell) (list []row) {
 	return list
 }
 
-// figures writes the median and the worst of the runs, and how many failed.
+// stallNames are the values that earlier results lack.
+var stallNames = []string{vMoment, vStall, vSteal, vCalmWorst, vTakingCalmWorst, vCalmTakeovers}
+
+func has(s *series, name string) bool { return s != nil && s.raw(name).n > 0 }
+
+// figures writes the median and the worst of the runs that the machine did not
+// disturb, those of all where it did disturb some, and how many failed.
 func figures(s *series, name string) string {
 	if s == nil {
 		return "-"
 	}
 	text := "none"
-	if sum := s.summary(name); sum.n > 0 {
+	sum, raw := s.summary(name), s.raw(name)
+	if sum.n > 0 {
 		text = number(sum.median) + " / " + number(sum.worst)
+	}
+	if raw.n > sum.n {
+		text += " (of all " + number(raw.median) + " / " + number(raw.worst) + ")"
 	}
 	if n := s.failed(); n > 0 {
 		text += fmt.Sprintf(" (%d of %d failed)", n, len(s.Runs))
@@ -115,6 +129,9 @@ func (r *results) markdown(list []measure) string {
 		"Each figure is the median and the worst of the runs, in milliseconds unless it counts something. "+
 		"Time stamps are the kernel's, taken on the switch. The client sends an ICMP echo request to the virtual address every millisecond; "+
 		"*client loss* is the longest time in which none was answered, 0 when no request was lost.\n\n", firstPriority, secondPriority)
+	if slices.ContainsFunc(r.Series, func(s series) bool { return s.StallMS > 0 }) {
+		b.WriteString(disturbance)
+	}
 	fmt.Fprintf(&b, "Machine: %d CPUs (%s), Linux %s.\n", r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel)
 	for _, name := range []string{theirName, ourName} {
 		if v := r.version(name); v != "" {
@@ -154,6 +171,24 @@ func (r *results) section(b *strings.Builder, m measure) {
 	}
 }
 
+// disturbance explains what the canary is for.
+const disturbance = "On each CPU a thread of real-time priority wakes every millisecond and notes how late it comes: what delays it is the hypervisor or the kernel, " +
+	"no program. A run in which it was late by more than the limit given below a section, within 5 ms of the moment at which the second director was due " +
+	"by the arithmetic, is *disturbed*. Whether it is does not depend on what the director then did. Disturbed runs are repeated, of both programs as many as the one needs that had more; " +
+	"goals are held against the others, and the figures of all runs, disturbed ones too, follow in brackets.\n\n"
+
+// repetitions says how many runs were disturbed.
+func (r *results) repetitions(measure string, interval time.Duration) (text string) {
+	for _, name := range []string{theirName, ourName} {
+		s := r.find(measure, interval, name)
+		if s == nil || s.disturbed() == 0 {
+			continue
+		}
+		text += fmt.Sprintf(", %d of %s's disturbed by stalls over %s ms", s.disturbed(), name, number(s.StallMS))
+	}
+	return text
+}
+
 // notes says when, how often and under which load a measure was made, and why
 // runs failed.
 func (r *results) notes(m measure) string {
@@ -168,6 +203,7 @@ func (r *results) notes(m measure) string {
 			if s.Lanes > 1 {
 				part += fmt.Sprintf(", %d lanes at the same time", s.Lanes)
 			}
+			part += r.repetitions(m.name, interval)
 			parts = append(parts, part)
 		}
 		for n, run := range s.Runs {

@@ -76,7 +76,7 @@ func TestParts(t *testing.T) {
 		!strings.Contains(got, "- evenkeel at 100ms, run 1 failed: broken\n") {
 		t.Errorf("report:\n%s", got)
 	}
-	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4)
+	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4, 0)
 	s.Runs = append(s.Runs, good(vLoss, 1.25))
 	if len(r.Series) != 3 {
 		t.Errorf("%d series, want 3", len(r.Series))

@@ -37,8 +37,12 @@ type series struct {
 	Began time.Time `json:"began"`
 	Load  string    `json:"load"`
 	// Lanes is how many runs went on at the same time; zero is one.
-	Lanes int   `json:"lanes,omitempty"`
-	Runs  []run `json:"runs"`
+	Lanes int `json:"lanes,omitempty"`
+	// StallMS is the stall of the machine above which a run was disturbed, zero
+	// if none was judged.
+	StallMS float64 `json:"stall_ms,omitempty"`
+	// Runs are all that were made, those that were disturbed too.
+	Runs []run `json:"runs"`
 }
 
 // run is one run: values, or why there are none.
@@ -47,15 +51,40 @@ type run struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// summary describes one value of the runs that have it.
+// summary describes one value of the runs that have it and were not disturbed.
 func (s series) summary(name string) summary {
+	return s.summaryOf(name, func(r run) bool { return !s.disturbs(r) })
+}
+
+// raw describes one value of all runs that have it.
+func (s series) raw(name string) summary {
+	return s.summaryOf(name, func(run) bool { return true })
+}
+
+func (s series) summaryOf(name string, ok func(run) bool) summary {
 	var list []float64
 	for _, r := range s.Runs {
-		if v, ok := r.Values[name]; ok && r.Error == "" {
+		if v, has := r.Values[name]; has && r.Error == "" && ok(r) {
 			list = append(list, v)
 		}
 	}
 	return summarize(list)
+}
+
+// disturbs says whether the machine stood still for too long in a run when it
+// mattered.
+func (s series) disturbs(r run) bool {
+	return s.StallMS > 0 && r.Error == "" && r.Values[vMoment] > s.StallMS
+}
+
+// disturbed counts those runs.
+func (s series) disturbed() (n int) {
+	for _, r := range s.Runs {
+		if s.disturbs(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // failed counts the runs without a result.
@@ -79,10 +108,10 @@ func (r *results) find(measure string, interval time.Duration, subject string) *
 }
 
 // begin replaces a series by an empty one.
-func (r *results) begin(c cell, sub subject, lanes int) *series {
+func (r *results) begin(c cell, sub subject, lanes int, stall time.Duration) *series {
 	fresh := series{
 		Measure: c.name, IntervalMS: millis(c.interval), Subject: sub.name, Version: sub.version,
-		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes,
+		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes, StallMS: millis(stall),
 	}
 	if s := r.find(c.name, c.interval, sub.name); s != nil {
 		*s = fresh

@@ -24,6 +24,7 @@ type site struct {
 	dir       string
 	runs      int
 	seat      *seat // of the run that goes on
+	canary    *canary
 }
 
 type director struct {

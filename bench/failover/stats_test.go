@@ -71,11 +71,11 @@ func TestCadence(t *testing.T) {
 		{at: at(0), router: 1}, {at: at(1), router: 2}, {at: at(10), router: 1},
 		{at: at(12), router: 2}, {at: at(60), router: 1},
 	}
-	got := summarize(pauses(list))
+	got := summarize(pauses(list).millis())
 	if want := (summary{n: 3, median: 11, mean: 71. / 3, p99: 50, worst: 50, best: 10}); got != want {
 		t.Errorf("pauses %+v, want %+v", got, want)
 	}
-	if got := masterships(list, 30*time.Millisecond); got != 3 {
+	if got := len(masterships(list, 30*time.Millisecond)); got != 3 {
 		t.Errorf("%d masterships, want 3: one of router 2, two of router 1", got)
 	}
 	if got := longestPause(list); got != 48*time.Millisecond {

@@ -13,10 +13,16 @@ const (
 	vMedian  = "cadence_median_ms"
 	vP99     = "cadence_p99_ms"
 	vWorst   = "cadence_worst_ms"
+	// vCalmWorst is the worst of those that were due while the machine did not
+	// stand still.
+	vCalmWorst = "cadence_calm_worst_ms"
+	// vCalmTakeovers are false takeovers before which it did not either.
+	vCalmTakeovers = "calm_false_takeovers"
 	// vTaking are the same of the second director while it puts addresses in
 	// place.
-	vTakingP99   = "taking_p99_ms"
-	vTakingWorst = "taking_worst_ms"
+	vTakingP99       = "taking_p99_ms"
+	vTakingWorst     = "taking_worst_ms"
+	vTakingCalmWorst = "taking_calm_worst_ms"
 	// vPlaced counts the addresses that were announced.
 	vPlaced = "announced_addresses"
 )
@@ -37,35 +43,68 @@ func (p *pair) watch(while time.Duration) values {
 	t0 := time.Now().Round(0)
 	time.Sleep(while)
 	v := p.client.outage(t0, time.Now().Add(-patience)).values()
-	c := summarize(pauses(p.capture.since(t0, from(first, advert))))
+	v[vCalmTakeovers] = 0
+	list := pauses(p.capture.since(t0, from(first, advert)))
+	c := summarize(list.millis())
 	v[vAdverts], v[vMedian], v[vP99], v[vWorst] = float64(c.n), c.median, c.p99, c.worst
-	v[vTakeovers] = float64(masterships(p.capture.since(t0, from(second, advert)), 3*p.interval))
+	v[vCalmWorst] = list.calm(p.canary, p.interval)
+	begun := masterships(p.capture.since(t0, from(second, advert)), 3*p.interval)
+	v[vTakeovers] = float64(len(begun))
+	for _, at := range begun {
+		if !p.canary.disturbed(at.Add(-downTime(secondPriority, p.interval)-around), at) {
+			v[vCalmTakeovers]++
+		}
+	}
+	p.addStalls(v, t0, time.Now(), time.Time{})
 	return v
 }
 
-// pauses returns the times between the adverts of each router in milliseconds.
-func pauses(list []event) (ms []float64) {
+// pause is the time between two adverts of one router.
+type pause struct{ from, to time.Time }
+
+type pauseList []pause
+
+// pauses returns those of each router.
+func pauses(list []event) (all pauseList) {
 	last := make(map[uint8]time.Time)
 	for _, e := range list {
 		if at, ok := last[e.router]; ok {
-			ms = append(ms, millis(e.at.Sub(at)))
+			all = append(all, pause{at, e.at})
 		}
 		last[e.router] = e.at
+	}
+	return all
+}
+
+func (l pauseList) millis() (ms []float64) {
+	for _, p := range l {
+		ms = append(ms, millis(p.to.Sub(p.from)))
 	}
 	return ms
 }
 
-// masterships counts the groups of adverts with more than a pause between them,
-// for each router.
-func masterships(list []event, pause time.Duration) (n int) {
+// calm returns the longest in milliseconds of those at whose due time the machine
+// ran.
+func (l pauseList) calm(c *canary, interval time.Duration) (longest float64) {
+	for _, p := range l {
+		if ms := millis(p.to.Sub(p.from)); ms > longest && !c.disturbed(p.from.Add(interval-around), p.from.Add(interval+around)) {
+			longest = ms
+		}
+	}
+	return longest
+}
+
+// masterships returns the begins of the groups of adverts with more than a pause
+// between them, for each router.
+func masterships(list []event, pause time.Duration) (begun []time.Time) {
 	last := make(map[uint8]time.Time)
 	for _, e := range list {
 		if at, ok := last[e.router]; !ok || e.at.Sub(at) > pause {
-			n++
+			begun = append(begun, e.at)
 		}
 		last[e.router] = e.at
 	}
-	return n
+	return begun
 }
 
 // many measures the cadence as watch does, then the takeover of all routers and
@@ -102,8 +141,10 @@ func (p *pair) takeAll(v values, part float64) error {
 	}
 	time.Sleep(takingTime)
 	p.addTakeover(v, t0)
-	c := summarize(pauses(p.capture.since(t0, from(second, advert))))
+	list := pauses(p.capture.since(t0, from(second, advert)))
+	c := summarize(list.millis())
 	v[vTakingP99], v[vTakingWorst] = c.p99, c.worst
+	v[vTakingCalmWorst] = list.calm(p.canary, p.interval)
 	return nil
 }
 

@@ -36,6 +36,13 @@ const (
 	vTakeovers = "false_takeovers"
 	// vPause is the longest time between two adverts of the first director.
 	vPause = "advert_pause_ms"
+	// vStall is the longest time in which the machine stood still while a run
+	// was watched, vMoment the longest that touched the moment at which the
+	// second director was due, and vSteal how much of the time of all CPUs the
+	// hypervisor kept for itself.
+	vStall  = "stall_ms"
+	vMoment = "moment_stall_ms"
+	vSteal  = "steal_percent"
 )
 
 // fault is one way to lose a master.
@@ -53,19 +60,20 @@ func terminate(p *pair) error { return p.routers[first].cmd.Process.Signal(unix.
 // longest bounds the wait for what must come. A machine may be busy.
 const longest = 30 * time.Second
 
-// takeover measures a fault after which the second director must take over.
-func takeover(f fault) measurement {
+// takeover measures a fault after which the second director must take over,
+// a time after the last advert that it hears.
+func takeover(f fault, after func(priority int, interval time.Duration) time.Duration) measurement {
 	return func(s *site, sub subject, set setup, part float64) (values, error) {
 		p, err := s.startPair(sub, set)
 		if err != nil {
 			return nil, err
 		}
-		v, err := p.takeover(f, part)
+		v, err := p.takeover(f, part, after(secondPriority, set.interval))
 		return v, errors.Join(err, p.end())
 	}
 }
 
-func (p *pair) takeover(f fault, part float64) (values, error) {
+func (p *pair) takeover(f fault, part float64, after time.Duration) (values, error) {
 	if err := p.phase(part); err != nil {
 		return nil, err
 	}
@@ -80,7 +88,22 @@ func (p *pair) takeover(f fault, part float64) (values, error) {
 	to := p.recovered(second)
 	v := p.client.outage(t0, to).values()
 	p.addTakeover(v, t0)
+	p.addStalls(v, t0, to, p.lastHeard(t0).Add(after))
 	return v, nil
+}
+
+// lastHeard returns when the last advert reached the second director before it
+// advertised itself, after t0.
+func (p *pair) lastHeard(t0 time.Time) (at time.Time) {
+	for _, e := range p.capture.since(time.Time{}, anyAdvertAt(second)) {
+		switch {
+		case e.toward:
+			at = e.at
+		case e.at.After(t0):
+			return at
+		}
+	}
+	return at
 }
 
 func (o outage) values() values {
@@ -137,6 +160,7 @@ func (p *pair) kill(part float64) (values, error) {
 	v := p.client.outage(t0, to).values()
 	v[vSecond] = float64(len(p.capture.since(t0, from(second, advert))))
 	v[vPause] = millis(longestPause(p.capture.since(t0.Add(-2*p.interval), from(first, advert))))
+	p.addStalls(v, t0, to, time.Time{})
 	return v, nil
 }
 
@@ -184,5 +208,6 @@ func (p *pair) heal(part float64) (values, error) {
 	if list := p.capture.since(t0, from(second, advert)); len(list) > 0 {
 		v[vOverlap] = millis(list[len(list)-1].at.Sub(t0))
 	}
+	p.addStalls(v, t0, to, time.Time{})
 	return v, nil
 }
