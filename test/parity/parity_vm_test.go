@@ -16,8 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
