@@ -271,7 +271,7 @@ func TestSetTimeouts(t *testing.T) {
 			t.Errorf("time-outs are %v, want %v", s.Timeouts, want)
 		}
 		r.o.Timeouts = want
-		r.restart()
+		r.resume()
 	}
 }
 

@@ -104,7 +104,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 		after := bare(whole.tables())
 		for writes := 0; r.applyUntil(o, writes); writes++ {
 			deaths++
-			r.restart()
+			r.resume()
 			if got := bare(r.tables()); got != before && got != after {
 				t.Fatalf("step %d, %s, killed after %d writes: got\n%s, want\n%s or\n%s", step, o, writes, got, before, after)
 			}
@@ -212,7 +212,7 @@ func TestStateIsWhatRuns(t *testing.T) {
 		r.apply(h.next())
 		r.chosen(uint16(1000 + step))
 		want := r.describe()
-		r.restart()
+		r.resume()
 		if diff := cmp.Diff(want, r.describe()); diff != "" {
 			t.Fatalf("step %d (-before +after the restart):\n%s", step, diff)
 		}

@@ -157,6 +157,13 @@ func compareMaps(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) []string {
 	return differences
 }
 
+// loaded is what one load leaves.
+type loaded struct {
+	progs *programs
+	// testNow is the programs' clock, with Options.testClock.
+	testNow *ebpf.Variable
+}
+
 // programs are the loaded programs.
 type programs struct {
 	xdp, publish, edit      *ebpf.Program
@@ -201,10 +208,10 @@ func (e *ProgramError) Unwrap() error { return e.Cause }
 
 // loadPrograms loads the programs of this version onto the maps. The error is
 // a *ProgramError.
-func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) (*programs, *ebpf.Collection, error) {
+func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) (*loaded, error) {
 	if testClock {
 		if err := spec.Variables[bpf.EkVarTestClock].Set(true); err != nil {
-			return nil, nil, fmt.Errorf("set test clock: %w", err)
+			return nil, fmt.Errorf("set test clock: %w", err)
 		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps.ByName()})
@@ -213,13 +220,17 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) 
 		if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
 			refusal.Log = verifier.Log
 		}
-		return nil, nil, refusal
+		return nil, refusal
 	}
-	g := &programs{}
-	for name, place := range g.named() {
+	defer c.Close()
+	l := &loaded{progs: &programs{}}
+	for name, place := range l.progs.named() {
 		*place = c.DetachProgram(name)
 	}
-	return g, c, nil
+	if testClock {
+		l.testNow = c.Variables[bpf.EkVarTestNow]
+	}
+	return l, nil
 }
 
 // pinPrograms puts the programs in place of those of an earlier start.

@@ -49,6 +49,9 @@ type Options struct {
 	// testClock makes the programs take the time from their variable
 	// test_now.
 	testClock bool
+	// testLoaded are the programs of an earlier start on the same maps, taken
+	// instead of loading them once more, which takes the verifier a second.
+	testLoaded *loaded
 }
 
 // Links lists interfaces.

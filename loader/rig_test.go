@@ -134,6 +134,23 @@ func (r *rig) restart() {
 	r.start()
 }
 
+// resume is a restart that runs the programs of before on, for tests with many
+// starts.
+func (r *rig) resume() {
+	r.t.Helper()
+	kept := loaded{progs: &programs{}, testNow: r.testNow}
+	from, to := r.progs.named(), kept.progs.named()
+	for name, place := range from {
+		p, err := (*place).Clone()
+		check(r.t, err)
+		*to[name] = p
+	}
+	check(r.t, r.Close())
+	r.o.testLoaded = &kept
+	r.start()
+	r.o.testLoaded = nil
+}
+
 func (r *rig) advance(d time.Duration) {
 	r.t.Helper()
 	if r.testNow == nil {

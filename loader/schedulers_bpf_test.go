@@ -33,7 +33,7 @@ func TestSchedulersChooseAsIPVS(t *testing.T) {
 				_, there := m.state.Find(svc.Key, server.Addr)
 				switch {
 				case random.IntN(20) == 0:
-					r.restart()
+					r.resume()
 				case random.IntN(3) > 0:
 				case !there:
 					m.do(op(sched.AddServer, svc, server))

@@ -11,7 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
@@ -26,9 +25,8 @@ type XDP struct {
 	lock    *lock
 	maps    *lbmaps.Maps
 	tables  tables
-	progs   *programs
-	testNow *ebpf.Variable
 	adopted bool
+	loaded
 
 	// hopChanged holds one token after a change of a next hop.
 	hopChanged chan struct{}
@@ -159,16 +157,15 @@ func (x *XDP) open() (*ebpf.CollectionSpec, error) {
 }
 
 func (x *XDP) load(spec *ebpf.CollectionSpec) error {
-	progs, c, err := loadPrograms(spec, x.maps, x.opts.testClock)
-	if err != nil {
-		return err
+	l := x.opts.testLoaded
+	if l == nil {
+		var err error
+		if l, err = loadPrograms(spec, x.maps, x.opts.testClock); err != nil {
+			return err
+		}
 	}
-	x.progs = progs
-	x.tables = kernelTables{x.maps, progs.publish, progs.edit}
-	if x.opts.testClock {
-		x.testNow = c.Variables[bpf.EkVarTestNow]
-	}
-	c.Close()
+	x.loaded = *l
+	x.tables = kernelTables{x.maps, l.progs.publish, l.progs.edit}
 	return nil
 }
 

@@ -199,7 +199,7 @@ func TestRefusedProgramCarriesTheLog(t *testing.T) {
 	spec, err := sized(r.maps.Limits())
 	check(t, err)
 	spec.Programs[bpf.EkProgEkSweep].Instructions = asm.Instructions{asm.Mov.Reg(asm.R0, asm.R5), asm.Return()}
-	_, _, err = loadPrograms(spec, r.maps, false)
+	_, err = loadPrograms(spec, r.maps, false)
 	refused, ok := errors.AsType[*ProgramError](err)
 	if !ok || !slices.ContainsFunc(refused.Log, func(line string) bool { return strings.Contains(line, "R5") }) {
 		t.Fatalf("loading an impossible program: %+v", err)
