@@ -65,8 +65,9 @@ clean: ## Remove what was built
 ## Testing
 
 .PHONY: test
-test: deps bin/tally ## Run all tests (as root) and count them; installs what they need
-	@bin/tally unit bpf netns interop
+test: deps bin/tally bin/guest ## Run all tests (as root) and count them; installs what they need
+	@$(MAKE) --no-print-directory deps-vm || echo "going on: machines that miss something are skipped"
+	@bin/tally unit bpf netns interop vm-short
 
 .PHONY: unit
 unit: bin/tally ## Run the tests that need no privilege
@@ -95,6 +96,10 @@ interop: bin/tally ## Run the tests against real peers, such as keepalived (as r
 .PHONY: vm
 vm: deps-vm bin/tally bin/guest ## Run the tests in machines with other kernels (fetches kernels; no root, no KVM)
 	@bin/tally vm
+
+.PHONY: vm-short
+vm-short: deps-vm bin/tally bin/guest ## Run the part of make vm that make test runs: minutes
+	@bin/tally vm-short
 
 # How many steps make vm-long plays on each kernel.
 STEPS ?= 50000

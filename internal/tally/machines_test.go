@@ -11,33 +11,41 @@ import (
 func TestCommandsOfAMachine(t *testing.T) {
 	files := []testFile{
 		{dir: "./a", tier: "vm", tests: []string{"TestOne", "TestXDPTwo"}},
+		{dir: "./b", tier: "vm", tests: []string{"TestCountedFour", "TestFive"}},
 		{dir: "./bpf", tier: "bpf", tests: []string{"TestThree"}},
 	}
-	vm := tiers()[len(tiers())-1]
+	vm, err := selectTiers([]string{"vm"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for _, m := range []machine{
-		{lane: "fast", kernel: "uml", filter: "-skip=^TestXDP"},
-		{lane: "normal", kernel: "6.1", filter: "-skip=^TestCounted", program: true},
+		{lane: "fast", kernel: "uml", kinds: []kind{everywhere}},
+		{lane: "normal", kernel: "6.1", kinds: []kind{everywhere, withJIT}, program: true},
+		{lane: "normal", kernel: "6.1", kinds: []kind{withJIT}, short: true},
 	} {
-		for _, c := range m.commands(vm, files, "/bin/guest") {
+		for _, c := range m.commands(vm[0], files, "/bin/guest") {
 			got = append(got, strings.Join(c, " "))
 		}
 	}
 	const fast = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane fast -kernel uml -timeout 20m0s " + packed + " "
 	const normal = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 20m0s " + packed + " "
 	want := []string{
-		fast + "-skip=^TestXDP -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
-		normal + "-skip=^TestCounted -tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
+		fast + "-tags=vm -run=^(TestOne)$ ./a",
+		fast + "-tags=vm -run=^(TestFive)$ ./b",
+		normal + "-tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
+		normal + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-short -tags=bpf -run=^Test ./bpf",
+		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("commands are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
 
-// A kernel that is not to be had is a skip with an excuse; any other trouble
-// is a failure.
-func TestKernelOutOfReach(t *testing.T) {
+// A machine that cannot run here is a skip with an excuse; any other trouble is
+// a failure.
+func TestMachineOutOfReach(t *testing.T) {
 	tests := []struct {
 		status string
 		want   outcome

@@ -8,11 +8,11 @@ type excuse struct {
 	because string
 }
 
-// A kernel that is neither in the cache nor to be had counts as a skipped test
-// of this package, with the kernel's name.
+// A machine that cannot run here counts as a skipped test of this package, with
+// the name of its kernel.
 const (
 	kernels     = "internal/guest"
-	unreachable = "its package comes from the Debian archive, which may be out of reach"
+	unreachable = "its kernel comes from the Debian archive, which may be out of reach, and may not start where processes or memory are confined"
 )
 
 // excuses returns the skips that CI accepts. Anything that a Debian package or

@@ -24,6 +24,8 @@ type tier struct {
 	// tag is the build tag of the tier's test files; empty for the tier of
 	// the files without one.
 	tag string
+	// files is the tier that has the test files of one with machines.
+	files string
 	// timeout is go test's limit for one package.
 	timeout time.Duration
 	// machines are where the tier runs; none means here.
@@ -37,7 +39,8 @@ func tiers() []tier {
 		{name: "bpf", tag: "bpf", timeout: 15 * time.Minute},
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
 		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
-		{name: "vm", tag: "vm", timeout: 20 * time.Minute, machines: machines()},
+		{name: "vm", tag: "vm", files: "vm", timeout: 20 * time.Minute, machines: machines()},
+		{name: "vm-short", tag: "vm", files: "vm", timeout: 10 * time.Minute, machines: shortMachines()},
 	}
 }
 

@@ -18,9 +18,12 @@ import (
 
 // Exit statuses beside the program's.
 const (
-	exitNoResult = 250
-	exitNoKernel = 251
+	exitNoResult  = 250
+	exitNoMachine = 251
 )
+
+// fetchTime bounds how long -try waits for a kernel: 50 MB, unpacked.
+const fetchTime = 5 * time.Minute
 
 func main() {
 	if os.Getpid() == 1 || filepath.Base(os.Args[0]) == filepath.Base(pid1.Self) {
@@ -41,6 +44,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	kernel := flags.String("kernel", "6.12", "6.1, 6.12 or newest; lane fast has its own")
 	lane := flags.String("lane", string(guest.Normal), "fast, normal or counted")
 	fetch := flags.Bool("fetch", false, "fetch the kernel into the cache, print its release, run nothing")
+	try := flags.Bool("try", false, "fetch, and start a machine that runs nothing; print the kernel's release")
+	alive := flags.Bool("alive", false, "do nothing, in the machine of -try")
 	tools := flags.String("tool", "", "more programs to pack, with commas")
 	env := flags.String("env", "", "environment variables to pass on, with commas")
 	memory := flags.Int("memory", 0, "MiB of memory (default 1024)")
@@ -51,13 +56,18 @@ func run(ctx context.Context, args []string) (int, error) {
 	if guest.Lane(*lane) == guest.Fast {
 		*kernel = "uml"
 	}
-	if flags.NArg() == 0 && !*fetch {
+	switch {
+	case *alive:
+		return 0, nil
+	case *try:
+		return tryMachine(ctx, *kernel, guest.Lane(*lane), list(*tools))
+	case flags.NArg() == 0 && !*fetch:
 		return 2, errors.New("no program named")
 	}
 
 	k, err := openKernel(ctx, *kernel)
 	if errors.Is(err, guest.ErrUnreachable) {
-		return exitNoKernel, err
+		return exitNoMachine, err
 	}
 	if err != nil {
 		return exitNoResult, err
@@ -79,6 +89,39 @@ func run(ctx context.Context, args []string) (int, error) {
 		return exitNoResult, err
 	}
 	return status, nil
+}
+
+// tryMachine says whether such a machine can run here. Whatever keeps it from
+// running is one answer: there are no tests to run in it.
+func tryMachine(ctx context.Context, kernel string, lane guest.Lane, tools []string) (int, error) {
+	fetching, cancel := context.WithTimeoutCause(ctx, fetchTime, fmt.Errorf("the kernel is not there after %v", fetchTime))
+	defer cancel()
+	k, err := openKernel(fetching, kernel)
+	if err != nil {
+		return exitNoMachine, errors.Join(err, context.Cause(fetching))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return exitNoMachine, err
+	}
+	// Once more if it dies: a machine that is emulated on a busy one may.
+	for range 2 {
+		var status int
+		status, err = guest.Run(ctx, guest.Config{
+			Kernel: k, Lane: lane, Args: []string{self, "-alive"}, Init: self, Tools: tools, Output: os.Stderr,
+		})
+		if err == nil && status == 0 {
+			fmt.Println(k.Release)
+			return 0, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("a machine that runs nothing ends with status %d", status)
+		}
+		if !errors.Is(err, guest.ErrDied) {
+			break
+		}
+	}
+	return exitNoMachine, err
 }
 
 func openKernel(ctx context.Context, name string) (*guest.Kernel, error) {
