@@ -68,7 +68,7 @@ func FromTables(running model.Tables) []Service {
 func FromEntry(datapath model.DatapathChoice, e model.ServiceEntry) Service {
 	s := service(e.Service)
 	s.Datapath = string(datapath)
-	s.Counters = e.Counters
+	s.Counters, s.Overload = e.Counters, e.Overload
 	for _, entry := range e.Servers {
 		server := serverInTable(entry)
 		if datapath != model.DatapathXDP {
@@ -182,7 +182,7 @@ func Summarize(services []Service) []Summary {
 }
 
 func summary(s Service) Summary {
-	out := Summary{Service: s.Service, Scheduler: s.Scheduler, Datapath: s.Datapath, Reason: s.Reason}
+	out := Summary{Service: s.Service, Scheduler: s.Scheduler, Datapath: s.Datapath, Reason: s.Reason, Overload: s.Overload}
 	if s.Health != nil {
 		out.QuorumUp, out.Quorum, out.AliveWeight = s.Health.QuorumUp, s.Health.Quorum, s.Health.AliveWeight
 	}

@@ -107,7 +107,8 @@ type Summary struct {
 	// SorryActive is set while the sorry server stands in.
 	SorryActive bool `json:"sorry_active"`
 	// Unresolved counts the servers in the table without a next hop.
-	Unresolved int `json:"unresolved"`
+	Unresolved int            `json:"unresolved"`
+	Overload   model.Overload `json:"overload"`
 }
 
 // Packets counts by what became of them; see Reasons for why.
@@ -176,6 +177,7 @@ type Service struct {
 	// Health is absent when no daemon runs.
 	Health   *ServiceHealth `json:"health,omitempty"`
 	Counters model.Counters `json:"counters"`
+	Overload model.Overload `json:"overload"`
 	// Servers are those in the table, newest first as the datapath holds
 	// them, and then those that are held out, in the order of the file.
 	Servers []RealServer `json:"servers"`

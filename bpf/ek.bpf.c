@@ -4,6 +4,7 @@
  * flow or open one, forward. Every way out counts one reason.
  */
 #include "forward.h"
+#include "open.h"
 #include "related.h"
 #include "service.h"
 #if !DRY
@@ -118,6 +119,8 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	if (!flow)
 		return pass(REASON_NO_FLOW);
 	w.word = READ_ONCE(flow->now.word);
+	if (w.state == FLOW_OWNED)
+		return drop(REASON_FLOW_BUSY);
 	if (!flow_live(flow, w, now))
 		return pass(REASON_NO_FLOW);
 	index = w.server;
@@ -151,6 +154,8 @@ static __always_inline int stranger(struct opening *o)
 	reason = opens(p);
 	if (reason)
 		return pass(reason);
+	if (svc->rate && limit_refuses(svc->id, svc->rate, svc->burst))
+		return drop(REASON_RATE_LIMITED);
 	return schedule(o, svc);
 }
 
@@ -170,7 +175,7 @@ static __always_inline int balance(struct packet *p)
 	o.old = bpf_map_lookup_elem(o.shard, &tuple);
 	if (o.old) {
 		w.word = READ_ONCE(o.old->now.word);
-		if (w.state == FLOW_REMOVED)
+		if (w.state == FLOW_OWNED)
 			return drop(REASON_FLOW_BUSY);
 		if (flow_live(o.old, w, o.now)) {
 			if (!reuses(p, w))
@@ -183,7 +188,7 @@ static __always_inline int balance(struct packet *p)
 	/* The connection that is over ends even if no new one takes its place. */
 	if (reused && !DRY)
 		flow_kill(o.old, &tuple, p->v6, o.seen);
-	return action;
+	return action | later_room(o.low);
 }
 
 /* begin balances a packet that was read, unless there is a reason against it. */
@@ -279,6 +284,8 @@ static __always_inline int ipv4(struct xdp_md *ctx)
 {
 	int verdict = balance_ipv4(ctx);
 
+	if (unlikely((__u32)verdict >> ROOM_SHIFT))
+		verdict = make_room(verdict);
 	if (unlikely(verdict == LATER_REPLY))
 		verdict = reply_ipv4(ctx);
 	if (likely(verdict < LATER))
@@ -297,6 +304,8 @@ static __always_inline int ipv6(struct xdp_md *ctx)
 {
 	int verdict = balance_ipv6(ctx);
 
+	if (unlikely((__u32)verdict >> ROOM_SHIFT))
+		verdict = make_room(verdict);
 	if (unlikely(verdict == LATER_REPLY))
 		verdict = reply_ipv6(ctx);
 	if (likely(verdict < LATER))
@@ -332,13 +341,13 @@ int ek_xdp(struct xdp_md *ctx)
 SEC("syscall")
 int ek_sweep(struct sweep *ctx)
 {
-	return sweep_shard(ctx, &ek_flows, sweep_flow4);
+	return sweep_shard(ctx, &ek_flows, false, sweep_flow4);
 }
 
 SEC("syscall")
 int ek_sweep6(struct sweep *ctx)
 {
-	return sweep_shard(ctx, &ek_flows6, sweep_flow6);
+	return sweep_shard(ctx, &ek_flows6, true, sweep_flow6);
 }
 
 /* ek_sweep_tmpl walks the persistence templates. */

@@ -88,7 +88,7 @@ const (
 	EkFlowStateFLOW_UDP         EkFlowState = 11
 	EkFlowStateFLOW_STATES      EkFlowState = 12
 	EkFlowStateFLOW_DEAD        EkFlowState = 13
-	EkFlowStateFLOW_REMOVED     EkFlowState = 14
+	EkFlowStateFLOW_OWNED       EkFlowState = 14
 )
 
 type EkForward uint8
@@ -100,11 +100,24 @@ const (
 	EkForwardFORWARD_DR    EkForward = 3
 )
 
+type EkHalfRing struct {
+	_    structs.HostLayout
+	Head uint32
+	Tail uint32
+	Used uint32
+	Pad  uint32
+}
+
 type EkIcmpBudget struct {
 	_      structs.HostLayout
 	Second uint64
 	Sent   uint32
 	Pad    uint32
+}
+
+type EkLimit struct {
+	_    structs.HostLayout
+	Full uint64
 }
 
 type EkOrder struct {
@@ -119,6 +132,12 @@ type EkOrder struct {
 		Weight int32
 		Next   uint32
 	}
+}
+
+type EkOverload struct {
+	_       structs.HostLayout
+	Limited uint64
+	Evicted uint64
 }
 
 type EkPort struct {
@@ -224,6 +243,8 @@ type EkService struct {
 	Prefix      uint8
 	Pad         uint8
 	Persistence uint32
+	Rate        uint32
+	Burst       uint32
 }
 
 type EkServiceKey struct {
@@ -300,8 +321,13 @@ const (
 	EkMapEkCursors     = "ek_cursors"
 	EkMapEkFlows       = "ek_flows"
 	EkMapEkFlows6      = "ek_flows6"
+	EkMapEkHalfOpen    = "ek_half_open"
+	EkMapEkHalfOpen6   = "ek_half_open6"
+	EkMapEkHalfRings   = "ek_half_rings"
 	EkMapEkIcmpBudget  = "ek_icmp_budget"
+	EkMapEkLimits      = "ek_limits"
 	EkMapEkOrders      = "ek_orders"
+	EkMapEkOverload    = "ek_overload"
 	EkMapEkPorts       = "ek_ports"
 	EkMapEkPositions   = "ek_positions"
 	EkMapEkReasons     = "ek_reasons"
@@ -326,6 +352,7 @@ const (
 	EkProgEkXdp        = "ek_xdp"
 	EkVarOldOverhead   = "old_overhead"
 	EkVarOldThresholds = "old_thresholds"
+	EkVarRingSize      = "ring_size"
 	EkVarShBits        = "sh_bits"
 	EkVarTestClock     = "test_clock"
 	EkVarTestNow       = "test_now"
@@ -389,8 +416,13 @@ type EkMapSpecs struct {
 	EkCursors     *ebpf.MapSpec `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.MapSpec `ebpf:"ek_flows"`
 	EkFlows6      *ebpf.MapSpec `ebpf:"ek_flows6"`
+	EkHalfOpen    *ebpf.MapSpec `ebpf:"ek_half_open"`
+	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
+	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
+	EkLimits      *ebpf.MapSpec `ebpf:"ek_limits"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
+	EkOverload    *ebpf.MapSpec `ebpf:"ek_overload"`
 	EkPorts       *ebpf.MapSpec `ebpf:"ek_ports"`
 	EkPositions   *ebpf.MapSpec `ebpf:"ek_positions"`
 	EkReasons     *ebpf.MapSpec `ebpf:"ek_reasons"`
@@ -414,6 +446,7 @@ type EkMapSpecs struct {
 type EkVariableSpecs struct {
 	OldOverhead   *ebpf.VariableSpec `ebpf:"old_overhead"`
 	OldThresholds *ebpf.VariableSpec `ebpf:"old_thresholds"`
+	RingSize      *ebpf.VariableSpec `ebpf:"ring_size"`
 	ShBits        *ebpf.VariableSpec `ebpf:"sh_bits"`
 	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
@@ -442,8 +475,13 @@ type EkMaps struct {
 	EkCursors     *ebpf.Map `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.Map `ebpf:"ek_flows"`
 	EkFlows6      *ebpf.Map `ebpf:"ek_flows6"`
+	EkHalfOpen    *ebpf.Map `ebpf:"ek_half_open"`
+	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
+	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
+	EkLimits      *ebpf.Map `ebpf:"ek_limits"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
+	EkOverload    *ebpf.Map `ebpf:"ek_overload"`
 	EkPorts       *ebpf.Map `ebpf:"ek_ports"`
 	EkPositions   *ebpf.Map `ebpf:"ek_positions"`
 	EkReasons     *ebpf.Map `ebpf:"ek_reasons"`
@@ -466,8 +504,13 @@ func (m *EkMaps) Close() error {
 		m.EkCursors,
 		m.EkFlows,
 		m.EkFlows6,
+		m.EkHalfOpen,
+		m.EkHalfOpen6,
+		m.EkHalfRings,
 		m.EkIcmpBudget,
+		m.EkLimits,
 		m.EkOrders,
+		m.EkOverload,
 		m.EkPorts,
 		m.EkPositions,
 		m.EkReasons,
@@ -492,6 +535,7 @@ func (m *EkMaps) Close() error {
 type EkVariables struct {
 	OldOverhead   *ebpf.Variable `ebpf:"old_overhead"`
 	OldThresholds *ebpf.Variable `ebpf:"old_thresholds"`
+	RingSize      *ebpf.Variable `ebpf:"ring_size"`
 	ShBits        *ebpf.Variable `ebpf:"sh_bits"`
 	TestClock     *ebpf.Variable `ebpf:"test_clock"`
 	TestNow       *ebpf.Variable `ebpf:"test_now"`

@@ -110,8 +110,13 @@ const (
 	EkDryMapEkCursors     = "ek_cursors"
 	EkDryMapEkFlows       = "ek_flows"
 	EkDryMapEkFlows6      = "ek_flows6"
+	EkDryMapEkHalfOpen    = "ek_half_open"
+	EkDryMapEkHalfOpen6   = "ek_half_open6"
+	EkDryMapEkHalfRings   = "ek_half_rings"
 	EkDryMapEkIcmpBudget  = "ek_icmp_budget"
+	EkDryMapEkLimits      = "ek_limits"
 	EkDryMapEkOrders      = "ek_orders"
+	EkDryMapEkOverload    = "ek_overload"
 	EkDryMapEkPorts       = "ek_ports"
 	EkDryMapEkPositions   = "ek_positions"
 	EkDryMapEkReasons     = "ek_reasons"
@@ -131,6 +136,7 @@ const (
 	EkDryVarAssume        = "assume"
 	EkDryVarOldOverhead   = "old_overhead"
 	EkDryVarOldThresholds = "old_thresholds"
+	EkDryVarRingSize      = "ring_size"
 	EkDryVarShBits        = "sh_bits"
 	EkDryVarTestClock     = "test_clock"
 	EkDryVarTestNow       = "test_now"
@@ -189,8 +195,13 @@ type EkDryMapSpecs struct {
 	EkCursors     *ebpf.MapSpec `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.MapSpec `ebpf:"ek_flows"`
 	EkFlows6      *ebpf.MapSpec `ebpf:"ek_flows6"`
+	EkHalfOpen    *ebpf.MapSpec `ebpf:"ek_half_open"`
+	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
+	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
+	EkLimits      *ebpf.MapSpec `ebpf:"ek_limits"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
+	EkOverload    *ebpf.MapSpec `ebpf:"ek_overload"`
 	EkPorts       *ebpf.MapSpec `ebpf:"ek_ports"`
 	EkPositions   *ebpf.MapSpec `ebpf:"ek_positions"`
 	EkReasons     *ebpf.MapSpec `ebpf:"ek_reasons"`
@@ -215,6 +226,7 @@ type EkDryVariableSpecs struct {
 	Assume        *ebpf.VariableSpec `ebpf:"assume"`
 	OldOverhead   *ebpf.VariableSpec `ebpf:"old_overhead"`
 	OldThresholds *ebpf.VariableSpec `ebpf:"old_thresholds"`
+	RingSize      *ebpf.VariableSpec `ebpf:"ring_size"`
 	ShBits        *ebpf.VariableSpec `ebpf:"sh_bits"`
 	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
@@ -244,8 +256,13 @@ type EkDryMaps struct {
 	EkCursors     *ebpf.Map `ebpf:"ek_cursors"`
 	EkFlows       *ebpf.Map `ebpf:"ek_flows"`
 	EkFlows6      *ebpf.Map `ebpf:"ek_flows6"`
+	EkHalfOpen    *ebpf.Map `ebpf:"ek_half_open"`
+	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
+	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
+	EkLimits      *ebpf.Map `ebpf:"ek_limits"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
+	EkOverload    *ebpf.Map `ebpf:"ek_overload"`
 	EkPorts       *ebpf.Map `ebpf:"ek_ports"`
 	EkPositions   *ebpf.Map `ebpf:"ek_positions"`
 	EkReasons     *ebpf.Map `ebpf:"ek_reasons"`
@@ -268,8 +285,13 @@ func (m *EkDryMaps) Close() error {
 		m.EkCursors,
 		m.EkFlows,
 		m.EkFlows6,
+		m.EkHalfOpen,
+		m.EkHalfOpen6,
+		m.EkHalfRings,
 		m.EkIcmpBudget,
+		m.EkLimits,
 		m.EkOrders,
+		m.EkOverload,
 		m.EkPorts,
 		m.EkPositions,
 		m.EkReasons,
@@ -295,6 +317,7 @@ type EkDryVariables struct {
 	Assume        *ebpf.Variable `ebpf:"assume"`
 	OldOverhead   *ebpf.Variable `ebpf:"old_overhead"`
 	OldThresholds *ebpf.Variable `ebpf:"old_thresholds"`
+	RingSize      *ebpf.Variable `ebpf:"ring_size"`
 	ShBits        *ebpf.Variable `ebpf:"sh_bits"`
 	TestClock     *ebpf.Variable `ebpf:"test_clock"`
 	TestNow       *ebpf.Variable `ebpf:"test_now"`

@@ -70,6 +70,12 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 	spec.Maps["ek_replies6"].MaxEntries = flows
 	spec.Maps["ek_flows"].InnerMap.MaxEntries = max(flows/16, 1)
 	spec.Maps["ek_flows6"].InnerMap.MaxEntries = max(flows/16, 1)
+	if err := spec.Variables["ring_size"].Set(max(flows/16, 1)); err != nil {
+		tb.Fatal(err)
+	}
+	for _, name := range []string{"ek_half_open", "ek_half_open6"} {
+		spec.Maps[name].MaxEntries = max(flows, 16)
+	}
 	for _, c := range change {
 		c(spec)
 	}

@@ -10,6 +10,7 @@ func addServiceContexts(l language) {
 func virtualServerKeywords() []keyword {
 	return []keyword{
 		{name: "datapath", args: "auto|xdp|ipvs", priority: p1, status: Runs, vital: true, own: true},
+		{name: "new_flow_rate", args: "FLOWS [BURST]", priority: p1, status: Runs, own: true},
 		{name: "lb_algo", args: "SCHEDULER", priority: p0, status: Runs, vital: true},
 		{name: "lvs_sched", args: "SCHEDULER", priority: p0, status: Runs, vital: true},
 		{name: "lb_kind", args: "NAT|DR|TUN ...", priority: p0, status: Runs, vital: true},

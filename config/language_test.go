@@ -33,6 +33,7 @@ func samples() map[string]map[string]string {
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
 			"quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
 			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
+			"new_flow_rate": "new_flow_rate 1000 50",
 			"sh-port": "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
 		},
 		"real_server": {

@@ -25,6 +25,8 @@ func (b *builder) finish(d *serviceDraft) {
 			Persistence:       b.persistenceRule(d),
 			PersistencePrefix: granularity(d),
 			OnePacket:         b.onePacket(d),
+			NewFlowRate:       or(0, d.newFlowRate),
+			NewFlowBurst:      or(or(0, d.newFlowRate), d.newFlowBurst),
 		},
 		Pos:          b.position(d.st.at()),
 		Datapath:     d.datapath,

@@ -45,6 +45,8 @@ type serviceDraft struct {
 
 	virtualHost string
 
+	newFlowRate, newFlowBurst *uint32
+
 	servers []*serverDraft
 	leftOut bool // a complaint said so already
 }
@@ -158,6 +160,25 @@ func (b *builder) serviceSetting(d *serviceDraft, s *statement) {
 	}
 }
 
+// newFlowRate reads how many flows a second may bring, and how many may come at
+// once; without the second number as many as in a second.
+func (b *builder) newFlowRate(d *serviceDraft, s *statement) {
+	b.number(s, &d.newFlowRate, 1, maxFlowRate)
+	if d.newFlowRate == nil || s.arg(1) == "" {
+		return
+	}
+	n, err := parseUint(s.arg(1), 1, maxFlowRate)
+	if err != nil {
+		b.bad(s, 1, err, lineIgnored, "write the rate and the burst, such as new_flow_rate 1000 200")
+		d.newFlowRate = nil
+		return
+	}
+	d.newFlowBurst = new(uint32(n))
+}
+
+// maxFlowRate keeps an interval of the program's clock above nothing.
+const maxFlowRate = 100_000_000
+
 // ipvsSetting takes the lines that only IPVS and XDP care about.
 func (b *builder) ipvsSetting(d *serviceDraft, s *statement) {
 	switch s.keyword() {
@@ -170,6 +191,8 @@ func (b *builder) ipvsSetting(d *serviceDraft, s *statement) {
 			return
 		}
 		d.granularity = n
+	case "new_flow_rate":
+		b.newFlowRate(d, s)
 	case "ops":
 		if b.flag(s) {
 			d.ops = s

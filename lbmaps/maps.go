@@ -13,7 +13,7 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 3
+	LayoutVersion = 4
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
@@ -37,6 +37,9 @@ type Maps struct {
 	flows, replies, templates    *ebpf.Map
 	flows6, replies6, templates6 *ebpf.Map
 	reasons, budget              *ebpf.Map
+	limits, overload             *ebpf.Map
+	halfRings                    *ebpf.Map
+	halfOpen, halfOpen6          *ebpf.Map
 	shards                       [Shards]*ebpf.Map
 }
 
@@ -63,6 +66,11 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkTemplates6:  &m.templates6,
 		bpf.EkMapEkReasons:     &m.reasons,
 		bpf.EkMapEkIcmpBudget:  &m.budget,
+		bpf.EkMapEkLimits:      &m.limits,
+		bpf.EkMapEkOverload:    &m.overload,
+		bpf.EkMapEkHalfRings:   &m.halfRings,
+		bpf.EkMapEkHalfOpen:    &m.halfOpen,
+		bpf.EkMapEkHalfOpen6:   &m.halfOpen6,
 	}
 }
 

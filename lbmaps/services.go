@@ -29,6 +29,9 @@ type Service struct {
 	OnePacket bool
 	// Persistence is how long a template lives, in whole seconds; 0 none.
 	Persistence time.Duration
+	// Rate is how many new flows a second may bring, and Burst how many may
+	// come at once; 0 no limit.
+	Rate, Burst uint32
 	// Prefix is how many bits of the client's address a template counts; 0
 	// stands for all.
 	Prefix uint8
@@ -44,6 +47,7 @@ func wireService(s Service, number bpf.EkScheduler) bpf.EkService {
 	w := bpf.EkService{
 		Id: s.ID, Scheduler: number, Flags: s.Flags &^ flagOnePacket,
 		Persistence: uint32(s.Persistence / time.Second), Prefix: s.Prefix,
+		Rate: s.Rate, Burst: s.Burst,
 	}
 	if s.OnePacket {
 		w.Flags |= flagOnePacket
@@ -59,6 +63,7 @@ func hostService(k bpf.EkServiceKey, w bpf.EkService) Service {
 		Key: hostKey(k), ID: w.Id, Scheduler: schedulerName(w.Scheduler),
 		Flags: w.Flags &^ flagOnePacket, OnePacket: w.Flags&flagOnePacket != 0,
 		Persistence: time.Duration(w.Persistence) * time.Second, Prefix: w.Prefix,
+		Rate: w.Rate, Burst: w.Burst,
 	}
 	if s.Prefix == wholeAddress(s.Key) {
 		s.Prefix = 0
@@ -70,7 +75,7 @@ func hostService(k bpf.EkServiceKey, w bpf.EkService) Service {
 func (s Service) Model() model.Service {
 	return model.Service{
 		Key: s.Key, Scheduler: s.Scheduler, SchedFlags: uint32(s.Flags), OnePacket: s.OnePacket,
-		Persistence: s.Persistence, PersistencePrefix: s.Prefix,
+		Persistence: s.Persistence, PersistencePrefix: s.Prefix, NewFlowRate: s.Rate, NewFlowBurst: s.Burst,
 	}
 }
 

@@ -28,11 +28,35 @@ func (m *Maps) ServerStats(slot uint32) (model.Counters, error) {
 	return total, nil
 }
 
+// Overload returns what the service with this id lost to overload, over all CPUs.
+func (m *Maps) Overload(id uint32) (model.Overload, error) {
+	var cpus []bpf.EkOverload
+	if err := m.overload.Lookup(id, &cpus); err != nil {
+		return model.Overload{}, fmt.Errorf("read overload of service %d: %w", id, err)
+	}
+	var total model.Overload
+	for _, c := range cpus {
+		total.Limited += c.Limited
+		total.Evicted += c.Evicted
+	}
+	return total, nil
+}
+
 // ResetService sets the statistics of a service's id to zero, before a new
 // service gets it.
 func (m *Maps) ResetService(id uint32) error {
 	if err := resetStats(m.serviceStats, id); err != nil {
 		return fmt.Errorf("reset statistics of service %d: %w", id, err)
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err == nil {
+		err = m.overload.Put(id, make([]bpf.EkOverload, cpus))
+	}
+	if err == nil {
+		err = m.limits.Put(id, bpf.EkLimit{})
+	}
+	if err != nil {
+		return fmt.Errorf("reset overload of service %d: %w", id, err)
 	}
 	return nil
 }

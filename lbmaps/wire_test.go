@@ -195,7 +195,7 @@ func TestHostFlow(t *testing.T) {
 	for name, v := range map[string]bpf.EkFlow{
 		"expired": value(Established, 2e9),
 		"dead":    value(State(bpf.EkFlowStateFLOW_DEAD), 7e9),
-		"removed": value(State(bpf.EkFlowStateFLOW_REMOVED), 7e9),
+		"owned":   value(State(bpf.EkFlowStateFLOW_OWNED), 7e9),
 	} {
 		if _, lives := hostFlow(v, 2e9); lives {
 			t.Errorf("%s flow lives", name)

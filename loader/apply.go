@@ -189,6 +189,7 @@ func serviceOf(c sched.Change) lbmaps.Service {
 	return lbmaps.Service{
 		Key: c.Service.Key, ID: c.ID, Scheduler: c.Service.Scheduler, Flags: uint8(c.Service.SchedFlags),
 		OnePacket: c.Service.OnePacket, Persistence: c.Service.Persistence, Prefix: c.Service.PersistencePrefix,
+		Rate: c.Service.NewFlowRate, Burst: c.Service.NewFlowBurst,
 	}
 }
 

@@ -39,7 +39,7 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the XDP object: %w", err)
 	}
-	perService := []string{bpf.EkMapEkServices, bpf.EkMapEkCursors, bpf.EkMapEkServiceStat}
+	perService := []string{bpf.EkMapEkServices, bpf.EkMapEkCursors, bpf.EkMapEkServiceStat, bpf.EkMapEkLimits, bpf.EkMapEkOverload}
 	for _, name := range perService {
 		spec.Maps[name].MaxEntries = limits.Services
 	}
@@ -55,7 +55,19 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for i := range lbmaps.Shards {
 		shardSpec(spec, i).MaxEntries = limits.Flows / lbmaps.FlowShards
 	}
-	return spec, nil
+	for _, name := range []string{bpf.EkMapEkHalfOpen, bpf.EkMapEkHalfOpen6} {
+		spec.Maps[name].MaxEntries = limits.Flows
+	}
+	return spec, setRingSize(spec, limits.Flows)
+}
+
+// setRingSize tells the program how long the ring of half-open flows of one
+// shard is: as many as the shard holds.
+func setRingSize(spec *ebpf.CollectionSpec, flows uint32) error {
+	if err := spec.Variables[bpf.EkVarRingSize].Set(flows / lbmaps.FlowShards); err != nil {
+		return fmt.Errorf("set the size of the rings: %w", err)
+	}
+	return nil
 }
 
 // createMaps makes all maps with the settings in them and pins them, whole or

@@ -130,6 +130,9 @@ func readService(maps *lbmaps.Maps, s lbmaps.Service, names map[uint32]string) (
 	if entry.Counters, err = maps.ServiceStats(s.ID); err != nil {
 		return entry, err
 	}
+	if entry.Overload, err = maps.Overload(s.ID); err != nil {
+		return entry, err
+	}
 	order, err := readOrder(maps, s.ID)
 	if err != nil {
 		return entry, err

@@ -102,6 +102,9 @@ type Service struct {
 	PersistencePrefix uint8
 	// OnePacket is ops: every datagram is scheduled for itself.
 	OnePacket bool
+	// NewFlowRate is how many flows a second may bring, NewFlowBurst how many
+	// may come at once; both are zero without a limit.
+	NewFlowRate, NewFlowBurst uint32
 }
 
 // Server is a real server of one service as a datapath knows it. Addr

@@ -36,6 +36,7 @@ type Tables struct {
 type ServiceEntry struct {
 	Service
 	Counters Counters
+	Overload Overload
 	Servers  []ServerEntry
 }
 
@@ -70,4 +71,14 @@ type Flow struct {
 	State string
 	// Expires is the time left without another packet.
 	Expires time.Duration
+}
+
+// Overload is what a service lost since it was added because too much came.
+type Overload struct {
+	// Limited counts packets that would have opened more flows than
+	// new_flow_rate allows.
+	Limited uint64 `json:"limited"`
+	// Evicted counts half-open flows that made room for new ones in a full
+	// table.
+	Evicted uint64 `json:"evicted"`
 }

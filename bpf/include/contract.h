@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 3
+#define LAYOUT_VERSION 4
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -65,6 +65,8 @@ struct service {
 	__u8 prefix; /* persistence: how many bits of the client's address count */
 	__u8 pad;
 	__u32 persistence; /* seconds that a template lives; 0 none */
+	__u32 rate;	   /* new flows per second; 0 no limit */
+	__u32 burst;	   /* new flows at once, at least 1 with a rate */
 };
 
 /* Each datagram is scheduled for itself (ops). */
@@ -194,9 +196,9 @@ enum __attribute__((packed)) flow_state {
 	FLOW_LISTEN = 9,
 	FLOW_SYNACK = 10,
 	FLOW_UDP = 11,
-	FLOW_STATES = 12,  /* the number of states that a live flow can have */
-	FLOW_DEAD = 13,	   /* counted out; may be taken over or removed */
-	FLOW_REMOVED = 14, /* being deleted; nobody may take it over */
+	FLOW_STATES = 12, /* the number of states that a live flow can have */
+	FLOW_DEAD = 13,	  /* counted out; may be taken over or deleted */
+	FLOW_OWNED = 14,  /* one CPU is opening, ending or deleting it */
 };
 
 #define FLOW_INACTIVE 0x01   /* counts in total, not in active */
@@ -205,9 +207,10 @@ enum __attribute__((packed)) flow_state {
 #define FLOW_CONTROLLED 0x08 /* counts in a persistence template */
 #define FLOW_TUN 0x20	     /* goes to the server in a tunnel */
 
-/* flow_word is what a flow is. It changes by compare-and-swap on word only,
- * and whoever wins the swap applies the change to server_conns. generation
- * tells two lives of one entry apart.
+/* flow_word is what a flow is. It changes by compare-and-swap on word only, but for
+ * FLOW_OWNED, which its owner alone replaces. Whoever wins the swap applies the
+ * change to server_conns. generation tells two lives of one entry apart, and an
+ * entry from the one that had its memory before.
  */
 union flow_word {
 	__u64 word;
@@ -320,6 +323,29 @@ struct reply6 {
 	__be16 vport;
 	__u16 generation;
 } __attribute__((aligned(4)));
+
+/* half_ring is where a shard's ring of half-open flows begins and ends. head and tail
+ * count on; an entry lies at the number modulo the size of the ring.
+ */
+struct half_ring {
+	__u32 head; /* the next to be written */
+	__u32 tail; /* the oldest */
+	__u32 used; /* entries of the shard that are in use */
+	__u32 pad;
+};
+
+/* limit is the state of a service's limit on new flows: the time, in nanoseconds,
+ * at which its burst will be whole again.
+ */
+struct limit {
+	__u64 full;
+};
+
+/* overload is per CPU: what a service lost to overload. */
+struct overload {
+	__u64 limited; /* new flows over the rate, refused */
+	__u64 evicted; /* half-open flows ended to make room */
+};
 
 /* port is an interface that the program is attached to, indexed by ifindex.
  * Frames for another address than mac are not ours: a switch that floods

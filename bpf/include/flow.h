@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The flow table behind five operations: flow_find, flow_open, flow_advance,
- * flow_kill, and the walk in sweep.h. The rules that keep the counters exact:
+/* The flow table behind five operations: flow_find, flow_advance and flow_kill,
+ * flow_open in open.h, and the walk in sweep.h. The rules that keep the counters exact:
  *
  *  - The word of a flow changes by compare-and-swap only, and the winner
  *    applies the difference to server_conns, once.
- *  - A flow dies by becoming FLOW_DEAD; that counts it out. Its entry stays
- *    and a packet of the same tuple may take it over, again by a swap.
- *  - Only the sweep gives entries back: it makes FLOW_DEAD FLOW_REMOVED, which
- *    nobody takes over, and then deletes the key.
+ *  - Who opens, ends or deletes a flow first makes its word FLOW_OWNED. Until it
+ *    puts another word there nobody else writes to the entry, and its key
+ *    stays.
+ *  - A flow that ended is FLOW_DEAD. Its entry stays, and a packet of the same
+ *    tuple may take it over.
+ *  - Entries are given back by the sweep and, in a full table, by a packet that
+ *    opens a flow (overload.h). The kernel uses a deleted entry again at once,
+ *    perhaps while another CPU still holds a pointer to it. That CPU changes
+ *    nothing: the new flow has another generation, so a swap fails, and what
+ *    is not in the word is written only by the owner, or after a swap to a state
+ *    that is not given back within a second, or (expires) by a swap itself.
  */
 #ifndef EK_FLOW_H
 #define EK_FLOW_H
@@ -15,6 +22,9 @@
 #include "clock.h"
 #include "persist.h"
 #include "tcp_state.h"
+
+/* How long after its time a flow is certainly held by no packet. */
+#define FLOW_GRACE SECOND
 
 /* How often a transition starts again because another CPU changed the flow. */
 #define ADVANCE_TRIES 4
@@ -82,6 +92,14 @@ static __always_inline bool flow_live(const struct flow *flow, union flow_word w
 	return w.state < FLOW_STATES && READ_ONCE(flow->expires) > now;
 }
 
+/* flow_half_open says whether a connection was asked for, but not yet taken up. Such
+ * flows make room in a full table.
+ */
+static __always_inline bool flow_half_open(union flow_word w)
+{
+	return w.state == FLOW_SYN_RECV;
+}
+
 /* flow_give counts a flow out of its template. */
 static __always_inline void flow_give(const union tuple *t, bool v6, __u8 prefix)
 {
@@ -91,8 +109,8 @@ static __always_inline void flow_give(const union tuple *t, bool v6, __u8 prefix
 	template_give(&key, v6);
 }
 
-/* flow_unbind counts a flow out and forgets its reply tuple. Only who won the
- * swap that ended the flow may call it.
+/* flow_unbind counts a flow out and forgets its reply tuple. Only the owner may
+ * call it.
  */
 static __always_inline void flow_unbind(const struct flow *flow, union flow_word w,
 					const union tuple *t, bool v6)
@@ -110,16 +128,36 @@ static __always_inline void flow_unbind(const struct flow *flow, union flow_word
 		reply_forget(srv, t, v6, w.generation);
 }
 
+/* flow_own makes a flow this CPU's own, as it was seen; false if somebody was faster. */
+static __always_inline bool flow_own(struct flow *flow, union flow_word seen)
+{
+	union flow_word owned = seen;
+
+	owned.state = FLOW_OWNED;
+	return __sync_val_compare_and_swap(&flow->now.word, seen.word, owned.word) == seen.word;
+}
+
+/* flow_release ends that. An exchange, since a store may overtake the ones before it. */
+static __always_inline void flow_release(struct flow *flow, union flow_word w)
+{
+	__sync_lock_test_and_set(&flow->now.word, w.word);
+}
+
+/* flow_bury leaves an owned flow to whoever comes next. */
+static __always_inline void flow_bury(struct flow *flow, union flow_word w)
+{
+	w.state = FLOW_DEAD;
+	flow_release(flow, w);
+}
+
 /* flow_kill ends a live flow as it was seen; false if somebody was faster. */
 static __always_inline bool flow_kill(struct flow *flow, const union tuple *t, bool v6,
 				      union flow_word seen)
 {
-	union flow_word dead = seen;
-
-	dead.state = FLOW_DEAD;
-	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, dead.word) != seen.word)
+	if (!flow_own(flow, seen))
 		return false;
 	flow_unbind(flow, seen, t, v6);
+	flow_bury(flow, seen);
 	return true;
 }
 
@@ -137,16 +175,17 @@ static __always_inline __u64 flow_timeout(__u8 state)
 
 /* flow_touch sets the time of death. A difference of less than a second, or an
  * eighth of a short time-out, is not worth a write to a cache line that other
- * CPUs read.
+ * CPUs read. The swap fails if the entry was given to another flow meanwhile; should
+ * that have happened just before, that flow's next packet sets its time right.
  */
-static __always_inline void flow_touch(struct flow *flow, __u8 state, __u64 now)
+static __always_inline void flow_touch(struct flow *flow, union flow_word w, __u64 now)
 {
-	__u64 timeout = flow_timeout(state);
+	__u64 timeout = flow_timeout(w.state);
 	__u64 expires = now + timeout, set = READ_ONCE(flow->expires);
 	__u64 slack = timeout / 8 < SECOND ? timeout / 8 : SECOND;
 
 	if (expires - set + slack > 2 * slack)
-		WRITE_ONCE(flow->expires, expires);
+		__sync_val_compare_and_swap(&flow->expires, set, expires);
 }
 
 /* flow_step returns what a packet makes of a flow's word. */
@@ -188,7 +227,7 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 								 next.word);
 		if (found.word == seen.word) {
 			conns_active(seen.server, flow_is_active(next) - flow_is_active(seen));
-			flow_touch(flow, next.state, now);
+			flow_touch(flow, next, now);
 			*w = next;
 			return true;
 		}
@@ -198,117 +237,6 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 		seen = found;
 	}
 	return false;
-}
-
-/* opening is a packet that may open a flow, with what is known of its tuple. It
- * holds no storage that helpers are given the address of, so that the compiler can
- * keep it, and the packet, in registers.
- */
-struct opening {
-	struct packet *p;
-	__u64 now;
-	void *shard;
-	const union tuple *tuple;
-	struct flow *old; /* the entry of the same tuple, which may be taken over */
-	union flow_word seen;
-	__u8 prefix; /* of the template that controls the flow */
-	bool controlled;
-};
-
-/* flow_born is the word of a flow that this packet opens. */
-static __always_inline union flow_word flow_born(__u32 server, const struct server *srv,
-						 const struct opening *o)
-{
-	union flow_word w = {};
-
-	w.server = server;
-	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT) |
-		  (srv->forward == FORWARD_TUN ? FLOW_TUN : 0) |
-		  (o->controlled ? FLOW_CONTROLLED : 0);
-	w.state = o->p->is_tcp ? FLOW_NONE : FLOW_UDP;
-	return flow_step(w, INPUT, o->p);
-}
-
-/* link_turn is the way back to where the frame came from. */
-static __always_inline void link_turn(struct link *link, const struct packet *p)
-{
-	link->ifindex = p->ctx->ingress_ifindex;
-	mac_copy(link->dmac, p->eth->h_source);
-	mac_copy(link->smac, p->eth->h_dest);
-}
-
-/* flow_replace puts a new flow into the entry of an old one, which may be live
- * (port reuse), expired or dead. The new one is counted in before the old one
- * is counted out.
- */
-static __always_inline bool flow_replace(const struct opening *o, union flow_word *w,
-					 const struct server *srv)
-{
-	struct flow *flow = o->old;
-
-	w->generation = o->seen.generation + 1;
-	if (DRY)
-		return true;
-	/* Before the swap: the sweep must not meet the new word with the old time. */
-	WRITE_ONCE(flow->expires, o->now + flow_timeout(w->state));
-	if (__sync_val_compare_and_swap(&flow->now.word, o->seen.word, w->word) != o->seen.word)
-		return false;
-	WRITE_ONCE(flow->reply_checked, 0);
-	link_turn(&flow->request, o->p);
-	conns_bind(w->server, srv, flow_is_active(*w));
-	if (o->seen.state < FLOW_STATES)
-		flow_unbind(flow, o->seen, o->tuple, o->p->v6);
-	WRITE_ONCE(flow->prefix, o->prefix);
-	return true;
-}
-
-/* flow_insert adds a new entry; 0, or the reason why there is none. */
-static __always_inline __u32 flow_insert(const struct opening *o, union flow_word w,
-					 const struct server *srv)
-{
-	struct flow flow = { .prefix = o->prefix };
-	long err;
-
-	if (DRY)
-		return assume.flows_full ? REASON_FLOW_TABLE_FULL : 0;
-	flow.now = w;
-	flow.expires = o->now + flow_timeout(w.state);
-	link_turn(&flow.request, o->p);
-	err = bpf_map_update_elem(o->shard, o->tuple, &flow, BPF_NOEXIST);
-	if (err)
-		return err == -EEXIST ? REASON_FLOW_BUSY : REASON_FLOW_TABLE_FULL;
-	conns_bind(w.server, srv, flow_is_active(w));
-	return 0;
-}
-
-/* flow_open binds a new flow to a server. It returns 0, or the reason why the
- * flow is not open.
- */
-static __always_inline __u32 flow_open(const struct opening *o, __u32 server,
-				       const struct server *srv)
-{
-	union flow_word w = flow_born(server, srv, o);
-	struct flow *flow = o->old;
-	bool v6 = o->p->v6;
-	__u32 reason;
-
-	if (flow)
-		reason = flow_replace(o, &w, srv) ? 0 : REASON_FLOW_BUSY;
-	else
-		reason = flow_insert(o, w, srv);
-	if (reason) {
-		if (o->controlled)
-			flow_give(o->tuple, v6, o->prefix);
-		return reason;
-	}
-	explain_flow(WAY_NEW, flow, w);
-	if (!(w.flags & FLOW_NAT) || !reply_put(srv, o->tuple, v6, w.generation))
-		return 0;
-	if (!flow)
-		flow = bpf_map_lookup_elem(o->shard, o->tuple);
-	if (flow && !DRY)
-		flow_kill(flow, o->tuple, v6, w);
-	return REASON_FLOW_TABLE_FULL;
 }
 
 #endif

@@ -139,10 +139,12 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 /* reply_route asks the kernel's routing and neighbour tables how a reply
  * reaches the client, and keeps the answer with the flow. Where they have no
  * neighbour (the kernel itself never talks to our clients) the reply takes the
- * way that the request came. It returns the MTU of that way, 0 if not known.
+ * way that the request came. It is not kept with a flow that is half-open: that
+ * one may make room for another flow at any time, which would find it. It returns
+ * the MTU of that way, 0 if not known.
  */
-static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, const union tuple *t,
-					 __u64 now, struct link *way)
+static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, union flow_word w,
+					 const union tuple *t, __u64 now, struct link *way)
 {
 	struct fib_params fib = {};
 	__u16 mtu = 0;
@@ -173,7 +175,7 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, co
 	} else {
 		*way = flow->request;
 	}
-	if (DRY)
+	if (DRY || flow_half_open(w))
 		return mtu;
 	flow->reply = *way;
 	WRITE_ONCE(flow->reply_mtu, mtu);
@@ -218,6 +220,7 @@ static __always_inline int to_client(struct packet *p, struct flow *flow, const 
 static __always_inline int later_reply(struct packet *p)
 {
 	struct link way = {};
+	union flow_word w;
 	struct flow *flow;
 	union tuple t;
 	void *shard;
@@ -229,7 +232,8 @@ static __always_inline int later_reply(struct packet *p)
 	flow = shard ? bpf_map_lookup_elem(shard, &t) : NULL;
 	if (!flow)
 		return pass(REASON_NO_FLOW);
-	mtu = reply_route(p, flow, &t, clock_now(), &way);
+	w.word = READ_ONCE(flow->now.word);
+	mtu = reply_route(p, flow, w, &t, clock_now(), &way);
 	return reply_send(p, &way, mtu, &t);
 }
 

@@ -60,6 +60,7 @@ enum {
 	BPF_F_INNER_MAP = 1 << 12, /* inner maps may differ in size */
 };
 
+#define E2BIG 7
 #define EEXIST 17
 
 enum {

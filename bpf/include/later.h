@@ -24,10 +24,21 @@ enum later {
 #define LATER_KIND 0xff
 #define LATER_SHIFT 8
 
+/* Above a verdict, or what stands for it, may be the number of a shard that has little
+ * room left.
+ */
+#define ROOM_SHIFT 25
+
 /* later is what stands for a verdict; value is the MTU or the server's index. */
 static __always_inline int later(enum later kind, __u32 value)
 {
 	return (int)(kind | value << LATER_SHIFT);
+}
+
+/* later_room has room made in a shard before anything else that is left for later. */
+static __always_inline int later_room(__u32 low)
+{
+	return (int)(low << ROOM_SHIFT);
 }
 
 #endif

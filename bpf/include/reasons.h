@@ -29,6 +29,7 @@ enum reason {
 	REASON_INTERNAL = 28, /* drop: a map entry that must exist was not found */
 	REASON_UNSUPPORTED = 29, /* drop: not counted any more: a forwarding method that the program did not have */
 	REASON_TEMPLATES_FULL = 30, /* drop: the table of persistence templates has no room for a new client */
+	REASON_RATE_LIMITED = 31, /* drop: the service has taken as many new flows as its new_flow_rate allows */
 	REASON_PORT_UNREACHABLE = 40, /* answer: answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow */
 	REASON_TIME_EXCEEDED = 41, /* answer: answered with ICMP or ICMPv6 time exceeded */
 	REASON_FRAG_NEEDED = 42, /* answer: answered with ICMP fragmentation needed or ICMPv6 packet too big */

@@ -228,7 +228,7 @@ static __always_inline int related_to_server(struct related *r, __u32 index,
 }
 
 static __always_inline int related_to_client(struct related *r, struct flow *flow,
-					     const union tuple *t, __u64 now)
+					     union flow_word w, const union tuple *t, __u64 now)
 {
 	struct packet *p = r->p;
 	struct link way = flow->reply;
@@ -238,7 +238,7 @@ static __always_inline int related_to_client(struct related *r, struct flow *flo
 		return drop(REASON_TTL_EXCEEDED);
 	p->dport = r->ports->source; /* the client's, for the route of the flow's answers */
 	if (!reply_known_way(flow, now))
-		mtu = reply_route(p, flow, t, now, &way);
+		mtu = reply_route(p, flow, w, t, now, &way);
 	if (mtu && p->len > mtu)
 		return drop(REASON_TOO_BIG);
 	related_nat_to_client(r, t);
@@ -371,7 +371,7 @@ static __always_inline int related_forward(struct packet *p)
 	}
 	if (!(srv->flags & SERVER_DELETED))
 		stats_out(index, srv->service, p->len);
-	return related_to_client(&r, flow, &t, now);
+	return related_to_client(&r, flow, w, &t, now);
 }
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef EK_SWEEP_H
 #define EK_SWEEP_H
 
-#include "flow.h"
+#include "overload.h"
 
 /* sweep_run is on the stack of the walk. */
 struct sweep_run {
@@ -18,7 +18,7 @@ struct sweep_run {
 static __always_inline long sweep_flow(void *shard, const union tuple *key, bool v6,
 				       struct flow *flow, struct sweep_run *run)
 {
-	union flow_word seen = { .word = READ_ONCE(flow->now.word) }, gone;
+	union flow_word seen = { .word = READ_ONCE(flow->now.word) };
 
 	if (flow_live(flow, seen, run->now)) {
 		run->count.seen++;
@@ -29,12 +29,11 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 			run->count.expired++;
 		return 0;
 	}
-	gone = seen;
-	gone.state = FLOW_REMOVED;
-	if (seen.state == FLOW_DEAD &&
-	    __sync_val_compare_and_swap(&flow->now.word, seen.word, gone.word) != seen.word)
+	if (seen.state == FLOW_OWNED || !flow_own(flow, seen))
 		return 0;
-	if (!bpf_map_delete_elem(shard, key))
+	if (bpf_map_delete_elem(shard, key))
+		flow_bury(flow, seen); /* its bucket was locked */
+	else
 		run->count.removed++;
 	return 0;
 }
@@ -99,15 +98,17 @@ static long sweep_template6(void *map, struct template6_key *key, struct templat
 /* Each kind of map has a program of its own: 6.1 wants each call of
  * for_each_map_elem to see one.
  */
-static __always_inline int sweep_shard(struct sweep *sweep, void *shards, void *callback)
+static __always_inline int sweep_shard(struct sweep *sweep, void *shards, bool v6, void *callback)
 {
 	struct sweep_run run = { .now = clock_precise() };
+	struct half_ring *ring = ring_of(sweep->shard, v6);
 	__u32 index = sweep->shard;
 	void *shard = bpf_map_lookup_elem(shards, &index);
 
-	if (!shard)
+	if (!shard || !ring)
 		return -1;
 	bpf_for_each_map_elem(shard, callback, &run, 0);
+	__sync_fetch_and_add(&ring->used, -run.count.removed);
 	sweep_report(sweep, &run);
 	return 0;
 }

@@ -54,6 +54,8 @@ const (
 	Unsupported Reason = 29
 	// TemplatesFull: the table of persistence templates has no room for a new client.
 	TemplatesFull Reason = 30
+	// RateLimited: the service has taken as many new flows as its new_flow_rate allows.
+	RateLimited Reason = 31
 	// PortUnreachable: answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow.
 	PortUnreachable Reason = 40
 	// TimeExceeded: answered with ICMP or ICMPv6 time exceeded.
@@ -100,6 +102,7 @@ var table = map[Reason]entry{
 	Internal:           {"internal", Drop, "a map entry that must exist was not found"},
 	Unsupported:        {"unsupported", Drop, "not counted any more: a forwarding method that the program did not have"},
 	TemplatesFull:      {"templates_full", Drop, "the table of persistence templates has no room for a new client"},
+	RateLimited:        {"rate_limited", Drop, "the service has taken as many new flows as its new_flow_rate allows"},
 	PortUnreachable:    {"port_unreachable", Answer, "answered with ICMP or ICMPv6 port unreachable: no server of the service can take a new flow"},
 	TimeExceeded:       {"time_exceeded", Answer, "answered with ICMP or ICMPv6 time exceeded"},
 	FragNeeded:         {"frag_needed", Answer, "answered with ICMP fragmentation needed or ICMPv6 packet too big"},

@@ -159,6 +159,12 @@ func notes(s api.Summary) []string {
 	if s.Unresolved > 0 {
 		all = append(all, plural(s.Unresolved, "server")+" without a next hop")
 	}
+	if n := s.Overload.Limited; n > 0 {
+		all = append(all, fmt.Sprintf("%d over new_flow_rate", n))
+	}
+	if n := s.Overload.Evicted; n > 0 {
+		all = append(all, fmt.Sprintf("%d half-open evicted", n))
+	}
 	return all
 }
 
