@@ -40,6 +40,8 @@ func (b *builder) globalDefs(blk *block) {
 			b.xdpInterfaces(s)
 		case "xdp_mode":
 			b.xdpMode(s)
+		case "flow_table":
+			b.flowTable(s)
 		}
 	}
 }
@@ -113,4 +115,20 @@ func (b *builder) xdpMode(s *statement) {
 		return
 	}
 	b.bad(s, 0, fmt.Errorf("not auto, native or generic"), lineIgnored, "write xdp_mode auto")
+}
+
+// The flow table has parts, each of which keeps some room free.
+const (
+	leastFlows = 1 << 10
+	mostFlows  = 1 << 24
+)
+
+// flowTable reads how many flows of each family the table has room for.
+func (b *builder) flowTable(s *statement) {
+	n, err := parseUint(s.arg(0), leastFlows, mostFlows)
+	if err != nil {
+		b.bad(s, 0, err, lineIgnored, "write flow_table 262144")
+		return
+	}
+	b.global.FlowTable = uint32(n)
 }

@@ -37,6 +37,7 @@ func ownGlobalKeywords() []keyword {
 		{name: "datapath", args: "auto|xdp|ipvs", priority: p1, status: Runs, own: true},
 		{name: "xdp_interface", args: "IF ...", priority: p1, status: Runs, many: true, own: true},
 		{name: "xdp_mode", args: "auto|native|generic", priority: p1, status: Runs, own: true},
+		{name: "flow_table", args: "FLOWS", priority: p1, status: Runs, own: true},
 	}
 }
 

@@ -22,7 +22,7 @@ func samples() map[string]map[string]string {
 			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures",
 			"smtp_alert_checker": "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",
 			"lvs_flush": "lvs_flush", "lvs_flush_on_stop": "lvs_flush_on_stop", "lvs_flush_onstop": "lvs_flush_onstop",
-			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic",
+			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic", "flow_table": "flow_table 65536",
 			"random_seed": "random_seed 7\nrouter_id ${_RANDOM}", "include_check": "include_check match\ninclude *.none",
 		},
 		"virtual_server": {
@@ -34,7 +34,7 @@ func samples() map[string]map[string]string {
 			"quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
 			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
 			"new_flow_rate": "new_flow_rate 1000 50",
-			"sh-port": "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
+			"sh-port":       "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
 		},
 		"real_server": {
 			"weight": "weight 7", "lvs_method": "lvs_method DR", "inhibit_on_failure": "inhibit_on_failure",

@@ -265,6 +265,12 @@ func TestVitalLines(t *testing.T) {
 	}
 }
 
+func TestFlowTable(t *testing.T) {
+	if c := mustLoad(t, "global_defs {\n@evenkeel flow_table 1048576\n}"); c.Global.FlowTable != 1048576 || len(c.Diagnostics) > 0 {
+		t.Errorf("FlowTable = %d, complaints %s", c.Global.FlowTable, complaints(c.Diagnostics))
+	}
+}
+
 func TestHasErrors(t *testing.T) {
 	for in, want := range map[string]bool{
 		"global_defs { }":                              false,
@@ -274,6 +280,7 @@ func TestHasErrors(t *testing.T) {
 		"virtual_server 192.0.2.1 80 { }":              false,
 		"virtual_server 192.0.2.1 80 { lb_algo x\n}":   true,
 		"global_defs { lvs_timeouts tcp x\n}":          true,
+		"global_defs { @evenkeel flow_table 1023\n}":   true,
 		"virtual_server group a { real_server x { } }": false,
 	} {
 		c := mustLoad(t, in)

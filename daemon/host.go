@@ -93,6 +93,7 @@ func (h *Host) Start(_ context.Context, s Settings) (XDP, error) {
 		Links:    h.kernel,
 		Dir:      h.pinDir,
 		Timeouts: timeouts(s),
+		Flows:    s.FlowTable,
 		// New maps have room for the file to double by reloads.
 		Services: max(loader.DefaultServices, 2*s.ServiceCount),
 		Servers:  max(loader.DefaultServers, 2*s.ServerCount),

@@ -133,6 +133,9 @@ type Settings struct {
 	// to Virtual arrives and to Servers leaves.
 	Interfaces []string
 	Mode       model.XDPMode
+	// FlowTable is how many flows of each family new maps have room for; 0 is
+	// the loader's default.
+	FlowTable uint32
 	// The time-outs of idle flows; 0 is IPVS's default.
 	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
 	// Virtual are the addresses of the services that XDP runs, Servers those

@@ -18,6 +18,7 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 	s := Settings{
 		Interfaces:    slices.Clone(cfg.Global.XDPInterfaces),
 		Mode:          cfg.Global.XDPMode,
+		FlowTable:     cfg.Global.FlowTable,
 		TimeoutTCP:    cfg.Global.TimeoutTCP,
 		TimeoutTCPFin: cfg.Global.TimeoutTCPFin,
 		TimeoutUDP:    cfg.Global.TimeoutUDP,

@@ -230,6 +230,9 @@ type Global struct {
 	Datapath      DatapathChoice
 	XDPInterfaces []string
 	XDPMode       XDPMode
+	// FlowTable is how many flows of each family XDP has room for (flow_table);
+	// 0 is the datapath's default.
+	FlowTable uint32
 	// Scripts, FIFOs and Mail are how events are told; Mail is nil without
 	// smtp_server or without a recipient.
 	Scripts ScriptSettings

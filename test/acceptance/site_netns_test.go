@@ -192,9 +192,11 @@ func (s *site) echoing(at netip.AddrPort) net.Conn {
 const echoTimeout = 5 * time.Second
 
 // echoes sends a few bytes and wants them back.
-func echoes(c net.Conn) error {
+func echoes(c net.Conn) error { return echoesWithin(c, echoTimeout) }
+
+func echoesWithin(c net.Conn, limit time.Duration) error {
 	const text = "evenkeel"
-	if err := c.SetDeadline(time.Now().Add(echoTimeout)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(c, text); err != nil {
