@@ -15,5 +15,7 @@
 //
 // Tests are tables for every lexical rule, golden diagnostics in testdata, a
 // corpus of real files with the verdicts of keepalived 2.2.7, property tests
-// and the fuzz targets FuzzLex and FuzzLoad.
+// and the fuzz targets FuzzLex and FuzzLoad. In the interop tier keepalived
+// itself says which words of the corpus, of its package's samples and of its
+// manual's examples it does not know, and what it makes of instances.
 package config
