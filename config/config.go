@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -18,6 +20,10 @@ type Options struct {
 	Getenv func(string) string
 	// Limits bound what a file can make Load allocate.
 	Limits Limits
+	// Expanded gets the configuration as it was read, one statement a line,
+	// with includes, conditions, definitions and sequences carried out. Read
+	// again it means the same. Default: nobody.
+	Expanded io.Writer
 }
 
 // Config is a configuration that was read. It is never changed afterwards.
@@ -68,6 +74,11 @@ func load(fs fileSystem, path string, opts Options) (*Config, error) {
 	r := newReader(fs, opts)
 	if err := r.run(path); err != nil {
 		return nil, unparsable(r, err)
+	}
+	if opts.Expanded != nil {
+		if err := printTree(opts.Expanded, r.tree.root); err != nil {
+			return nil, fmt.Errorf("print the expanded configuration: %w", err)
+		}
 	}
 	lint := newLinter(&r.collector, newLanguage())
 	lint.run(r.tree.root)

@@ -72,5 +72,8 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add("$A=${A}${A}\n$A\n", "")
 	f.Add("~SEQ(x,1,1000000000)~SEQ(y,1,1000000000) include b.conf\n", "$x=1 \\\n2\ninclude main.conf")
-	f.Fuzz(func(t *testing.T, main, included string) { checkLoad(t, main, included) })
+	f.Fuzz(func(t *testing.T, main, included string) {
+		checkLoad(t, main, included)
+		checkPrint(t, files(map[string]string{"main.conf": main, "b.conf": included}), smallLimits())
+	})
 }

@@ -15,6 +15,7 @@ import (
 type checkOptions struct {
 	file, configID string
 	json, strict   bool
+	print          bool
 }
 
 // placement says where a service will run.
@@ -52,12 +53,18 @@ errors, or, with --strict, warnings or services that no datapath runs.`,
 	c.Flags().StringVarP(&o.file, "file", "f", defaultFile, "configuration `file`")
 	c.Flags().StringVarP(&o.configID, "config-id", "i", "", "`word` that @word lines are compared with (default the host name)")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	c.Flags().BoolVar(&o.print, "print", false, "print the configuration as it is read, with includes, conditions,\ndefinitions and sequences carried out, and complain on standard error")
+	c.MarkFlagsMutuallyExclusive("json", "print")
 	c.Flags().BoolVar(&o.strict, "strict", false, "treat warnings as errors")
 	return c
 }
 
 func check(e *env, o checkOptions) error {
-	cfg, err := config.Load(o.file, config.Options{ConfigID: o.configID})
+	opts := config.Options{ConfigID: o.configID}
+	if o.print {
+		opts.Expanded = e.stdout
+	}
+	cfg, err := config.Load(o.file, opts)
 	var report checkReport
 	if err != nil {
 		unparsable, ok := errors.AsType[*config.UnparsableError](err)
@@ -68,8 +75,15 @@ func check(e *env, o checkOptions) error {
 	} else {
 		report = checkReport{Report: cfg.Report(), Placements: placements(cfg.Services)}
 	}
-	if err := e.printCheck(report, o.json); err != nil {
-		return err
+	switch {
+	case o.print:
+		for _, d := range report.Diagnostics {
+			fmt.Fprintln(e.stderr, d)
+		}
+	default:
+		if err := e.printCheck(report, o.json); err != nil {
+			return err
+		}
 	}
 	if code := report.code(o.strict); code != exitOK {
 		return &exitError{code: code, silent: true}
