@@ -205,7 +205,7 @@ func (b *builder) regexOptions(r *regexDraft, s *statement) {
 			continue
 		}
 		hint := "write one of " + strings.Join(known, ", ")
-		if near := suggest(w.s, pcre.Options()); near != "" {
+		if near := b.nearest(w.s, len(known), slices.Values(known)); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		b.bad(s, i, errors.New("no option of PCRE2"), "the word is ignored", hint)

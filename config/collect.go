@@ -16,6 +16,7 @@ type collector struct {
 	kept       [2]int // errors, others
 	perPlace   map[place]int
 	more       int
+	compared   int // words, in search of suggestions
 }
 
 // mostPerPlace is how many complaints about one place are kept: a sequence

@@ -2,12 +2,14 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 )
 
 // lineReader is a cursor over a line of options, such as a route. Its methods
 // read what options share.
 type lineReader struct {
+	*collector
 	names *iprouteNames
 	rest  []word
 	at    word  // the word taken last
@@ -109,12 +111,8 @@ func (v *vrrpBuilder) fault(st *statement, f *lineFault, consequence string) {
 }
 
 // didYouMean returns the hint for an unknown option, or nothing.
-func didYouMean(s string, options map[string]option) string {
-	list := make([]string, 0, len(options))
-	for name := range options {
-		list = append(list, name)
-	}
-	if near := suggest(s, list); near != "" {
+func (l *lineReader) didYouMean(s string, options map[string]option) string {
+	if near := l.nearest(s, len(options), maps.Keys(options)); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return ""

@@ -113,7 +113,7 @@ func (l *linter) entry(s *statement, c *context, outer Status) {
 			list = list[min(1+o.args+locked(list), len(list)):]
 			continue
 		case !whole && !addressLike(w.s):
-			l.unknownOption(s, w, c, slices.Collect(maps.Keys(options)))
+			l.unknownOption(s, w, c, options)
 		}
 		list = list[1:]
 	}
@@ -143,9 +143,9 @@ func addressLike(s string) bool {
 	return err == nil || strings.ContainsAny(s, "$.:/")
 }
 
-func (l *linter) unknownOption(s *statement, w word, c *context, known []string) {
+func (l *linter) unknownOption(s *statement, w word, c *context, known map[string]option) {
 	hint := ""
-	if near := suggest(w.s, known); near != "" {
+	if near := l.nearest(w.s, len(known), maps.Keys(known)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if c.entries == "track" {
 		hint = "write one entry on each line"

@@ -284,7 +284,7 @@ func (l *linter) unknown(s *statement, c *context) {
 	if u := l.uses[useKey{c.name, name}]; u != nil {
 		near = u.Suggestion
 	} else {
-		near = suggest(name, slices.Collect(maps.Keys(c.keywords)))
+		near = l.nearest(name, len(c.keywords), maps.Keys(c.keywords))
 	}
 	l.use(s, c.name, Unknown, near)
 	what := "line"

@@ -48,7 +48,9 @@ func (p printer) block(b *block, depth int) {
 	}
 }
 
-// source returns a statement as a file would have it, without its block.
+// source returns a statement as a file would have it, without its block. A
+// quote that is open, out of a definition, is closed: a file cannot have it, and
+// the statement has its complaint.
 func (s *statement) source() string {
 	var b strings.Builder
 	if s.own {
@@ -64,6 +66,9 @@ func (s *statement) source() string {
 		}
 	}
 	protect(&b, line)
+	if _, quote := uncomment(literal(b.String(), place{})); quote >= 0 {
+		b.WriteString(`"`)
+	}
 	return b.String()
 }
 

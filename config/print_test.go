@@ -13,13 +13,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// whole reports whether no line of a tree was dropped.
+// whole reports whether no line of a tree was dropped, and no quote is open.
 func whole(b *block) bool {
 	if b.damaged {
 		return false
 	}
 	for _, s := range b.statements {
-		if s.block != nil && !whole(s.block) {
+		if _, quote := uncomment(s.line); quote >= 0 || s.block != nil && !whole(s.block) {
 			return false
 		}
 	}
@@ -91,6 +91,7 @@ func TestPrint(t *testing.T) {
 		"{\n}":                                   "{\n}",
 		"script \"a  b\" 'c' \\x":                `script "a  b" 'c' \x`,
 		`p a\#b "c#d"`:                           `p a${_HASH}b "c#d"`,
+		"$A=b\"c\na $A {":                        "a b\"c {\"",
 		"@evenkeel a b\n@test c\n@other d":       "@evenkeel a b\nc",
 		"$A=x\\\ny\n$A z":                        "x\ny z",
 		"~SEQ(n,1,3) a $n":                       "a 1\na 2\na 3",

@@ -38,7 +38,7 @@ func harmlessRouteWords() map[string]int {
 func (v *vrrpBuilder) routes(st *statement) []model.Route {
 	var list []model.Route
 	v.each(st.block, func(s *statement) {
-		r := &routeDraft{lineReader: lineReader{names: v.names, rest: s.words}}
+		r := &routeDraft{lineReader: lineReader{collector: v.collector, names: v.names, rest: s.words}}
 		r.out = model.Route{Pos: v.position(s.at()), Line: joined(s.words), Type: 1, Table: 254, Protocol: 18}
 		if fault := r.read(); fault != nil {
 			v.fault(st, fault, routeLeftOut)
@@ -139,7 +139,7 @@ func (r *routeDraft) attribute(w word) *lineFault {
 	if r.dst == "" {
 		return r.destination(w, w)
 	}
-	return &lineFault{at: w, why: "no word of a route", hint: didYouMean(w.s, routeOptions())}
+	return &lineFault{at: w, why: "no word of a route", hint: r.didYouMean(w.s, routeOptions())}
 }
 
 func (r *routeDraft) takeFamily() {
@@ -197,7 +197,7 @@ func (r *routeDraft) destination(w, before word) *lineFault {
 	}
 	p, err := parseNetwork(w.s)
 	if err != nil {
-		return &lineFault{at: w, why: err.Error(), hint: didYouMean(w.s, routeOptions())}
+		return &lineFault{at: w, why: err.Error(), hint: r.didYouMean(w.s, routeOptions())}
 	}
 	r.out.Dst = p
 	return r.family(w, p.Addr().Is6())

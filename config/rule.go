@@ -28,7 +28,7 @@ const (
 func (v *vrrpBuilder) rules(st *statement) []model.Rule {
 	var list []model.Rule
 	v.each(st.block, func(s *statement) {
-		r := &ruleDraft{lineReader: lineReader{names: v.names, rest: s.words}}
+		r := &ruleDraft{lineReader: lineReader{collector: v.collector, names: v.names, rest: s.words}}
 		r.out = model.Rule{Pos: v.position(s.at()), Line: joined(s.words), Protocol: 18}
 		if fault := r.read(); fault != nil {
 			v.fault(st, fault, ruleLeftOut)
@@ -132,7 +132,7 @@ func (r *ruleDraft) value(w word) *lineFault {
 		r.out.UIDs = &model.UIDRange{First: first, Last: last}
 		return f
 	}
-	return &lineFault{at: w, why: "no word of a rule", hint: didYouMean(w.s, ruleOptions())}
+	return &lineFault{at: w, why: "no word of a rule", hint: r.didYouMean(w.s, ruleOptions())}
 }
 
 // selector takes a prefix, or a word for all.

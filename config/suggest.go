@@ -1,9 +1,23 @@
 package config
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
+
+// mostComparisons bounds what the search for suggestions costs one
+// configuration, some tenths of a second: a file may hold a million unknown words.
+const mostComparisons = 100_000
+
+// nearest is suggest over n known words, until enough was searched for this
+// configuration.
+func (c *collector) nearest(s string, n int, known iter.Seq[string]) string {
+	if c.compared += n; c.compared > mostComparisons {
+		return ""
+	}
+	return suggest(s, slices.Collect(known))
+}
 
 // suggest returns the word of the list that is nearest to s, or "" if none is
 // near: at most one edit for every four letters, or s with a prefix, such as

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -62,12 +63,8 @@ func (v *vrrpBuilder) member(out *model.SyncGroup, w word) bool {
 	d := v.instances[w.s]
 	switch {
 	case d == nil:
-		known := make([]string, 0, len(v.instances))
-		for name := range v.instances {
-			known = append(known, name)
-		}
 		hint := fmt.Sprintf("write vrrp_instance %s", w.s)
-		if near := suggest(w.s, known); near != "" {
+		if near := v.nearest(w.s, len(v.instances), maps.Keys(v.instances)); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		v.add(Error, w.at, "group", fmt.Sprintf("there is no vrrp_instance %s; it is left out of the group", w.s), hint)

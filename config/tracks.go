@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -102,12 +103,8 @@ func (v *vrrpBuilder) tracked(t *trackDraft, st, s *statement) bool {
 	}
 	def, ok := list[t.Name]
 	if !ok {
-		known := make([]string, 0, len(list))
-		for name := range list {
-			known = append(known, name)
-		}
 		hint := fmt.Sprintf("write %s %s outside", definer, t.Name)
-		if near := suggest(t.Name, known); near != "" {
+		if near := v.nearest(t.Name, len(list), maps.Keys(list)); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		v.add(Error, s.at(), st.keyword(), fmt.Sprintf("%s %s: there is no %s of this name that runs; %s", st.keyword(), t.Name, definer, entryIgnored), hint)
