@@ -144,7 +144,7 @@ bench-failover: build ## Measure failover beside keepalived (as root); over an h
 ## Checking
 
 .PHONY: verify
-verify: lint vet generated tidy linked clangless ## Run every check that is no test
+verify: lint vet generated verifier tidy linked clangless ## Run every check that is no test
 	@echo "verify: clean"
 
 .PHONY: lint
@@ -168,6 +168,12 @@ vet:
 generated:
 	@echo "verify: generated files, by $$($(CLANG) --version | head -n 1)"
 	@tools/check-generated
+
+# Needs root, and says so without. bpf/testdata/verifier.txt has the bounds.
+.PHONY: verifier
+verifier:
+	@echo "verify: what the verifier of kernel $$(uname -r) follows"
+	@$(GO) test -tags=bpf -count=1 -v -run='^TestVerifierBounds$$' ./bpf | sed -nE 's/^ +[a-z_]+\.go:[0-9]+: //p; /^---/p'
 
 .PHONY: tidy
 tidy:

@@ -49,7 +49,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 3
+const layoutVersion = 4
 
 // newRig loads the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection.
@@ -66,16 +66,7 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 			tb.Fatal(err)
 		}
 	}
-	spec.Maps["ek_replies"].MaxEntries = flows
-	spec.Maps["ek_replies6"].MaxEntries = flows
-	spec.Maps["ek_flows"].InnerMap.MaxEntries = max(flows/16, 1)
-	spec.Maps["ek_flows6"].InnerMap.MaxEntries = max(flows/16, 1)
-	if err := spec.Variables["ring_size"].Set(max(flows/16, 1)); err != nil {
-		tb.Fatal(err)
-	}
-	for _, name := range []string{"ek_half_open", "ek_half_open6"} {
-		spec.Maps[name].MaxEntries = max(flows, 16)
-	}
+	shrink(tb, spec, flows)
 	for _, c := range change {
 		c(spec)
 	}
@@ -96,6 +87,21 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1})
 	r.advance(time.Hour)
 	return r
+}
+
+// shrink gives a collection a flow table of another size.
+func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
+	tb.Helper()
+	spec.Maps["ek_replies"].MaxEntries = flows
+	spec.Maps["ek_replies6"].MaxEntries = flows
+	spec.Maps["ek_flows"].InnerMap.MaxEntries = max(flows/16, 1)
+	spec.Maps["ek_flows6"].InnerMap.MaxEntries = max(flows/16, 1)
+	if err := spec.Variables["ring_size"].Set(max(flows/16, 1)); err != nil {
+		tb.Fatal(err)
+	}
+	for _, name := range []string{"ek_half_open", "ek_half_open6"} {
+		spec.Maps[name].MaxEntries = max(flows, 16)
+	}
 }
 
 // fillShards makes the maps that the flows of a family lie in.
