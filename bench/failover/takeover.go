@@ -118,10 +118,13 @@ const (
 )
 
 // recovered waits until a director has served the client for a while, or for
-// too long, and returns the time.
+// too long, and returns the time. The answers to what was asked until then have
+// come when it returns, or count as lost.
 func (p *pair) recovered(director int) time.Time {
 	await(func() bool { return p.client.steady(tailTime, p.mac(director)) }, longestTail)
-	return time.Now().Round(0)
+	to := time.Now().Round(0)
+	time.Sleep(patience)
+	return to
 }
 
 // kill measures the death of the process that speaks VRRP. What supervises it
