@@ -19,7 +19,7 @@ func (v *vrrpBuilder) globalScheduling(s *statement) {
 			v.bad(s, 0, fmt.Errorf("not a number from -20 to 19"), lineIgnored, "write vrrp_priority -10")
 			return
 		}
-		out.Nice = n
+		out.Nice = &n
 	case "vrrp_rt_priority":
 		var n *uint32
 		if v.number(s, &n, 1, 99); n != nil {

@@ -461,7 +461,8 @@ func TestFIFOMeansNothingWithoutScripts(t *testing.T) {
 // TestScheduling: the place of the process among others.
 func TestScheduling(t *testing.T) {
 	for text, want := range map[string]model.Scheduling{
-		"vrrp_priority -20":             {Nice: -20},
+		"vrrp_priority -20":             {Nice: new(-20)},
+		"vrrp_priority 0":               {Nice: new(0)},
 		"vrrp_rt_priority 99":           {RealTime: 99},
 		"vrrp_no_swap":                  {NoSwap: true},
 		"vrrp_cpu_affinity 3 0 3":       {CPUs: []int{0, 3}},
@@ -469,7 +470,7 @@ func TestScheduling(t *testing.T) {
 		"vrrp_priority high":            {},
 		"vrrp_rt_priority 100":          {},
 		"vrrp_cpu_affinity 0 1024":      {},
-		"vrrp_priority 5\nvrrp_no_swap": {Nice: 5, NoSwap: true},
+		"vrrp_priority 5\nvrrp_no_swap": {Nice: new(5), NoSwap: true},
 	} {
 		cfg, err := loadText("global_defs {\n" + text + "\n}\n")
 		if err != nil {

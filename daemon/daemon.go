@@ -95,9 +95,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 // begins with the elections, and waits for nothing else until it takes part, to
 // be back before others miss it: its datapath runs already.
 func (d *Daemon) startAll(ctx context.Context, cfg *config.Config) (director.Change, error) {
-	if err := d.opts.Priority.Apply(cfg.VRRP.Global.Scheduling); err != nil {
-		d.log.Warn("the process keeps its place among others", "error", err)
-	}
+	d.takePlace(cfg.VRRP)
 	var err error
 	if d.vrrp, err = newElection(d.opts, cfg, d.touch); err != nil {
 		return director.Change{}, startError(kindOfVRRP(err), fmt.Errorf("start vrrp: %w", err))
@@ -220,6 +218,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 		return api.NewServer(api.Options{Source: (*source)(d), Log: d.log}).Run(apiCtx, listener)
 	})
 
+	d.keepPlace(d.core.conf.VRRP)
 	d.opts.Notify("READY=1\nSTATUS=" + d.statusLine(d.core.running))
 	d.log.Info("running", "version", d.opts.Version, "config", d.opts.File, "services", len(d.core.conf.Services),
 		"instances", len(d.core.conf.VRRP.Instances), "socket", d.opts.Socket)

@@ -50,8 +50,8 @@ type VRRPGlobal struct {
 // Scheduling is the place of the process among others. Zero fields ask for
 // nothing.
 type Scheduling struct {
-	// Nice is -20 to 19 (vrrp_priority).
-	Nice int
+	// Nice is -20 to 19 (vrrp_priority), nil without the keyword.
+	Nice *int
 	// RealTime is the priority under SCHED_RR, 1 to 99 (vrrp_rt_priority).
 	RealTime uint8
 	// NoSwap keeps the process in memory (vrrp_no_swap).

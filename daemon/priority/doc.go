@@ -1,5 +1,5 @@
-// Package priority gives the process the place among others that the
-// configuration asks for: vrrp_priority, vrrp_rt_priority, vrrp_no_swap and
+// Package priority gives the process a place among others, in the terms of the
+// configuration: vrrp_priority, vrrp_rt_priority, vrrp_no_swap and
 // vrrp_cpu_affinity.
 //
 // It owns the scheduling of all threads of the process. An advert passes
@@ -7,7 +7,7 @@
 // not meant: who starts one restores, on the thread that does, what the process
 // was started with.
 //
-// It decides nothing and does nothing that the configuration does not ask for.
+// It decides nothing and does nothing that it is not asked for.
 //
 // The tests lower priorities, which needs no privilege, and raise them where
 // they may.

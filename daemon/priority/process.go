@@ -32,6 +32,12 @@ func New() (*Process, error) {
 	return p, nil
 }
 
+// Usual says whether the process was started as most are: nobody has given it a
+// place of its own. The nil Process has one.
+func (p *Process) Usual() bool {
+	return p != nil && p.started.Policy == unix.SCHED_NORMAL && p.started.Nice == 0
+}
+
 // Apply puts the settings in force for all threads, those to come included. What
 // the kernel refuses is in the error, by keyword; the rest is done.
 func (p *Process) Apply(s model.Scheduling) error {
@@ -47,8 +53,8 @@ func (p *Process) Apply(s model.Scheduling) error {
 	if len(s.CPUs) > 0 {
 		add("vrrp_cpu_affinity", everyThread(func(tid int) error { return unix.SchedSetaffinity(tid, cpuSet(s.CPUs)) }))
 	}
-	if s.Nice != 0 {
-		add("vrrp_priority", everyThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, s.Nice) }))
+	if s.Nice != nil {
+		add("vrrp_priority", everyThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, *s.Nice) }))
 	}
 	if s.RealTime > 0 {
 		attr := unix.SchedAttr{Policy: unix.SCHED_RR, Priority: uint32(s.RealTime)}

@@ -19,6 +19,9 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	nice := int(p.started.Nice) + 1
+	if got, want := p.Usual(), p.started.Policy == unix.SCHED_NORMAL && nice == 1; got != want {
+		t.Errorf("usual: %t, want %t", got, want)
+	}
 	if p.started.Policy != unix.SCHED_NORMAL || nice > 19 {
 		t.Skip("skipped: needs a normal policy and a nice value below 19")
 	}
@@ -29,7 +32,7 @@ func TestApply(t *testing.T) {
 			break
 		}
 	}
-	if err := p.Apply(model.Scheduling{Nice: nice, CPUs: []int{first}}); err != nil {
+	if err := p.Apply(model.Scheduling{Nice: &nice, CPUs: []int{first}}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := os.ReadDir("/proc/self/task")
@@ -101,7 +104,7 @@ func TestRestore(t *testing.T) {
 
 func TestNobodyAsks(t *testing.T) {
 	var none *Process
-	if err := errors.Join(none.Apply(model.Scheduling{Nice: 1}), none.Restore()); err != nil {
+	if err := errors.Join(none.Apply(model.Scheduling{Nice: new(1)}), none.Restore()); err != nil || none.Usual() {
 		t.Error(err)
 	}
 }
