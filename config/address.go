@@ -181,14 +181,15 @@ func (v *vrrpBuilder) broadcast(out *model.Address, s *statement, w word) {
 	out.Broadcast = a
 }
 
-// lastOf returns the last address of an IPv4 prefix.
+// lastOf returns the last address of a prefix.
 func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().As4()
+	b := p.Addr().AsSlice()
 	for i := range b {
 		host := min(max(p.Bits()-8*i, 0), 8)
 		b[i] |= byte(0xff >> host)
 	}
-	return netip.AddrFrom4(b)
+	last, _ := netip.AddrFromSlice(b)
+	return last
 }
 
 func (v *vrrpBuilder) preferredLifetime(out *model.Address, s *statement, w word) {

@@ -16,6 +16,11 @@ type builder struct {
 	alerts   alertDefaults
 	services []model.VirtualServer
 	seen     map[model.ServiceKey]place
+	// groups are the virtual_server_groups by name. limit is how many services
+	// they may expand to in all, and expanded how many they have.
+	groups   map[string]*group
+	limit    uint64
+	expanded uint64
 	// tls is the SSL block, or nil.
 	tls *model.ClientTLS
 	// trackFiles are the track_files that run, by name.
@@ -25,22 +30,26 @@ type builder struct {
 // alertDefaults are the smtp_alert words of global_defs; nil is not set.
 type alertDefaults struct{ all, vrrp, checkers *bool }
 
-func newBuilder(c *collector) *builder {
+func newBuilder(c *collector, limits Limits) *builder {
 	return &builder{
 		collector: c,
 		global:    model.Global{Datapath: model.DatapathAuto, XDPMode: model.XDPAuto},
 		seen:      make(map[model.ServiceKey]place),
+		groups:    make(map[string]*group),
+		limit:     uint64(limits.GroupServices),
 	}
 }
 
-// run takes global_defs first, since services inherit from it wherever it
-// stands.
+// run takes global_defs and groups first, since services need them wherever
+// they stand.
 func (b *builder) run(root *block) {
 	for _, s := range root.statements {
 		switch {
 		case s.skip:
 		case s.keyword() == "global_defs":
 			b.globalDefs(s.block)
+		case s.keyword() == "virtual_server_group":
+			b.serverGroup(s)
 		case s.keyword() == "SSL":
 			b.clientTLS(s.block)
 		case s.keyword() == "instance" && b.global.Instance == "":

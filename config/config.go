@@ -82,7 +82,7 @@ func load(fs fileSystem, path string, opts Options) (*Config, error) {
 	}
 	lint := newLinter(&r.collector, newLanguage())
 	lint.run(r.tree.root)
-	build := newBuilder(&r.collector)
+	build := newBuilder(&r.collector, opts.Limits.orDefault())
 	routers := newVRRPBuilder(build, fs, host)
 	// Tracked things come first, since checks and instances find them wherever
 	// they stand, unlike in keepalived.

@@ -16,6 +16,7 @@ import (
 var corpusErrors = map[string]string{
 	"018-goncaloGIT-mykernelpanic.conf":         "the addresses are placeholders, xxx.xxx.xxx.xxx, and a tracked script does not exist",
 	"036-Mall0c-keydb-multi-master-issues.conf": "the virtual address is a placeholder, __VIRTUAL_IP__; keepalived does not serve it either",
+	"025-iqiyi-dpvs.conf":                       "lb_kind FNAT and lb_algo conhash are words of another LVS",
 	"031-KailongLi-elb-test.conf":               "lb_kind FNAT is a word of another LVS; keepalived complains, too, and would run NAT",
 	"067-quydx-scripts.conf":                    "the virtual server's address is a placeholder, fakevip; keepalived skips it, too",
 	"077-shidg-note.conf":                       "an excerpt: MISC_CHECK without misc_path, and checks of servers for every port without connect_port",
@@ -28,18 +29,20 @@ var corpusUnparsable = map[string]string{
 
 // corpusServices are the virtual servers that run, by file.
 var corpusServices = map[string]string{
-	"002-acassen-keepalived.conf":                "[192.168.200.100]:tcp:25",
-	"021-HeartZhang-ha.conf":                     "[192.168.241.200]:tcp:80",
-	"026-itoliver-Linux_Doc.conf":                "[172.17.11.187]:tcp:80",
-	"043-NFhook-opensips-cluster.conf":           "[10.10.18.25]:udp:5060",
-	"050-pqarmitage-keepalived-devel-tools.conf": "FWM 31 [1.2.3.4]:udp:50 [1.2.3.4]:sctp:50 [1.2.3.5]:tcp:0 [1.2.3.6]:tcp:0 [10.1.9.3]:tcp:27 [10.1.8.3]:tcp:27 [10.1.7.3]:tcp:27",
-	"051-pqarmitage-keepalived-devel-tools.conf": "[192.169.22.50]:tcp:3868 [2001:db8:2040:202::50]:tcp:3868",
-	"053-pqarmitage-keepalived-devel-tools.conf": "[22.22.54.6]:udp:53",
-	"061-pqarmitage-keepalived-devel-tools.conf": "[10.0.0.1]:tcp:80",
-	"065-qimanchen-interview_plan.conf":          "[192.168.0.10]:tcp:80",
-	"066-qiuyesuifeng-codis_keepalived_lvs.conf": "[192.168.188.190]:tcp:19000 [192.168.188.108]:tcp:8001",
-	"077-shidg-note.conf":                        "[10.203.43.240]:tcp:0",
-	"089-zhdnf-python_script.conf":               "[10.13.68.79]:tcp:50051 [10.13.68.79]:udp:514",
+	"002-acassen-keepalived.conf":                  "[192.168.200.100]:tcp:25",
+	"021-HeartZhang-ha.conf":                       "[192.168.241.200]:tcp:80",
+	"024-hsksyusk-topecongiro-etc.conf":            "[49.212.173.211]:tcp:8082",
+	"026-itoliver-Linux_Doc.conf":                  "[172.17.11.187]:tcp:80",
+	"043-NFhook-opensips-cluster.conf":             "[10.10.18.25]:udp:5060",
+	"050-pqarmitage-keepalived-devel-tools.conf":   "FWM 31 [1.2.3.4]:udp:50 [1.2.3.4]:sctp:50 [1.2.3.5]:tcp:0 [1.2.3.6]:tcp:0 [10.1.9.3]:tcp:27 [10.1.8.3]:tcp:27 [10.1.7.3]:tcp:27",
+	"051-pqarmitage-keepalived-devel-tools.conf":   "[192.169.22.50]:tcp:3868 [2001:db8:2040:202::50]:tcp:3868",
+	"053-pqarmitage-keepalived-devel-tools.conf":   "[22.22.54.6]:udp:53",
+	"061-pqarmitage-keepalived-devel-tools.conf":   "[10.0.0.1]:tcp:80",
+	"065-qimanchen-interview_plan.conf":            "[192.168.0.10]:tcp:80",
+	"066-qiuyesuifeng-codis_keepalived_lvs.conf":   "[192.168.188.190]:tcp:19000 [192.168.188.108]:tcp:8001",
+	"077-shidg-note.conf":                          "[10.203.43.240]:tcp:0",
+	"087-yokogawa-k-docker-keepalived-reload.conf": "[192.168.100.1]:tcp:80",
+	"089-zhdnf-python_script.conf":                 "[10.13.68.79]:tcp:50051 [10.13.68.79]:udp:514",
 }
 
 func corpus(t *testing.T) []string {

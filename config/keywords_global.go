@@ -5,7 +5,7 @@ func topLevelKeywords() []keyword {
 	return []keyword{
 		{name: "global_defs", priority: p0, status: Runs, block: "global_defs"},
 		{name: "virtual_server", args: "IP|fwmark|group [PORT|MARK|NAME]", priority: p0, status: Runs, block: "virtual_server"},
-		{name: "virtual_server_group", args: "NAME", priority: p1, status: NotYet, block: "virtual_server_group"},
+		{name: "virtual_server_group", args: "NAME", priority: p1, status: Runs, block: "virtual_server_group"},
 		{name: "vrrp_instance", args: "NAME", priority: p0, status: Runs, block: "vrrp_instance"},
 		{name: "vrrp_sync_group", args: "NAME", priority: p0, status: Runs, block: "vrrp_sync_group"},
 		{name: "vrrp_script", args: "NAME", priority: p0, status: Runs, block: "vrrp_script"},

@@ -33,7 +33,7 @@ func virtualServerKeywords() []keyword {
 		{name: "virtualhost", args: "NAME", priority: p1, status: Runs},
 		{name: "smtp_alert", args: "[BOOL]", priority: p1, status: Runs},
 		{name: "snmp_name", args: "NAME", priority: p3, status: Ignored},
-		{name: "ip_family", args: "inet|inet6", priority: p2, status: NotYet},
+		{name: "ip_family", args: "inet|inet6", priority: p2, status: Runs},
 		{name: "weight", args: "WEIGHT", priority: p0, status: Runs},
 		{name: "ops", priority: p1, status: Runs},
 		{name: "hashed", priority: p2, status: Ignored, note: "the kernel sets this flag by itself"},

@@ -16,7 +16,8 @@ func samples() map[string]map[string]string {
 	all := map[string]map[string]string{
 		"": {
 			"global_defs": "global_defs { router_id x\n}", "instance": "instance x", "use_pid_dir": "use_pid_dir", "SSL": "SSL { ca /x\n}",
-			"virtual_server": "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
+			"virtual_server_group": "virtual_server_group g { 192.0.2.7 80\n}",
+			"virtual_server":       "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
 		},
 		"global_defs": {
 			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures",
@@ -32,6 +33,7 @@ func samples() map[string]map[string]string {
 			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
 			"quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
+			"ip_family":   "}\nvirtual_server fwmark 7 {\nlvs_method TUN\nreal_server 198.51.100.9 {\n} => ip_family inet6",
 			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
 			"new_flow_rate": "new_flow_rate 1000 50",
 			"sh-port":       "lb_algo sh\nsh-port", "sh-fallback": "lb_algo sh\nsh-fallback", "mh-port": "lb_algo mh\nmh-port", "mh-fallback": "lb_algo mh\nmh-fallback",
@@ -64,7 +66,7 @@ func samples() map[string]map[string]string {
 // says runs changes the outcome, and the samples list no other.
 func TestRunningKeywordsHaveAnEffect(t *testing.T) {
 	frame := map[string]string{
-		"":               checkFrames()["SSL_GET"] + "\n" + instanceWith("") + "%\n",
+		"":               "virtual_server group g {\nprotocol TCP\nreal_server 198.51.100.7 80 {\n}\n}\n" + checkFrames()["SSL_GET"] + "\n" + instanceWith("") + "%\n",
 		"virtual_server": "virtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n}\n%\n}",
 		"real_server":    "track_file one {\nfile /one\n}\nvirtual_server 192.0.2.1 80 {\nprotocol TCP\nreal_server 198.51.100.1 80 {\nHTTP_GET {\nurl { path / }\n}\n%\n}\n}",
 	}

@@ -26,6 +26,10 @@ type Limits struct {
 	// Expanded is the greatest number of bytes that definitions and sequences
 	// may expand to, default 256 MiB.
 	Expanded int64
+	// GroupServices is the greatest number of services that all
+	// virtual_server_groups together may expand to, default 65,536. Beyond it a
+	// virtual server is left out, with an error.
+	GroupServices int
 	// Depth is the deepest nesting of blocks and of definitions, default 64.
 	Depth int
 	// Diagnostics is the greatest number of errors, and of warnings and notes
@@ -44,6 +48,7 @@ func (l Limits) orDefault() Limits {
 	def(&l.Lines, 2_000_000)
 	def(&l.Words, 8_000_000)
 	def(&l.Expanded, 256<<20)
+	def(&l.GroupServices, 65_536)
 	def(&l.Depth, 64)
 	def(&l.Diagnostics, 1000)
 	return l

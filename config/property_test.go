@@ -43,8 +43,12 @@ func checkService(t failer, vs model.VirtualServer) {
 	if len(vs.Servers) == 0 || vs.Quorum < 1 || vs.Hysteresis > 0 && vs.Hysteresis >= vs.Quorum || vs.Scheduler == "" || vs.Datapath == "" {
 		t.Errorf("%s: %+v", vs.Key, vs)
 	}
-	if (vs.Key.FWMark == 0) != vs.Key.Addr.IsValid() || (vs.Key.FWMark == 0) != (vs.Key.Protocol != 0) {
+	v6Mark := vs.Key.FWMark != 0 && vs.Key.Addr == netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+	if (vs.Key.FWMark == 0) != (vs.Key.Addr.IsValid() && !v6Mark) || (vs.Key.FWMark == 0) != (vs.Key.Protocol != 0) {
 		t.Errorf("%s: neither an address nor a mark", vs.Key)
+	}
+	if group := vs.GroupBlock; group != (model.ServiceKey{}) && (group.Group == "" || group.FWMark != 0 || group.Addr.IsValid()) {
+		t.Errorf("%s: of the group %+v", vs.Key, group)
 	}
 	if vs.Key.FWMark == 0 && vs.Key.Addr.Port() == 0 && vs.Persistence == 0 {
 		t.Errorf("%s: port 0 without persistence", vs.Key)

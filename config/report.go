@@ -60,7 +60,10 @@ type Report struct {
 // ServiceReport is one virtual server that can run.
 type ServiceReport struct {
 	// Key is as model.ServiceKey prints it.
-	Key       string               `json:"key"`
+	Key string `json:"key"`
+	// Services are the keys of the services of a virtual server for a group; none
+	// for others.
+	Services  []string             `json:"services,omitempty"`
 	Position  model.Position       `json:"position"`
 	Scheduler string               `json:"scheduler"`
 	Datapath  model.DatapathChoice `json:"datapath"`
@@ -87,7 +90,15 @@ func (c *Config) Report() Report {
 	r.Keywords = append(r.Keywords, c.Keywords...)
 	r.Instances = instanceReports(c.VRRP)
 	for _, vs := range c.Services {
-		r.Services = append(r.Services, serviceReport(vs))
+		if vs.GroupBlock.Group == "" {
+			r.Services = append(r.Services, serviceReport(vs))
+			continue
+		}
+		if n := len(r.Services); n == 0 || r.Services[n-1].Key != vs.Block().String() {
+			r.Services = append(r.Services, serviceReport(vs))
+		}
+		last := &r.Services[len(r.Services)-1]
+		last.Services = append(last.Services, vs.Key.String())
 	}
 	return r
 }
@@ -119,14 +130,14 @@ func newReport(files []string, diagnostics []Diagnostic) Report {
 
 func serviceReport(vs model.VirtualServer) ServiceReport {
 	r := ServiceReport{
-		Key:       vs.Key.String(),
+		Key:       vs.Block().String(),
 		Position:  vs.Pos,
 		Scheduler: vs.Scheduler,
 		Datapath:  vs.Datapath,
 		Servers:   []ServerReport{},
 	}
 	for _, s := range vs.Servers {
-		server := ServerReport{Address: s.Addr.String(), Position: s.Pos, Forward: s.Forward.String(), Weight: s.Weight, Checks: []string{}}
+		server := ServerReport{Address: s.Name().String(), Position: s.Pos, Forward: s.Forward.String(), Weight: s.Weight, Checks: []string{}}
 		for _, c := range s.Checks {
 			server.Checks = append(server.Checks, string(c.Kind))
 		}
@@ -161,6 +172,9 @@ func (r Report) WriteText(w io.Writer) error {
 func (r Report) writeServices(b *strings.Builder) {
 	for _, s := range r.Services {
 		fmt.Fprintf(b, "%s: virtual server %s %s, datapath %s\n", s.Position, s.Key, s.Scheduler, s.Datapath)
+		if len(s.Services) > 0 {
+			fmt.Fprintf(b, "  %s: %s\n", plural(len(s.Services), "service"), shortList(s.Services))
+		}
 		for _, server := range s.Servers {
 			checks := "no check, always up"
 			if len(server.Checks) > 0 {
@@ -195,6 +209,15 @@ func (r Report) writeKeywords(b *strings.Builder, status Status) {
 		}
 		fmt.Fprintln(b)
 	}
+}
+
+// shortList writes the first few of many words, and the last.
+func shortList(words []string) string {
+	const most = 5
+	if len(words) > most {
+		words = append(words[:most-1:most-1], "...", words[len(words)-1])
+	}
+	return strings.Join(words, " ")
 }
 
 func plural(n int, what string) string {

@@ -10,17 +10,15 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-// finish applies defaults and rules to a virtual server and adds it.
+// finish applies defaults and rules to a virtual server and adds its services.
 func (b *builder) finish(d *serviceDraft) {
-	key := b.key(d)
-	if at, dup := b.seen[key]; dup {
-		b.add(Error, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s is there already, at %s; %s", key, b.position(at), serviceLeftOut), "put the real servers into one block")
+	forward := b.forwardDefault(d)
+	if !b.settleFamily(d, forward) {
 		return
 	}
-	forward := b.forwardDefault(d)
+	b.protocolDefault(d)
 	vs := model.VirtualServer{
 		Service: model.Service{
-			Key:               key,
 			Scheduler:         b.schedulerDefault(d),
 			Persistence:       b.persistenceRule(d),
 			PersistencePrefix: granularity(d),
@@ -30,7 +28,6 @@ func (b *builder) finish(d *serviceDraft) {
 		},
 		Pos:          b.position(d.st.at()),
 		Datapath:     d.datapath,
-		Servers:      b.servers(d, forward),
 		SorryInhibit: d.sorryInhibit,
 		Alpha:        or(false, d.alpha),
 		Omega:        d.omega,
@@ -42,40 +39,38 @@ func (b *builder) finish(d *serviceDraft) {
 	if vs.Datapath == "" {
 		vs.Datapath = b.global.Datapath
 	}
-	if len(vs.Servers) == 0 {
-		b.add(Warning, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s has no real server that can run; %s", key, serviceLeftOut), "write at least one real_server in it")
+	if d.group != nil {
+		b.addGroup(d, vs, forward)
 		return
 	}
-	b.sorry(d, &vs, or(forward, d.sorryForward))
+	at := target{addr: d.addr, mark: d.fwmark, v6: d.v6}
+	vs.Key = at.key(d.protocol)
+	if was, dup := b.seen[vs.Key]; dup {
+		b.add(Error, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s is there already, at %s; %s", vs.Key, b.position(was), serviceLeftOut), "put the real servers into one block")
+		return
+	}
+	vs.Servers = b.servers(d, at, forward)
+	if len(vs.Servers) == 0 {
+		b.add(Warning, d.st.at(), d.st.keyword(), fmt.Sprintf("virtual_server %s has no real server that can run; %s", vs.Key, serviceLeftOut), "write at least one real_server in it")
+		return
+	}
+	vs.Sorry = b.sorry(d, at, or(forward, d.sorryForward))
 	b.quorum(d, &vs)
-	b.seen[key] = d.st.at()
+	b.seen[vs.Key] = d.st.at()
 	b.services = append(b.services, vs)
 }
 
-// key names the service. No protocol means UDP, which is rarely meant.
-func (b *builder) key(d *serviceDraft) model.ServiceKey {
-	if d.fwmark != 0 {
-		return model.ServiceKey{FWMark: d.fwmark, Addr: markedAddr(d)}
-	}
-	if d.protocol == 0 {
+// protocolDefault settles the protocol. None means UDP, which is rarely meant;
+// firewall marks have none.
+func (b *builder) protocolDefault(d *serviceDraft) {
+	switch marked := d.onlyMarks(); {
+	case marked && d.protocol != 0:
+		b.add(Warning, d.st.at(), "protocol", fmt.Sprintf("virtual_server %s is for a firewall mark, so that its protocol means nothing; it is ignored", d.name()), "remove the line")
+		d.protocol = 0
+	case !marked && d.protocol == 0:
 		d.protocol = model.UDP
-		b.add(Warning, d.st.at(), "protocol", fmt.Sprintf("virtual_server %s names no protocol and becomes UDP, as in keepalived", spell(d.addr)), `write "protocol TCP" or "protocol UDP" in it`)
+		b.add(Warning, d.st.at(), "protocol", fmt.Sprintf("virtual_server %s names no protocol and becomes UDP, as in keepalived", d.name()), `write "protocol TCP" or "protocol UDP" in it`)
 	}
-	return model.ServiceKey{Protocol: d.protocol, Addr: d.addr}
-}
-
-// markedAddr says which family a firewall mark is for: that of the servers, as
-// in keepalived, and IPv4 where they differ.
-func markedAddr(d *serviceDraft) netip.AddrPort {
-	for _, r := range d.servers {
-		if !r.addr.Addr().Is6() {
-			return netip.AddrPort{}
-		}
-	}
-	if len(d.servers) == 0 {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
 }
 
 func (b *builder) schedulerDefault(d *serviceDraft) string {
@@ -105,10 +100,10 @@ func (b *builder) persistenceRule(d *serviceDraft) time.Duration {
 	if d.persistence != nil {
 		return *d.persistence
 	}
-	if d.fwmark != 0 || d.addr.Port() != 0 {
+	if !d.everyPort() {
 		return 0
 	}
-	b.add(Warning, d.st.at(), "persistence_timeout", fmt.Sprintf("virtual_server %s is for every port (port 0), which needs persistence; 360 s are used, as in keepalived", d.addr.Addr()),
+	b.add(Warning, d.st.at(), "persistence_timeout", fmt.Sprintf("virtual_server %s is for every port (port 0), which needs persistence; 360 s are used, as in keepalived", d.name()),
 		"write the port after the address, or persistence_timeout in the block")
 	return 6 * time.Minute
 }
@@ -116,7 +111,7 @@ func (b *builder) persistenceRule(d *serviceDraft) time.Duration {
 // granularity is 0 for the whole address.
 func granularity(d *serviceDraft) uint8 {
 	whole := uint8(32)
-	if d.addr.Addr().Is6() {
+	if d.onlyV6() {
 		whole = 128
 	}
 	if d.granularity == whole {
@@ -129,7 +124,7 @@ func (b *builder) onePacket(d *serviceDraft) bool {
 	if d.ops == nil {
 		return false
 	}
-	if d.fwmark == 0 && d.protocol != model.UDP {
+	if !d.onlyMarks() && d.protocol != model.UDP {
 		b.add(Warning, d.ops.at(), "ops", fmt.Sprintf("ops needs UDP, and the virtual server is %s; it is turned off, as in keepalived", d.protocol), "remove the line")
 		return false
 	}
@@ -148,20 +143,20 @@ func (b *builder) flags(d *serviceDraft, scheduler string) uint32 {
 	return flags
 }
 
-// sorry reads the sorry server.
-func (b *builder) sorry(d *serviceDraft, vs *model.VirtualServer, method model.Forward) {
+// sorry reads the sorry server for one service of the block.
+func (b *builder) sorry(d *serviceDraft, at target, method model.Forward) *model.RealServer {
 	if d.sorry == nil {
-		return
+		return nil
 	}
 	const consequence = "the sorry server is left out"
 	addr, ok := b.addrPort(d.sorry, consequence)
 	if !ok {
-		return
+		return nil
 	}
-	if addr, ok = b.serverAddr(d, d.sorry, addr, method, consequence); !ok {
-		return
+	if addr, ok = b.serverAddr(d, at, d.sorry, addr, method, consequence); !ok {
+		return nil
 	}
-	vs.Sorry = &model.RealServer{
+	return &model.RealServer{
 		Server: model.Server{Addr: netip.AddrPortFrom(addr.Addr(), addr.Port()), Forward: method, Weight: 1},
 		Pos:    b.position(d.sorry.at()),
 	}

@@ -25,6 +25,10 @@ type serverDraft struct {
 	mail                 *bool
 
 	checks []*checkDraft
+
+	// built is the server with all inheritance applied, once it is made; the
+	// services of a group share it.
+	built *model.RealServer
 }
 
 // realServer reads one real_server block into the draft of its service.
@@ -83,24 +87,45 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 }
 
 // servers applies inheritance and the rules about ports, families and
-// duplicates to the real servers of a service.
-func (b *builder) servers(d *serviceDraft, forward model.Forward) []model.RealServer {
-	var list []model.RealServer
+// duplicates to the real servers of a block, for one of its services.
+func (b *builder) servers(d *serviceDraft, at target, forward model.Forward) []model.RealServer {
+	list := make([]model.RealServer, 0, len(d.servers))
 	seen := make(map[netip.AddrPort]place)
 	for _, r := range d.servers {
 		method := or(forward, r.forward)
-		addr, ok := b.serverAddr(d, r.st, r.addr, method, serverLeftOut)
+		addr, ok := b.serverAddr(d, at, r.st, r.addr, method, serverLeftOut)
 		if !ok {
 			continue
 		}
-		if at, dup := seen[addr]; dup {
-			b.add(Error, r.st.at(), r.st.keyword(), fmt.Sprintf("real_server %s is there already, at line %d; %s", spell(addr), at.line, serverLeftOut), "remove one of the two")
+		if was, dup := seen[addr]; dup {
+			b.add(Error, r.st.at(), r.st.keyword(), fmt.Sprintf("real_server %s is there already, at line %d; %s", spell(addr), was.line, serverLeftOut), "remove one of the two")
 			continue
 		}
 		seen[addr] = r.st.at()
-		list = append(list, b.server(d, r, addr, method))
+		if r.built == nil {
+			r.built = new(b.server(d, r, d.checked(r.addr, addr), method))
+		}
+		rs := *r.built
+		rs.Addr = addr
+		if d.group != nil && addr != r.addr {
+			rs.Named = r.addr
+		}
+		list = append(list, rs)
 	}
 	return list
+}
+
+// checked returns the address that checks of a server connect to: where it is
+// placed, and for a server of a group what the file says, or the port that all
+// addresses of the group have.
+func (d *serviceDraft) checked(written, placed netip.AddrPort) netip.AddrPort {
+	if d.group == nil {
+		return placed
+	}
+	if written.Port() != 0 {
+		return written
+	}
+	return netip.AddrPortFrom(written.Addr(), d.group.port())
 }
 
 // server applies inheritance to one real server.
@@ -137,29 +162,32 @@ func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, m
 }
 
 // serverAddr applies the rules for the address and port of a real server or
-// a sorry server.
-func (b *builder) serverAddr(d *serviceDraft, s *statement, addr netip.AddrPort, method model.Forward, consequence string) (netip.AddrPort, bool) {
-	if d.fwmark != 0 {
-		if addr.Port() != 0 {
-			b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has a port, which means nothing for a firewall mark; it is cleared", s.keyword(), spell(addr)), "write the address alone")
-		}
-		return netip.AddrPortFrom(addr.Addr(), 0), true
-	}
-	vip := d.addr
-	if addr.Addr().Is4() != vip.Addr().Is4() && method != model.TUN {
-		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s %s is not of the address family of %s; %s", s.keyword(), addr.Addr(), vip.Addr(), consequence), "write a server of the same family, or lvs_method TUN")
+// a sorry server of the service at.
+func (b *builder) serverAddr(d *serviceDraft, at target, s *statement, addr netip.AddrPort, method model.Forward, consequence string) (netip.AddrPort, bool) {
+	if addr.Addr().Is6() != at.v6 && method != model.TUN {
+		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s %s is not of the address family of %s; %s", s.keyword(), addr.Addr(), at.familyOf(), consequence), "write a server of the same family, or lvs_method TUN")
 		return addr, false
 	}
+	vip := at.addr
 	switch {
+	case at.mark != 0 && method != model.NAT && addr.Port() != 0:
+		b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has a port, which %s cannot set for a firewall mark; it is cleared", s.keyword(), spell(addr), method), "write the address alone")
+		addr = netip.AddrPortFrom(addr.Addr(), 0)
+	case at.mark != 0:
+		return addr, true
 	case addr.Port() == 0:
 		addr = netip.AddrPortFrom(addr.Addr(), vip.Port())
 	case method != model.NAT && addr.Port() != vip.Port():
-		b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has another port than the virtual server, which %s cannot change; port %d is used", s.keyword(), spell(addr), method, vip.Port()),
+		b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("%s %s has another port than %s, which %s cannot change; port %d is used", s.keyword(), spell(addr), d.what(at), method, vip.Port()),
 			fmt.Sprintf("write %s %s %d, or lvs_method NAT", s.keyword(), addr.Addr(), vip.Port()))
 		addr = netip.AddrPortFrom(addr.Addr(), vip.Port())
 	}
-	if addr == vip {
-		b.add(Error, s.at(), s.keyword(), fmt.Sprintf("%s %s is the virtual server itself; %s", s.keyword(), spell(addr), consequence), "write the server's own address")
+	if at.mark == 0 && addr == vip {
+		var sev grade = Error
+		if d.group != nil { // the other services have it
+			sev = silent(Warning)
+		}
+		b.add(sev, s.at(), s.keyword(), fmt.Sprintf("%s %s is the virtual server itself; %s", s.keyword(), spell(addr), consequence), "write the server's own address")
 		return addr, false
 	}
 	return addr, true

@@ -17,6 +17,10 @@ type serviceDraft struct {
 	st       *statement
 	addr     netip.AddrPort
 	fwmark   uint32
+	group    *group
+	ipFamily *statement
+	// v6 is the family of the packets, once it is settled.
+	v6       bool
 	protocol model.Protocol // 0 is not set
 	datapath model.DatapathChoice
 
@@ -75,8 +79,7 @@ func (b *builder) serviceKey(d *serviceDraft) bool {
 	s := d.st
 	switch s.arg(0) {
 	case "group":
-		b.add(Warning, s.at(), s.keyword(), fmt.Sprintf("virtual_server group %s is parsed, not used yet; %s", s.arg(1), serviceLeftOut), "write a virtual_server for each address of the group")
-		return false
+		return b.serviceGroup(d)
 	case "fwmark":
 		n, err := parseUint(s.arg(1), 1, math.MaxUint32)
 		if err != nil {
@@ -89,6 +92,23 @@ func (b *builder) serviceKey(d *serviceDraft) bool {
 	var ok bool
 	d.addr, ok = b.addrPort(s, serviceLeftOut)
 	return ok
+}
+
+// serviceGroup finds the group of a block.
+func (b *builder) serviceGroup(d *serviceDraft) bool {
+	s := d.st
+	name := s.arg(1)
+	d.group = b.groups[name]
+	switch {
+	case name == "":
+		b.add(ends(Error), s.at(), s.keyword(), "virtual_server group without the group's name; "+serviceLeftOut, "write virtual_server group and the name of a virtual_server_group")
+	case d.group == nil:
+		b.add(silent(Error), s.args()[1].at, s.keyword(), fmt.Sprintf("there is no virtual_server_group %s; %s", name, serviceLeftOut), fmt.Sprintf("write virtual_server_group %s { ... } outside", name))
+	case d.group.broken: // a complaint said so
+	default:
+		return true
+	}
+	return false
 }
 
 // addrPort reads IP [PORT] from the arguments. A missing port is 0.
@@ -185,7 +205,7 @@ func (b *builder) ipvsSetting(d *serviceDraft, s *statement) {
 	case "persistence_timeout":
 		b.persistence(d, s)
 	case "persistence_granularity":
-		n, err := parsePrefix(s.arg(0), d.addr.Addr().Is6())
+		n, err := parsePrefix(s.arg(0), d.onlyV6())
 		if err != nil {
 			b.bad(s, 0, err, lineIgnored, "write a netmask such as 255.255.255.0, or for IPv6 a prefix length")
 			return
@@ -193,6 +213,8 @@ func (b *builder) ipvsSetting(d *serviceDraft, s *statement) {
 		d.granularity = n
 	case "new_flow_rate":
 		b.newFlowRate(d, s)
+	case "ip_family":
+		b.family(d, s)
 	case "ops":
 		if b.flag(s) {
 			d.ops = s

@@ -281,7 +281,7 @@ func TestHasErrors(t *testing.T) {
 		"virtual_server 192.0.2.1 80 { lb_algo x\n}":   true,
 		"global_defs { lvs_timeouts tcp x\n}":          true,
 		"global_defs { @evenkeel flow_table 1023\n}":   true,
-		"virtual_server group a { real_server x { } }": false,
+		"virtual_server group a { real_server x { } }": true,
 	} {
 		c := mustLoad(t, in)
 		if got := c.HasErrors(); got != want {

@@ -126,6 +126,15 @@ func parsePrefix(s string, v6 bool) (uint8, error) {
 	return uint8(ones), nil
 }
 
+// parseHexWord reads 16 bits in hexadecimal, as a part of an IPv6 address.
+func parseHexWord(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 16, 16)
+	if err != nil {
+		return 0, fmt.Errorf("not a hexadecimal number from 0 to ffff")
+	}
+	return uint16(n), nil
+}
+
 // parseInt reads a whole number between least and most, both included.
 func parseInt(s string, least, most int64) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)

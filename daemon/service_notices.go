@@ -23,9 +23,11 @@ var _ serviceNotifier = (*notices)(nil)
 // of services with omega, and nothing of others. One difference: a quorum that a
 // reload brings back is told, which keepalived 2.2.7 forgets.
 //
-// Who is told stands in the configuration that knew the server.
+// Who is told stands in the configuration that knew the server. The services of a
+// group are one virtual server here, with the group's name.
 type serviceNotices struct {
-	out      serviceNotifier
+	out serviceNotifier
+	// services have the settings of each block, by its name.
 	services map[model.ServiceKey]*model.VirtualServer
 }
 
@@ -38,7 +40,11 @@ func newServiceNotices(out serviceNotifier, services []model.VirtualServer) *ser
 func (n *serviceNotices) use(services []model.VirtualServer) {
 	n.services = make(map[model.ServiceKey]*model.VirtualServer, len(services))
 	for i := range services {
-		if key := services[i].Key; n.services[key] == nil {
+		key := services[i].Block()
+		was := n.services[key]
+		// A service of a group may lack a server that others have.
+		fuller := was != nil && services[i].GroupBlock.Group != "" && len(services[i].Servers) > len(was.Servers)
+		if was == nil || fuller {
 			n.services[key] = &services[i]
 		}
 	}
@@ -46,10 +52,8 @@ func (n *serviceNotices) use(services []model.VirtualServer) {
 
 // started tells of services that have just begun.
 func (n *serviceNotices) started(now director.Snapshot) {
-	for _, s := range now.Services {
-		if runs(s) {
-			n.begun(s)
-		}
+	for _, s := range running(now) {
+		n.begun(s)
 	}
 }
 
@@ -75,12 +79,10 @@ func (n *serviceNotices) changed(events []director.Event) {
 // reloaded tells of what a reload to services brought about.
 func (n *serviceNotices) reloaded(before, after director.Snapshot, services []model.VirtualServer) {
 	const gone = "no longer in the configuration"
-	now := running(after)
+	old := running(before)
+	now := byKey(running(after))
 	var stay []director.ServiceStatus
-	for _, was := range before.Services {
-		if !runs(was) {
-			continue
-		}
+	for _, was := range old {
 		is, ok := now[was.Key]
 		if ok {
 			stay = append(stay, was)
@@ -100,9 +102,9 @@ func (n *serviceNotices) reloaded(before, after director.Snapshot, services []mo
 			n.quorum(is.Key, is.QuorumUp, quorumReason(is))
 		}
 	}
-	old := running(before)
-	for _, is := range after.Services {
-		if _, ok := old[is.Key]; !ok && runs(is) {
+	known := byKey(old)
+	for _, is := range running(after) {
+		if _, ok := known[is.Key]; !ok {
 			n.begun(is)
 		}
 	}
@@ -111,8 +113,8 @@ func (n *serviceNotices) reloaded(before, after director.Snapshot, services []mo
 // stopping tells of services that end with the daemon.
 func (n *serviceNotices) stopping(last director.Snapshot) {
 	const reason = "the daemon is stopping"
-	for _, s := range last.Services {
-		if conf := n.services[s.Key]; conf == nil || !conf.Omega || !runs(s) {
+	for _, s := range running(last) {
+		if conf := n.services[s.Key]; conf == nil || !conf.Omega {
 			continue
 		}
 		for _, server := range s.Servers {
@@ -133,7 +135,7 @@ func (n *serviceNotices) server(key model.ServiceKey, addr netip.AddrPort, up bo
 	}
 	for i := range vs.Servers {
 		rs := &vs.Servers[i]
-		if rs.Addr != addr {
+		if rs.Name() != addr {
 			continue
 		}
 		c := notify.ServerChange{Server: serverName(key, addr), Service: key.String(), Up: up, Reason: reason}
@@ -159,7 +161,7 @@ func either(up bool, ifUp, ifDown *model.Script) *model.Script {
 // serverName prints a server as keepalived does: [10.0.0.5]:tcp:8080. One of a
 // firewall mark has no protocol.
 func serverName(key model.ServiceKey, addr netip.AddrPort) string {
-	if key.FWMark != 0 {
+	if key.Protocol == 0 {
 		return fmt.Sprintf("[%s]:none:%d", addr.Addr(), addr.Port())
 	}
 	return model.ServiceKey{Protocol: key.Protocol, Addr: addr}.String()
@@ -171,12 +173,37 @@ func quorumReason(s director.ServiceStatus) string {
 
 func runs(s director.ServiceStatus) bool { return s.Datapath != "none" }
 
-func running(s director.Snapshot) map[model.ServiceKey]director.ServiceStatus {
-	out := make(map[model.ServiceKey]director.ServiceStatus, len(s.Services))
+// running returns the blocks of which a service runs, with the names of their
+// servers, in the order of the file.
+func running(s director.Snapshot) []director.ServiceStatus {
+	var out []director.ServiceStatus
+	known := make(map[netip.AddrPort]bool) // servers of the last block of out
 	for _, status := range s.Services {
-		if runs(status) {
-			out[status.Key] = status
+		if !runs(status) {
+			continue
 		}
+		if n := len(out); n == 0 || out[n-1].Key != status.Block {
+			clear(known)
+			block := status
+			block.Key, block.Servers = status.Block, nil
+			out = append(out, block)
+		}
+		last := &out[len(out)-1]
+		for _, server := range status.Servers {
+			if !known[server.Name] {
+				known[server.Name] = true
+				server.Server = server.Name
+				last.Servers = append(last.Servers, server)
+			}
+		}
+	}
+	return out
+}
+
+func byKey(list []director.ServiceStatus) map[model.ServiceKey]director.ServiceStatus {
+	out := make(map[model.ServiceKey]director.ServiceStatus, len(list))
+	for _, status := range list {
+		out[status.Key] = status
 	}
 	return out
 }

@@ -141,3 +141,41 @@ func TestServerName(t *testing.T) {
 		}
 	}
 }
+
+// The services of a group are one virtual server for whoever is told.
+func TestGroupNotices(t *testing.T) {
+	block := model.ServiceKey{Protocol: model.TCP, Group: "web"}
+	group := func(ports ...uint16) []model.VirtualServer {
+		var list []model.VirtualServer
+		for _, port := range ports {
+			vs := virtual(vip, rs1, rs2)
+			vs.GroupBlock = block
+			vs.Key.Addr = netip.AddrPortFrom(vs.Key.Addr.Addr(), port)
+			vs.Servers = slices.Clone(vs.Servers)
+			for i := range vs.Servers {
+				vs.Servers[i].Named = vs.Servers[i].Addr
+				vs.Servers[i].Addr = netip.AddrPortFrom(vs.Servers[i].Addr.Addr(), port)
+			}
+			list = append(list, vs)
+		}
+		return list
+	}
+	verdict := func(o *told, server string, up bool) {
+		o.notices.changed(o.dir.Verdict(health.Verdict{Service: block, Server: netip.MustParseAddrPort(server), Up: up, Reason: "checked"}).Events)
+	}
+	o := tellingOf(group(80, 81)...)
+	o.want(t, "start", "VS [web]:0 UP: weight alive 2, quorum 1, hysteresis 0")
+	verdict(o, rs1, false)
+	o.want(t, "a server fails", "RS [10.0.0.1]:tcp:80 [web]:0 DOWN: checked")
+	o.reload(group(80, 81, 82)...)
+	o.want(t, "reload with one address more")
+	o.reload(group(81)...)
+	o.want(t, "reload with one address")
+	verdict(o, rs2, false)
+	o.want(t, "the other fails", "RS [10.0.0.2]:tcp:80 [web]:0 DOWN: checked", "VS [web]:0 DOWN: weight alive 0, quorum 1, hysteresis 0")
+	verdict(o, rs2, true)
+	o.take()
+	o.reload(virtual("192.0.2.77:80", rs1))
+	o.want(t, "reload without the group", "RS [10.0.0.2]:tcp:80 [web]:0 DOWN: no longer in the configuration",
+		"VS [web]:0 DOWN: no longer in the configuration", "VS [192.0.2.77]:tcp:80 UP: weight alive 1, quorum 1, hysteresis 0")
+}

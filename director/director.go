@@ -11,10 +11,11 @@ import (
 // Director holds the state of all virtual services. It belongs to one
 // goroutine.
 type Director struct {
-	// services are in the order of the file. byKey leaves out those that the
-	// file names a second time.
-	services []*service
-	byKey    map[model.ServiceKey]*service
+	// blocks are in the order of the file. byBlock and byKey leave out blocks and
+	// services that the file names a second time.
+	blocks  []*block
+	byBlock map[model.ServiceKey]*block
+	byKey   map[model.ServiceKey]*service
 }
 
 // New returns a director and the change that starts services from nothing.
@@ -33,49 +34,66 @@ func Adopt(services []model.VirtualServer, caps Capabilities, running map[model.
 	d := &Director{}
 	d.configure(services, caps, now)
 
+	found := make(map[placedKey]placedTable, len(before))
+	for _, t := range before {
+		found[t.key()] = t
+	}
 	var events []Event
-	for _, s := range d.services {
-		events = append(events, s.event(ServiceAdded, now, s.placement.String()))
-		if !s.placement.Runs() {
+	for _, b := range d.blocks {
+		for _, s := range b.services {
+			events = append(events, s.event(ServiceAdded, now, s.placement.String()))
+		}
+		if !b.runs() {
 			continue
 		}
-		if was, ok := findRunning(before, s); ok {
-			s.adopt(was.Servers)
-			s.updateQuorum(now)
-			events = append(events, s.eventsOfDown(now)...)
+		if s, was, ok := b.findRunning(found); ok {
+			b.adopt(s, was.Servers)
+			b.updateQuorum(now)
+			events = append(events, b.eventsOfDown(now)...)
 		}
-		if !s.quorumUp {
-			events = append(events, s.event(QuorumLost, now, s.quorumReason()))
+		if !b.quorumUp {
+			events = append(events, b.event(QuorumLost, now, b.quorumReason()))
 		}
 	}
 	return d, Change{Steps: transition(before, d.tables()), Events: events}
 }
 
-// findRunning returns the running table of a service, that of its present
-// datapath before any other.
-func findRunning(running []placedTable, s *service) (placedTable, bool) {
-	var found placedTable
-	ok := false
-	for _, t := range running {
-		if t.Service.Key == s.key() && (!ok || t.datapath == s.placement.Datapath) {
-			found, ok = t, true
+// findRunning returns the first service of a block that is running, with its
+// table: that of its present datapath before any other.
+func (b *block) findRunning(running map[placedKey]placedTable) (*service, placedTable, bool) {
+	for _, s := range b.services {
+		for _, datapath := range []model.DatapathChoice{s.placement.Datapath, model.DatapathXDP, model.DatapathIPVS} {
+			if t, ok := running[placedKey{datapath, s.key()}]; ok && s.placement.Reason != ReasonDuplicate {
+				return s, t, true
+			}
 		}
 	}
-	return found, ok
+	return nil, placedTable{}, false
 }
 
 // configure replaces all services by fresh ones.
 func (d *Director) configure(services []model.VirtualServer, caps Capabilities, now time.Time) {
-	d.services = nil
+	d.blocks = nil
+	d.byBlock = make(map[model.ServiceKey]*block, len(services))
 	d.byKey = make(map[model.ServiceKey]*service, len(services))
 	for _, conf := range services {
-		if d.byKey[conf.Key] != nil {
-			d.services = append(d.services, newService(conf, Placement{Reason: ReasonDuplicate}, now))
-			continue
+		s := &service{conf: conf, placement: Placement{Reason: ReasonDuplicate}}
+		if d.byKey[conf.Key] == nil {
+			s.placement = Choose(conf, caps)
+			d.byKey[conf.Key] = s
 		}
-		s := newService(conf, Choose(conf, caps), now)
-		d.services = append(d.services, s)
-		d.byKey[conf.Key] = s
+		b := d.byBlock[conf.Block()]
+		if b == nil || conf.GroupBlock.Group == "" {
+			b = newBlock(conf, now)
+			d.blocks = append(d.blocks, b)
+			if d.byBlock[b.key] == nil {
+				d.byBlock[b.key] = b
+			}
+		}
+		b.add(s, now)
+	}
+	for _, b := range d.blocks {
+		b.startQuorum()
 	}
 }
 
@@ -83,11 +101,11 @@ func (d *Director) configure(services []model.VirtualServer, caps Capabilities, 
 // changes nothing, or on a
 // server that is not in the configuration, gives an empty change.
 func (d *Director) Verdict(v health.Verdict) Change {
-	s := d.byKey[v.Service]
-	if s == nil || !s.placement.Runs() {
+	s := d.byBlock[v.Service]
+	if s == nil || !s.runs() {
 		return Change{}
 	}
-	rs := s.server(v.Server)
+	rs := s.byName[v.Server]
 	if rs == nil || len(rs.conf.Checks) == 0 {
 		return Change{}
 	}
@@ -118,36 +136,46 @@ func (d *Director) Verdict(v health.Verdict) Change {
 // service that did not run before is new.
 func (d *Director) Reload(services []model.VirtualServer, caps Capabilities) Change {
 	now := time.Now()
-	before, oldServices, oldByKey := d.tables(), d.services, d.byKey
+	before, old := d.tables(), *d
 	d.configure(services, caps, now)
 
 	var events []Event
-	for _, old := range oldServices {
-		if oldByKey[old.key()] == old && d.byKey[old.key()] == nil {
-			events = append(events, old.event(ServiceRemoved, now, "no longer in the file"))
+	for _, b := range old.blocks {
+		for _, s := range b.services {
+			if old.byKey[s.key()] == s && d.byKey[s.key()] == nil {
+				events = append(events, s.event(ServiceRemoved, now, "no longer in the file"))
+			}
 		}
 	}
-	for _, s := range d.services {
-		old := oldByKey[s.key()]
-		switch {
-		case d.byKey[s.key()] != s:
-			continue
-		case old == nil:
-			events = append(events, s.event(ServiceAdded, now, s.placement.String()))
-		case old.placement != s.placement:
-			events = append(events, s.event(ServiceMoved, now, s.placement.String()))
+	for _, b := range d.blocks {
+		for _, s := range b.services {
+			if d.byKey[s.key()] == s {
+				events = append(events, s.eventOfReload(old.byKey[s.key()], now)...)
+			}
 		}
-		if !s.placement.Runs() {
+		if !b.runs() {
 			continue
 		}
-		if old != nil && old.placement.Runs() {
-			s.carry(old)
-			events = append(events, s.judgeQuorum(now)...)
-		} else if !s.quorumUp {
-			events = append(events, s.event(QuorumLost, now, s.quorumReason()))
+		if was := old.byBlock[b.key]; was != nil && was.runs() {
+			b.carry(was)
+			events = append(events, b.judgeQuorum(now)...)
+		} else if !b.quorumUp {
+			events = append(events, b.event(QuorumLost, now, b.quorumReason()))
 		}
 	}
 	return Change{Steps: transition(before, d.tables()), Events: events}
+}
+
+// eventOfReload says what a reload did to the place of a service; old is nil
+// for a new one.
+func (s *service) eventOfReload(old *service, now time.Time) []Event {
+	switch {
+	case old == nil:
+		return []Event{s.event(ServiceAdded, now, s.placement.String())}
+	case old.placement != s.placement:
+		return []Event{s.event(ServiceMoved, now, s.placement.String())}
+	}
+	return nil
 }
 
 // Repair returns the steps that bring a datapath whose tables are known to
@@ -182,15 +210,16 @@ func placeAll(running map[model.DatapathChoice]model.Tables) []placedTable {
 }
 
 // Targets returns what the health runner is to check: all servers of the
-// services that run, with what they count as now.
+// services that run, with what they count as now. The services of a group share
+// their servers' checks.
 func (d *Director) Targets() []health.Target {
 	var targets []health.Target
-	for _, s := range d.services {
-		if !s.placement.Runs() {
+	for _, s := range d.blocks {
+		if !s.runs() {
 			continue
 		}
 		for _, rs := range s.servers {
-			t := health.Target{Service: s.key(), Server: rs.conf.Addr, Checks: rs.conf.Checks, Start: rs.start}
+			t := health.Target{Service: s.key, Server: rs.conf.Name(), Checks: rs.conf.Checks, Start: rs.start}
 			switch {
 			case rs.judged && rs.alive:
 				t.Start = health.StartUp
@@ -204,35 +233,37 @@ func (d *Director) Targets() []health.Target {
 }
 
 // tables returns the wanted tables of all services that run.
-func (d *Director) tables() []placedTable { return d.tablesOf(d.services...) }
+func (d *Director) tables() []placedTable { return d.tablesOf(d.blocks...) }
 
-func (d *Director) tablesOf(services ...*service) []placedTable {
+func (d *Director) tablesOf(blocks ...*block) []placedTable {
 	var tables []placedTable
-	for _, s := range services {
-		if s.placement.Runs() {
-			tables = append(tables, placedTable{Table: s.table(), datapath: s.placement.Datapath})
+	for _, b := range blocks {
+		for _, s := range b.services {
+			if s.placement.Runs() {
+				tables = append(tables, placedTable{Table: b.table(s.conf), datapath: s.placement.Datapath})
+			}
 		}
 	}
 	return tables
 }
 
 // judgeQuorum updates the quorum state and returns the event of a change.
-func (s *service) judgeQuorum(now time.Time) []Event {
-	if !s.updateQuorum(now) {
+func (b *block) judgeQuorum(now time.Time) []Event {
+	if !b.updateQuorum(now) {
 		return nil
 	}
 	kind := QuorumLost
-	if s.quorumUp {
+	if b.quorumUp {
 		kind = QuorumGained
 	}
-	return []Event{s.event(kind, now, s.quorumReason())}
+	return []Event{b.event(kind, now, b.quorumReason())}
 }
 
-func (s *service) eventsOfDown(now time.Time) []Event {
+func (b *block) eventsOfDown(now time.Time) []Event {
 	var events []Event
-	for _, rs := range s.servers {
+	for _, rs := range b.servers {
 		if !rs.alive {
-			events = append(events, s.serverEvent(ServerDown, rs, now, rs.reason))
+			events = append(events, b.serverEvent(ServerDown, rs, now, rs.reason))
 		}
 	}
 	return events
@@ -242,8 +273,12 @@ func (s *service) event(kind EventKind, now time.Time, reason string) Event {
 	return Event{Kind: kind, At: now, Service: s.key(), Reason: reason}
 }
 
-func (s *service) serverEvent(kind EventKind, rs *server, now time.Time, reason string) Event {
-	e := s.event(kind, now, reason)
-	e.Server = rs.conf.Addr
+func (b *block) event(kind EventKind, now time.Time, reason string) Event {
+	return Event{Kind: kind, At: now, Service: b.key, Reason: reason}
+}
+
+func (b *block) serverEvent(kind EventKind, rs *server, now time.Time, reason string) Event {
+	e := b.event(kind, now, reason)
+	e.Server = rs.conf.Name()
 	return e
 }

@@ -12,14 +12,25 @@ import (
 
 type serverAddr = netip.AddrPort
 
-// service is a virtual service and what is known of it.
-type service struct {
-	conf      model.VirtualServer
-	placement Placement
-	servers   []*server
+// block is a virtual_server block and what is known of it: a single service,
+// or those of a group, which share servers and quorum.
+type block struct {
+	key model.ServiceKey
+	// conf has the settings, which all services share but for key and servers.
+	conf     model.VirtualServer
+	services []*service
+	// servers are in the order of the file, and byName by their names.
+	servers []*server
+	byName  map[serverAddr]*server
 	// quorumUp is held only by updateQuorum, which has a memory: hysteresis.
 	quorumUp    bool
 	quorumSince time.Time
+}
+
+// service is a virtual service and where it runs.
+type service struct {
+	conf      model.VirtualServer
+	placement Placement
 }
 
 // server is a real server and what is known of it.
@@ -38,19 +49,35 @@ type server struct {
 // weight is the weight that the server takes flows with while it is alive.
 func (s *server) weight() int32 { return s.change.Apply(s.conf.Weight) }
 
-// newService returns a service whose servers start by their alpha rule. Of
-// servers with the same address the first counts.
-func newService(conf model.VirtualServer, p Placement, now time.Time) *service {
-	s := &service{conf: conf, placement: p, quorumSince: now}
-	seen := make(map[serverAddr]bool, len(conf.Servers))
-	for _, rs := range conf.Servers {
-		if !seen[rs.Addr] {
-			seen[rs.Addr] = true
-			s.servers = append(s.servers, newServer(rs, now))
+// newBlock returns a block without services.
+func newBlock(conf model.VirtualServer, now time.Time) *block {
+	return &block{key: conf.Block(), conf: conf, byName: make(map[serverAddr]*server, len(conf.Servers)), quorumSince: now}
+}
+
+// add adds a service. Servers start by their alpha rule; of servers with the
+// same name the first counts.
+func (b *block) add(s *service, now time.Time) {
+	if n := len(b.services); n == 0 || !sameList(b.services[n-1].conf.Servers, s.conf.Servers) {
+		for _, rs := range s.conf.Servers {
+			if b.byName[rs.Name()] == nil {
+				state := newServer(rs, now)
+				b.byName[rs.Name()] = state
+				b.servers = append(b.servers, state)
+			}
 		}
 	}
-	s.startQuorum()
-	return s
+	b.services = append(b.services, s)
+}
+
+// sameList reports whether both are one list, which services of a group often
+// share.
+func sameList(a, b []model.RealServer) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// runs reports whether a datapath runs some of the services.
+func (b *block) runs() bool {
+	return slices.ContainsFunc(b.services, func(s *service) bool { return s.placement.Runs() })
 }
 
 func newServer(conf model.RealServer, now time.Time) *server {
@@ -68,19 +95,11 @@ func newServer(conf model.RealServer, now time.Time) *server {
 
 func (s *service) key() model.ServiceKey { return s.conf.Key }
 
-func (s *service) server(addr serverAddr) *server {
-	i := slices.IndexFunc(s.servers, func(rs *server) bool { return rs.conf.Addr == addr })
-	if i < 0 {
-		return nil
-	}
-	return s.servers[i]
-}
-
 // aliveWeight is the sum of the weights of live servers. A live server of
 // weight 0 adds nothing.
-func (s *service) aliveWeight() uint64 {
+func (b *block) aliveWeight() uint64 {
 	var sum uint64
-	for _, rs := range s.servers {
+	for _, rs := range b.servers {
 		if rs.alive {
 			sum += uint64(rs.weight())
 		}
@@ -90,60 +109,65 @@ func (s *service) aliveWeight() uint64 {
 
 // startQuorum sets the quorum state of a service without a past. Hysteresis
 // does not count yet.
-func (s *service) startQuorum() {
-	sum := s.aliveWeight()
-	s.quorumUp = sum > 0 && sum >= uint64(s.conf.Quorum)
+func (b *block) startQuorum() {
+	sum := b.aliveWeight()
+	b.quorumUp = sum > 0 && sum >= uint64(b.conf.Quorum)
 }
 
 // updateQuorum applies keepalived's rule: gained at quorum plus hysteresis or
 // more, lost below quorum minus hysteresis or with nothing alive. It reports
 // whether the state changed.
-func (s *service) updateQuorum(now time.Time) bool {
-	sum := s.aliveWeight()
-	quorum, hysteresis := uint64(s.conf.Quorum), uint64(s.conf.Hysteresis)
+func (b *block) updateQuorum(now time.Time) bool {
+	sum := b.aliveWeight()
+	quorum, hysteresis := uint64(b.conf.Quorum), uint64(b.conf.Hysteresis)
 	var up bool
 	switch {
 	case sum == 0:
 		up = false
-	case !s.quorumUp:
+	case !b.quorumUp:
 		up = sum >= quorum+hysteresis
 	default:
 		up = sum+hysteresis >= quorum
 	}
-	if up == s.quorumUp {
+	if up == b.quorumUp {
 		return false
 	}
-	s.quorumUp, s.quorumSince = up, now
+	b.quorumUp, b.quorumSince = up, now
 	return true
 }
 
 // sorryActive reports whether the sorry server stands in for the others.
-func (s *service) sorryActive() bool { return s.conf.Sorry != nil && !s.quorumUp }
+func (b *block) sorryActive() bool { return b.conf.Sorry != nil && !b.quorumUp }
 
-// table returns what is to run of the service. Without a sorry server, live
-// servers stay in the table below quorum too.
-func (s *service) table() Table {
-	t := Table{Service: s.conf.Service}
-	for _, rs := range s.servers {
-		entry := rs.conf.Server
-		entry.Weight = rs.weight()
+// table returns what is to run of a service of the block. Without a sorry
+// server, live servers stay in the table below quorum too.
+func (b *block) table(conf model.VirtualServer) Table {
+	t := Table{Service: conf.Service}
+	seen := make(map[serverAddr]bool, len(conf.Servers))
+	for _, rs := range conf.Servers {
+		if seen[rs.Addr] {
+			continue
+		}
+		seen[rs.Addr] = true
+		state, entry := b.byName[rs.Name()], rs.Server
+		entry.Weight = state.weight()
 		switch {
-		case rs.alive && !s.sorryActive():
-		case rs.conf.InhibitOnFailure:
+		case state.alive && !b.sorryActive():
+		case rs.InhibitOnFailure:
 			entry.Weight = 0
 		default:
 			continue
 		}
 		t.Servers = append(t.Servers, entry)
 	}
-	if s.conf.Sorry == nil || !s.sorryActive() && !s.conf.SorryInhibit {
+	if conf.Sorry == nil || !b.sorryActive() && !b.conf.SorryInhibit {
 		return t
 	}
-	sorry := s.conf.Sorry.Server
-	if !s.sorryActive() {
+	sorry := conf.Sorry.Server
+	if !b.sorryActive() {
 		sorry.Weight = 0
 	}
-	return t.withSorry(sorry, s.sorryActive())
+	return t.withSorry(sorry, b.sorryActive())
 }
 
 // withSorry adds the sorry server. Where a real server has its address, the
@@ -160,9 +184,9 @@ func (t Table) withSorry(sorry model.Server, active bool) Table {
 }
 
 // carry takes over what the service was before a reload.
-func (s *service) carry(old *service) {
-	for _, rs := range s.servers {
-		was := old.server(rs.conf.Addr)
+func (b *block) carry(old *block) {
+	for _, rs := range b.servers {
+		was := old.byName[rs.conf.Name()]
 		switch {
 		case was == nil || len(rs.conf.Checks) == 0:
 		case len(was.conf.Checks) == 0:
@@ -174,30 +198,31 @@ func (s *service) carry(old *service) {
 			rs.change = was.change
 		}
 	}
-	s.quorumUp, s.quorumSince = old.quorumUp, old.quorumSince
+	b.quorumUp, b.quorumSince = old.quorumUp, old.quorumSince
 }
 
-// adopt takes over what ran of the service before the daemon started; see the
-// package comment.
-func (s *service) adopt(running []model.Server) {
+// adopt takes over what ran of the block, in its service on, before the daemon
+// started; see the package comment.
+func (b *block) adopt(on *service, running []model.Server) {
 	weights := make(map[serverAddr]int32, len(running))
 	for _, entry := range running {
 		weights[entry.Addr] = entry.Weight
 	}
-	for _, rs := range s.servers {
-		weight, in := weights[rs.conf.Addr]
+	for _, conf := range on.conf.Servers {
+		rs := b.byName[conf.Name()]
+		weight, in := weights[conf.Addr]
 		switch {
-		case len(rs.conf.Checks) == 0:
-		case in && (weight > 0 || rs.conf.Weight == 0):
+		case len(conf.Checks) == 0:
+		case in && (weight > 0 || conf.Weight == 0):
 			rs.alive, rs.start, rs.reason = true, health.StartUp, "was in the table before the restart"
 		default:
 			rs.alive, rs.start, rs.reason = false, health.StartDown, "was not taking flows before the restart: down until its first check succeeds"
 		}
 	}
-	sorry := s.conf.Sorry
-	s.quorumUp = sorry == nil || weights[sorry.Addr] == 0
+	sorry := on.conf.Sorry
+	b.quorumUp = sorry == nil || weights[sorry.Addr] == 0
 }
 
-func (s *service) quorumReason() string {
-	return fmt.Sprintf("weight alive %d, quorum %d, hysteresis %d", s.aliveWeight(), s.conf.Quorum, s.conf.Hysteresis)
+func (b *block) quorumReason() string {
+	return fmt.Sprintf("weight alive %d, quorum %d, hysteresis %d", b.aliveWeight(), b.conf.Quorum, b.conf.Hysteresis)
 }

@@ -14,8 +14,10 @@ type Snapshot struct {
 
 // ServiceStatus is one virtual service.
 type ServiceStatus struct {
-	Key       model.ServiceKey `json:"-"`
-	Service   string           `json:"service"`
+	Key     model.ServiceKey `json:"-"`
+	Service string           `json:"service"`
+	// Block is the virtual_server block: Key, but for services of a group.
+	Block     model.ServiceKey `json:"-"`
 	Scheduler string           `json:"scheduler"`
 	// Datapath is xdp, ipvs or none.
 	Datapath string `json:"datapath"`
@@ -38,7 +40,9 @@ type ServiceStatus struct {
 
 // ServerStatus is one real server of a service.
 type ServerStatus struct {
-	Server  netip.AddrPort `json:"server"`
+	Server netip.AddrPort `json:"server"`
+	// Name is by what address checks and notices know it.
+	Name    netip.AddrPort `json:"-"`
 	Forward string         `json:"forward"`
 	// Weight is the configured weight.
 	Weight int32 `json:"weight"`
@@ -54,27 +58,30 @@ type ServerStatus struct {
 
 // Snapshot returns the state of all services in the order of the file.
 func (d *Director) Snapshot() Snapshot {
-	snap := Snapshot{Services: make([]ServiceStatus, 0, len(d.services))}
-	for _, s := range d.services {
-		snap.Services = append(snap.Services, s.status())
+	snap := Snapshot{Services: make([]ServiceStatus, 0, len(d.byKey))}
+	for _, b := range d.blocks {
+		for _, s := range b.services {
+			snap.Services = append(snap.Services, b.status(s))
+		}
 	}
 	return snap
 }
 
-func (s *service) status() ServiceStatus {
+func (b *block) status(s *service) ServiceStatus {
 	st := ServiceStatus{
 		Key:         s.key(),
+		Block:       b.key,
 		Service:     s.key().String(),
 		Scheduler:   s.conf.Scheduler,
 		Datapath:    "none",
 		ReasonCode:  s.placement.Reason,
 		ReasonWord:  s.placement.Reason.Word(),
-		QuorumUp:    s.quorumUp,
-		QuorumSince: s.quorumSince,
-		Quorum:      s.conf.Quorum,
-		Hysteresis:  s.conf.Hysteresis,
-		AliveWeight: s.aliveWeight(),
-		Servers:     make([]ServerStatus, 0, len(s.servers)),
+		QuorumUp:    b.quorumUp,
+		QuorumSince: b.quorumSince,
+		Quorum:      b.conf.Quorum,
+		Hysteresis:  b.conf.Hysteresis,
+		AliveWeight: b.aliveWeight(),
+		Servers:     make([]ServerStatus, 0, len(s.conf.Servers)),
 	}
 	if s.placement.Runs() {
 		st.Datapath = string(s.placement.Datapath)
@@ -82,33 +89,35 @@ func (s *service) status() ServiceStatus {
 	if s.placement.Datapath != model.DatapathXDP {
 		st.Reason = s.placement.String()
 	}
-	weights := s.tableWeights()
-	for _, rs := range s.servers {
-		st.Servers = append(st.Servers, s.serverStatus(rs, weights))
+	weights := b.tableWeights(s)
+	for _, rs := range s.conf.Servers {
+		st.Servers = append(st.Servers, b.serverStatus(s, rs, weights))
 	}
 	if s.conf.Sorry != nil {
-		st.Sorry = s.sorryStatus(weights)
+		st.Sorry = b.sorryStatus(s.conf.Sorry, weights)
 	}
 	return st
 }
 
 // tableWeights returns the weight of each server in the datapath's table.
-func (s *service) tableWeights() map[serverAddr]int32 {
+func (b *block) tableWeights(s *service) map[serverAddr]int32 {
 	weights := make(map[serverAddr]int32)
 	if s.placement.Runs() {
-		for _, entry := range s.table().Servers {
+		for _, entry := range b.table(s.conf).Servers {
 			weights[entry.Addr] = entry.Weight
 		}
 	}
 	return weights
 }
 
-func (s *service) serverStatus(rs *server, weights map[serverAddr]int32) ServerStatus {
-	weight, in := weights[rs.conf.Addr]
+func (b *block) serverStatus(s *service, conf model.RealServer, weights map[serverAddr]int32) ServerStatus {
+	rs := b.byName[conf.Name()]
+	weight, in := weights[conf.Addr]
 	st := ServerStatus{
-		Server:      rs.conf.Addr,
-		Forward:     rs.conf.Forward.String(),
-		Weight:      rs.conf.Weight,
+		Server:      conf.Addr,
+		Name:        conf.Name(),
+		Forward:     conf.Forward.String(),
+		Weight:      conf.Weight,
 		InTable:     in,
 		TableWeight: weight,
 		Alive:       rs.alive,
@@ -118,26 +127,26 @@ func (s *service) serverStatus(rs *server, weights map[serverAddr]int32) ServerS
 	switch {
 	case !s.placement.Runs():
 		st.Reason = "the service does not run"
-	case rs.alive && s.sorryActive():
+	case rs.alive && b.sorryActive():
 		st.Reason += "; held back while quorum is lost"
 	}
 	return st
 }
 
-func (s *service) sorryStatus(weights map[serverAddr]int32) *ServerStatus {
-	sorry := s.conf.Sorry
+func (b *block) sorryStatus(sorry *model.RealServer, weights map[serverAddr]int32) *ServerStatus {
 	weight, in := weights[sorry.Addr]
 	st := &ServerStatus{
 		Server:      sorry.Addr,
+		Name:        sorry.Addr,
 		Forward:     sorry.Forward.String(),
 		Weight:      sorry.Weight,
 		InTable:     in,
 		TableWeight: weight,
 		Alive:       true,
 		Reason:      "quorum is up",
-		Since:       s.quorumSince,
+		Since:       b.quorumSince,
 	}
-	if s.sorryActive() {
+	if b.sorryActive() {
 		st.Reason = "stands in while quorum is lost"
 	}
 	return st

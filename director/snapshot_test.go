@@ -30,15 +30,15 @@ func TestSnapshot(t *testing.T) {
 
 		at := start.Add(time.Minute)
 		want := director.ServiceStatus{
-			Key: conf.Key, Service: "[192.0.2.1]:tcp:80", Scheduler: "rr", Datapath: "xdp", ReasonWord: "none",
+			Key: conf.Key, Block: conf.Key, Service: "[192.0.2.1]:tcp:80", Scheduler: "rr", Datapath: "xdp", ReasonWord: "none",
 			QuorumSince: at, Quorum: 2, AliveWeight: 1,
 			Servers: []director.ServerStatus{
-				{Server: rs(1, 1).Addr, Forward: "NAT", Weight: 3, InTable: true, Reason: "connection refused", Since: at},
-				{Server: rs(2, 1).Addr, Forward: "NAT", Weight: 1, Alive: true, Reason: "answered; held back while quorum is lost", Since: start},
-				{Server: rs(3, 1).Addr, Forward: "NAT", Weight: 1, Reason: "alpha: down until its first check succeeds", Since: start},
+				{Server: rs(1, 1).Addr, Name: rs(1, 1).Addr, Forward: "NAT", Weight: 3, InTable: true, Reason: "connection refused", Since: at},
+				{Server: rs(2, 1).Addr, Name: rs(2, 1).Addr, Forward: "NAT", Weight: 1, Alive: true, Reason: "answered; held back while quorum is lost", Since: start},
+				{Server: rs(3, 1).Addr, Name: rs(3, 1).Addr, Forward: "NAT", Weight: 1, Reason: "alpha: down until its first check succeeds", Since: start},
 			},
 			Sorry: &director.ServerStatus{
-				Server: rs(99, 1).Addr, Forward: "NAT", Weight: 1, InTable: true, TableWeight: 1, Alive: true,
+				Server: rs(99, 1).Addr, Name: rs(99, 1).Addr, Forward: "NAT", Weight: 1, InTable: true, TableWeight: 1, Alive: true,
 				Reason: "stands in while quorum is lost", Since: at,
 			},
 		}

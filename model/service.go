@@ -66,10 +66,21 @@ type ServiceKey struct {
 	// FWMark selects by firewall mark when it is not zero; Addr is then
 	// unset, or [::]:0 for IPv6 packets of that mark.
 	FWMark uint32
+	// Group and Ordinal name no service but a virtual_server block for a
+	// virtual_server_group, of which the services are many: the name of the group
+	// and which of its blocks it is, from 0. Addr and FWMark are unset then, and
+	// Protocol is zero if all services are of firewall marks. Checks and notices
+	// are about blocks; no datapath sees such a key.
+	Group   string
+	Ordinal uint16
 }
 
-// String prints the key as keepalived's logs do: [192.0.2.1]:tcp:80, FWM 7.
+// String prints the key as keepalived's logs do: [192.0.2.1]:tcp:80, FWM 7, and
+// [name]:0 for a block of a group.
 func (k ServiceKey) String() string {
+	if k.Group != "" {
+		return fmt.Sprintf("[%s]:%d", k.Group, k.Ordinal)
+	}
 	if k.FWMark != 0 {
 		return fmt.Sprintf("FWM %d", k.FWMark)
 	}
@@ -135,11 +146,16 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// VirtualServer is one virtual_server block with all inheritance and defaults
-// applied.
+// VirtualServer is one service of a virtual_server block with all inheritance
+// and defaults applied. A block for a group has one for each address and mark of
+// the group.
 type VirtualServer struct {
 	Service
 	Pos Position
+	// GroupBlock names the block, for a service of a group; the zero key is none.
+	// All services of such a block have the same settings and the same servers,
+	// but for ports and for servers that one of them cannot have.
+	GroupBlock ServiceKey
 	// Datapath says where the service shall run.
 	Datapath DatapathChoice
 	// Servers are in the order of the file.
@@ -162,10 +178,22 @@ type VirtualServer struct {
 	Mail bool
 }
 
+// Block returns the name of the virtual_server block, which checks and notices
+// are about: Key, but for a service of a group.
+func (vs VirtualServer) Block() ServiceKey {
+	if vs.GroupBlock.Group == "" {
+		return vs.Key
+	}
+	return vs.GroupBlock
+}
+
 // RealServer is one real_server block with all inheritance applied.
 type RealServer struct {
 	Server
 	Pos Position
+	// Named is the address and port in the file, where that is not Addr: the
+	// services of a group have servers with ports of their own. Unset is Addr.
+	Named netip.AddrPort
 	// InhibitOnFailure sets weight 0 instead of removing a failed server.
 	InhibitOnFailure bool
 	// Alpha starts this server as failed until its first success.
@@ -177,6 +205,15 @@ type RealServer struct {
 	NotifyUp, NotifyDown *Script
 	// Mail tells of the server by mail (smtp_alert), by default true.
 	Mail bool
+}
+
+// Name returns by what address checks and notices know the server within its
+// block.
+func (rs RealServer) Name() netip.AddrPort {
+	if rs.Named.IsValid() {
+		return rs.Named
+	}
+	return rs.Addr
 }
 
 // DatapathChoice is the datapath keyword: where a service shall run.

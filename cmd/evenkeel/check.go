@@ -20,7 +20,10 @@ type checkOptions struct {
 
 // placement says where a service will run.
 type placement struct {
-	Service  string         `json:"service"`
+	Service string `json:"service"`
+	// Group is the virtual server for a group that the service belongs to; empty
+	// for others.
+	Group    string         `json:"group,omitempty"`
 	Position model.Position `json:"position"`
 	// Runs is set when a datapath of this version runs the service.
 	Runs bool `json:"runs"`
@@ -126,6 +129,9 @@ func placements(services []model.VirtualServer) []placement {
 			Datapath:   "none",
 			ReasonWord: p.Reason.Word(),
 		}
+		if vs.GroupBlock.Group != "" {
+			entry.Group = vs.Block().String()
+		}
 		if p.Runs() {
 			entry.Datapath = string(p.Datapath)
 		}
@@ -137,6 +143,17 @@ func placements(services []model.VirtualServer) []placement {
 	return out
 }
 
+// alike counts how many of the first services of a list are of one group and in
+// the same place for the same reason.
+func alike(list []placement) int {
+	n := 1
+	for n < len(list) && list[0].Group != "" && list[n].Group == list[0].Group &&
+		list[n].Datapath == list[0].Datapath && list[n].Reason == list[0].Reason {
+		n++
+	}
+	return n
+}
+
 func (e *env) printCheck(r checkReport, asJSON bool) error {
 	if asJSON {
 		return e.printJSON(r)
@@ -145,9 +162,15 @@ func (e *env) printCheck(r checkReport, asJSON bool) error {
 		fmt.Fprintln(e.stdout, "where services will run:")
 	}
 	needed := false
-	for _, p := range r.Placements {
-		fmt.Fprintf(e.stdout, "  %s: %s %s\n", p.Position, p.Service, placeText(p.Datapath, p.Reason))
+	for i := 0; i < len(r.Placements); {
+		p, n := r.Placements[i], alike(r.Placements[i:])
+		service := p.Service
+		if n > 1 {
+			service = fmt.Sprintf("%s to %s (%d services)", service, r.Placements[i+n-1].Service, n)
+		}
+		fmt.Fprintf(e.stdout, "  %s: %s %s\n", p.Position, service, placeText(p.Datapath, p.Reason))
 		needed = needed || p.Datapath == string(model.DatapathIPVS)
+		i += n
 	}
 	if needed {
 		fmt.Fprintln(e.stdout, "  (ipvs is the kernel's, module ip_vs; evenkeel doctor says whether this machine has it)")

@@ -40,11 +40,9 @@ func otherCode() map[string]string {
 	return map[string]string{
 		"052-pqarmitage-keepalived-devel-tools.conf": "5 0: bfd_instance is not looked into yet",
 		"keepalived.conf.SSL_GET":                    "5 0: keepalived complains of state MASTER beside authentication AH, which does not run here",
-		"keepalived.conf.fwmark":                     "5 0: keepalived complains of a protocol beside a firewall mark",
 		"keepalived.conf.vrrp.routes":                "5 0: keepalived complains of old words for gateways and of routes without an interface",
 		"keepalived.conf.track_interface":            "5 0: keepalived complains of a route without an interface",
 		"keepalived.conf.vrrp.static_ipaddress":      "5 0: keepalived complains of a route without an interface",
-		"keepalived.conf.virtual_server_group":       "0 5: groups are not run yet",
 	}
 }
 

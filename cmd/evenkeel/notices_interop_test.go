@@ -74,7 +74,7 @@ func TestServiceScripts(t *testing.T) {
 			}
 		}
 	}
-	configure(all, "plain", "omega", "alpha")
+	configure(all, "plain", "omega", "alpha", "group")
 	for _, l := range both {
 		l.start()
 	}
@@ -83,14 +83,14 @@ func TestServiceScripts(t *testing.T) {
 		do   func()
 		want []string
 	}{
-		{"start", func() {}, []string{"plain up", "omega up", "alpha 1 up", "alpha 2 up", "alpha 3 up", "alpha up"}},
-		{"a server fails", func() { remove(t, dir, 1) }, []string{"plain 1 down", "omega 1 down", "alpha 1 down"}},
+		{"start", func() {}, []string{"group up", "plain up", "omega up", "alpha 1 up", "alpha 2 up", "alpha 3 up", "alpha up"}},
+		{"a server fails", func() { remove(t, dir, 1) }, []string{"group 1 down", "plain 1 down", "omega 1 down", "alpha 1 down"}},
 		{"another fails", func() { remove(t, dir, 2) },
-			[]string{"plain 2 down", "omega 2 down", "alpha 2 down", "plain down", "omega down", "alpha down"}},
-		{"one is back", func() { touch(t, dir, 2) }, []string{"plain 2 up", "omega 2 up", "alpha 2 up", "plain up", "omega up", "alpha up"}},
-		{"reload without a live server", func() { configure([]int{1, 2}, "plain", "omega", "alpha") },
-			[]string{"plain 3 down", "omega 3 down", "alpha 3 down", "plain down", "omega down", "alpha down"}},
-		{"reload without a service", func() { configure([]int{1, 2}, "omega") }, []string{"plain 2 down", "alpha 2 down"}},
+			[]string{"group 2 down", "plain 2 down", "omega 2 down", "alpha 2 down", "group down", "plain down", "omega down", "alpha down"}},
+		{"one is back", func() { touch(t, dir, 2) }, []string{"group 2 up", "plain 2 up", "omega 2 up", "alpha 2 up", "group up", "plain up", "omega up", "alpha up"}},
+		{"reload without a live server", func() { configure([]int{1, 2}, "plain", "omega", "alpha", "group") },
+			[]string{"group 3 down", "plain 3 down", "omega 3 down", "alpha 3 down", "group down", "plain down", "omega down", "alpha down"}},
+		{"reload without a service", func() { configure([]int{1, 2}, "omega") }, []string{"group 2 down", "plain 2 down", "alpha 2 down"}},
 		{"stop", func() {
 			for _, l := range both {
 				l.signal(syscall.SIGTERM)
@@ -182,9 +182,14 @@ func (l *balancer) configure(servers []int, services ...string) {
 	var b strings.Builder
 	b.WriteString("global_defs {\n script_user root\n enable_script_security\n @evenkeel xdp_interface eth0\n}\n")
 	addresses := map[string]int{"plain": 1, "omega": 2, "alpha": 3}
+	b.WriteString("virtual_server_group two {\n 192.0.2.4-5 80\n}\n")
 	for _, name := range services {
+		what := fmt.Sprintf("192.0.2.%d 80", addresses[name])
 		option := strings.TrimPrefix(name, "plain")
-		fmt.Fprintf(&b, "virtual_server 192.0.2.%d 80 {\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n quorum 2\n %s\n", addresses[name], option)
+		if name == "group" {
+			what, option = "group two", ""
+		}
+		fmt.Fprintf(&b, "virtual_server %s {\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n quorum 2\n %s\n", what, option)
 		for _, up := range []string{"up", "down"} {
 			fmt.Fprintf(&b, " quorum_%s \"%s/tell %s %[1]s\"\n", up, dir, name)
 		}

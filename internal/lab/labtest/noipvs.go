@@ -12,8 +12,9 @@ import (
 var noIPVSSource []byte
 
 // NoIPVS returns the path of a library that keepalived is to load (LD_PRELOAD) to
-// run its checkers without the kernel's IPVS. The test is skipped where there is
-// no C compiler.
+// run its checkers without the kernel's IPVS. Requests by netlink are written to
+// the file that the environment names as EVENKEEL_IPVS_LOG, one after the other.
+// The test is skipped where there is no C compiler.
 func NoIPVS(t testing.TB) string {
 	t.Helper()
 	compiler, err := exec.LookPath("cc")
