@@ -12,12 +12,13 @@ func FromChecks(snap health.Snapshot) Checks {
 	}
 	for _, s := range snap.Servers {
 		server := CheckedServer{
-			Service: s.Key.String(),
-			Server:  s.Server.String(),
-			Up:      s.Up,
-			Reason:  s.Reason,
-			Since:   s.Since,
-			Checks:  make([]Check, 0, len(s.Checks)),
+			Service:   s.Key.String(),
+			Server:    s.Server.String(),
+			Up:        s.Up,
+			Suspended: s.Suspended,
+			Reason:    s.Reason,
+			Since:     s.Since,
+			Checks:    make([]Check, 0, len(s.Checks)),
 		}
 		for _, c := range s.Checks {
 			server.Checks = append(server.Checks, fromCheck(c))
@@ -56,6 +57,9 @@ func fromCheck(c health.CheckStatus) Check {
 func SummarizeChecks(snap health.Snapshot) CheckSummary {
 	sum := CheckSummary{InFlight: snap.InFlight, Waiting: snap.Waiting}
 	for _, s := range snap.Servers {
+		if s.Suspended {
+			sum.Suspended += len(s.Checks)
+		}
 		for _, c := range s.Checks {
 			sum.Total++
 			if c.Up {

@@ -148,6 +148,8 @@ type CheckSummary struct {
 	Up       int `json:"up"`
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
+	// Suspended checks rest (ha_suspend).
+	Suspended int `json:"suspended,omitempty"`
 }
 
 // Services is every virtual service with its servers.
@@ -263,12 +265,14 @@ type Checks struct {
 
 // CheckedServer is one server of one service with its checks.
 type CheckedServer struct {
-	Service string    `json:"service"`
-	Server  string    `json:"server"`
-	Up      bool      `json:"up"`
-	Reason  string    `json:"reason,omitempty"`
-	Since   time.Time `json:"since"`
-	Checks  []Check   `json:"checks"`
+	Service string `json:"service"`
+	Server  string `json:"server"`
+	Up      bool   `json:"up"`
+	// Suspended is set while the checks rest (ha_suspend).
+	Suspended bool      `json:"suspended,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Since     time.Time `json:"since"`
+	Checks    []Check   `json:"checks"`
 }
 
 // Check is one check.

@@ -70,6 +70,19 @@ func (d *serviceDraft) onlyMarks() bool {
 	return true
 }
 
+// hasMark reports whether a service is of a firewall mark.
+func (d *serviceDraft) hasMark() bool {
+	if d.group == nil {
+		return d.fwmark != 0
+	}
+	for _, e := range d.group.entries {
+		if e.mark != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // everyPort reports whether a service is for every port.
 func (d *serviceDraft) everyPort() bool {
 	if d.group == nil {

@@ -29,7 +29,7 @@ func virtualServerKeywords() []keyword {
 		{name: "quorum_down", args: "COMMAND", priority: p1, status: Runs},
 		{name: "omega", priority: p1, status: Runs},
 		{name: "inhibit_on_failure", args: "[BOOL]", priority: p1, status: Runs},
-		{name: "ha_suspend", priority: p1, status: NotYet},
+		{name: "ha_suspend", priority: p1, status: Runs},
 		{name: "virtualhost", args: "NAME", priority: p1, status: Runs},
 		{name: "smtp_alert", args: "[BOOL]", priority: p1, status: Runs},
 		{name: "snmp_name", args: "NAME", priority: p3, status: Ignored},

@@ -32,7 +32,7 @@ func samples() map[string]map[string]string {
 			"real_server": "real_server 198.51.100.9 80 { }", "sorry_server": "sorry_server 198.51.100.9 80",
 			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",
-			"quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
+			"ha_suspend": "ha_suspend", "quorum_up": "quorum_up /x", "quorum_down": "quorum_down /x", "smtp_alert": "smtp_alert",
 			"ip_family":   "}\nvirtual_server fwmark 7 {\nlvs_method TUN\nreal_server 198.51.100.9 {\n} => ip_family inet6",
 			"virtualhost": "virtualhost a.example", "weight": "weight 7", "ops": "protocol UDP\nops", "flag-1": "flag-1", "flag-2": "flag-2", "flag-3": "flag-3",
 			"new_flow_rate": "new_flow_rate 1000 50",

@@ -29,6 +29,7 @@ func (b *builder) finish(d *serviceDraft) {
 		Pos:          b.position(d.st.at()),
 		Datapath:     d.datapath,
 		SorryInhibit: d.sorryInhibit,
+		HASuspend:    b.suspend(d),
 		Alpha:        or(false, d.alpha),
 		Omega:        d.omega,
 		QuorumUp:     d.quorumUp,
@@ -126,6 +127,19 @@ func (b *builder) onePacket(d *serviceDraft) bool {
 	}
 	if !d.onlyMarks() && d.protocol != model.UDP {
 		b.add(Warning, d.ops.at(), "ops", fmt.Sprintf("ops needs UDP, and the virtual server is %s; it is turned off, as in keepalived", d.protocol), "remove the line")
+		return false
+	}
+	return true
+}
+
+// suspend reports whether the checks follow the address. A firewall mark has
+// none.
+func (b *builder) suspend(d *serviceDraft) bool {
+	if d.haSuspend == nil {
+		return false
+	}
+	if d.hasMark() {
+		b.add(Warning, d.haSuspend.at(), "ha_suspend", fmt.Sprintf("ha_suspend needs addresses, and virtual_server %s has a firewall mark; it is turned off, as in keepalived", d.name()), "remove the line")
 		return false
 	}
 	return true

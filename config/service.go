@@ -39,6 +39,7 @@ type serviceDraft struct {
 	hysteresis *uint32
 	hystAt     *statement
 	omega      bool
+	haSuspend  *statement
 
 	quorumUp, quorumDown *model.Script
 	mail                 *bool
@@ -163,6 +164,10 @@ func (b *builder) serviceSetting(d *serviceDraft, s *statement) {
 		d.hystAt = s
 	case "omega":
 		d.omega = b.flag(s)
+	case "ha_suspend":
+		if b.flag(s) {
+			d.haSuspend = s
+		}
 	case "quorum_up":
 		d.quorumUp = b.script(s)
 	case "quorum_down":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,16 @@ func (c *core) verdict(ctx context.Context, v health.Verdict) {
 	}
 	c.carryOut(ctx, change)
 	c.tell.changed(change.Events)
+}
+
+// suspend lets checks rest or go on (ha_suspend). It reports whether the targets
+// of the checks changed.
+func (c *core) suspend(local func(netip.Addr) bool) bool {
+	events := c.dir.Suspend(local)
+	for _, e := range events {
+		logEvent(c.log, e)
+	}
+	return len(events) > 0
 }
 
 // carryOut applies a change and logs its events. When the datapath does not

@@ -32,6 +32,8 @@ type Daemon struct {
 	queries chan func(context.Context)
 	reloads chan reloadRequest
 	stops   chan stopRequest
+	// addresses holds a hint that addresses of the host have changed.
+	addresses chan struct{}
 	// ended is closed when the loop takes no more queries.
 	ended chan struct{}
 	// readers counts those who read the datapath beside the loop. It grows
@@ -62,7 +64,9 @@ func New(o Options) *Daemon {
 		queries: make(chan func(context.Context)),
 		reloads: make(chan reloadRequest, 1),
 		stops:   make(chan stopRequest),
-		ended:   make(chan struct{}),
+
+		addresses: make(chan struct{}, 1),
+		ended:     make(chan struct{}),
 	}
 }
 
@@ -171,6 +175,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	}
 	c := d.core
 	c.dir, c.routers, c.scripts = dir, d.vrrp.routers, own
+	c.suspend(d.opts.Machine.IsLocal)
 	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log})
 	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
 	c.conf, c.running = cfg, loadOf(cfg, "start")
@@ -206,6 +211,7 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	tasks.Go(func() error { return d.core.runner.Run(tasksCtx) })
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
+	tasks.Go(func() error { return d.opts.Machine.WatchAddresses(tasksCtx, d.hintAddresses) })
 	tasks.Go(func() error { return d.vrrp.watch(tasksCtx) })
 	d.vrrp.await()
 
@@ -287,6 +293,10 @@ func (d *Daemon) loop(ctx, tasks, work context.Context) stopRequest {
 			query(work)
 		case <-d.core.repairs.C:
 			d.core.repair(work)
+		case <-d.addresses:
+			if d.core.suspend(d.opts.Machine.IsLocal) {
+				d.core.runner.Update(d.core.dir.Targets())
+			}
 		case <-watchdog:
 			d.opts.Notify("WATCHDOG=1")
 		case stop := <-d.stops:
@@ -296,6 +306,14 @@ func (d *Daemon) loop(ctx, tasks, work context.Context) stopRequest {
 		case <-ctx.Done():
 			return stopRequest{cause: "told to end"}
 		}
+	}
+}
+
+// hintAddresses lets the loop look at the addresses of the host.
+func (d *Daemon) hintAddresses() {
+	select {
+	case d.addresses <- struct{}{}:
+	default: // it is about to look
 	}
 }
 

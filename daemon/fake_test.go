@@ -66,10 +66,15 @@ type machine struct {
 	// ipvs is the kernel's IPVS; nil is a kernel without.
 	ipvs         *kernel
 	routersBegin chan struct{}
+	// local are addresses of this host besides 10.0.0.254; whoever changes them
+	// sends on moved.
+	mu    sync.Mutex // guards local
+	local map[netip.Addr]bool
+	moved chan struct{}
 }
 
 func newMachine(j *journal) *machine {
-	return &machine{journal: j, runErr: make(chan error, 1)}
+	return &machine{journal: j, runErr: make(chan error, 1), moved: make(chan struct{})}
 }
 
 func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
@@ -123,7 +128,33 @@ func (m *machine) IPVS(context.Context) (IPVS, error) {
 	return m.ipvs, nil
 }
 
-func (m *machine) IsLocal(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.254") }
+func (m *machine) IsLocal(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return a == netip.MustParseAddr("10.0.0.254") || m.local[a]
+}
+
+// move gives the host exactly these addresses.
+func (m *machine) move(addrs ...string) {
+	m.mu.Lock()
+	m.local = make(map[netip.Addr]bool)
+	for _, a := range addrs {
+		m.local[netip.MustParseAddr(a)] = true
+	}
+	m.mu.Unlock()
+	m.moved <- struct{}{}
+}
+
+func (m *machine) WatchAddresses(ctx context.Context, changed func()) error {
+	for {
+		changed()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.moved:
+		}
+	}
+}
 
 func (m *machine) Routers(o failover.Options) (Routers, error) {
 	if m.routersErr != nil {

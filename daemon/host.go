@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -61,6 +62,45 @@ func (h *Host) IsLocal(addr netip.Addr) bool {
 		h.log.Debug("look up address", "address", addr.String(), "error", err)
 	}
 	return local
+}
+
+// WatchAddresses implements Machine. Where it cannot listen it tries again.
+func (h *Host) WatchAddresses(ctx context.Context, changed func()) error {
+	for ctx.Err() == nil {
+		sub, err := h.kernel.SubscribeLinks()
+		if err != nil {
+			h.log.Error("cannot listen for addresses", "error", err)
+		} else {
+			err = follow(ctx, sub, changed)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenAgain):
+			h.log.Debug("listening for addresses again", "error", err)
+		}
+	}
+	return nil
+}
+
+// listenAgain is the pause before listening again, so that what fails at once
+// does not fill log and CPU.
+const listenAgain = time.Second
+
+// follow passes on the events of a subscription until it fails or ctx ends.
+func follow(ctx context.Context, sub netif.Subscription, changed func()) error {
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer func() {
+		if stop() {
+			_ = sub.Close()
+		}
+	}()
+	changed() // what came before is known by looking
+	for {
+		if _, err := sub.Next(); err != nil {
+			return err
+		}
+		changed()
+	}
 }
 
 // IPVS implements Machine.

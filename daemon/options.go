@@ -104,6 +104,9 @@ type Machine interface {
 	IPVS(context.Context) (IPVS, error)
 	// IsLocal reports whether an address is this host's own.
 	IsLocal(netip.Addr) bool
+	// WatchAddresses calls changed when addresses of this host may have come or
+	// gone, at once and then until ctx ends. Hints may come for nothing.
+	WatchAddresses(ctx context.Context, changed func()) error
 	// Routers makes the VRRP part of a configuration. Options have no Kernel;
 	// the machine adds its own.
 	Routers(failover.Options) (Routers, error)

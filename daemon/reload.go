@@ -105,6 +105,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	if c.scripts != nil {
 		c.scripts.configure(cfg.Global.Scripts)
 	}
+	c.suspend(c.caps.LocalAddress)
 	c.runner.Update(c.dir.Targets())
 	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings)
 	return load

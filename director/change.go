@@ -49,6 +49,9 @@ const (
 	ServiceMoved
 	// ServerWeight is a weight that a check changed.
 	ServerWeight
+	// ChecksSuspended and ChecksResumed are about ha_suspend.
+	ChecksSuspended
+	ChecksResumed
 )
 
 // String returns the event as it is logged.
@@ -70,6 +73,10 @@ func (k EventKind) String() string {
 		return "service moved"
 	case ServerWeight:
 		return "server weight"
+	case ChecksSuspended:
+		return "checks suspended"
+	case ChecksResumed:
+		return "checks resumed"
 	}
 	return fmt.Sprintf("event %d", uint8(k))
 }

@@ -2,6 +2,8 @@ package director
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/health"
@@ -219,7 +221,7 @@ func (d *Director) Targets() []health.Target {
 			continue
 		}
 		for _, rs := range s.servers {
-			t := health.Target{Service: s.key, Server: rs.conf.Name(), Checks: rs.conf.Checks, Start: rs.start}
+			t := health.Target{Service: s.key, Server: rs.conf.Name(), Checks: rs.conf.Checks, Start: rs.start, Suspended: s.suspended}
 			switch {
 			case rs.judged && rs.alive:
 				t.Start = health.StartUp
@@ -230,6 +232,28 @@ func (d *Director) Targets() []health.Target {
 		}
 	}
 	return targets
+}
+
+// Suspend lets the checks of blocks with ha_suspend rest while no address of
+// theirs is this machine's, as local says, and go on when one is. Changes are for
+// people; whether there are any is whether Targets differ. Verdicts stay as they
+// are meanwhile.
+func (d *Director) Suspend(local func(netip.Addr) bool) []Event {
+	now := time.Now()
+	var events []Event
+	for _, b := range d.blocks {
+		here := !b.conf.HASuspend || slices.ContainsFunc(b.services, func(s *service) bool { return local(s.key().Addr.Addr()) })
+		if here != b.suspended || !b.runs() {
+			continue
+		}
+		b.suspended = !here
+		if here {
+			events = append(events, b.event(ChecksResumed, now, "its address is here"))
+		} else {
+			events = append(events, b.event(ChecksSuspended, now, "ha_suspend: its address is not here"))
+		}
+	}
+	return events
 }
 
 // tables returns the wanted tables of all services that run.

@@ -25,6 +25,8 @@ type block struct {
 	// quorumUp is held only by updateQuorum, which has a memory: hysteresis.
 	quorumUp    bool
 	quorumSince time.Time
+	// suspended is set while the checks rest (Suspend).
+	suspended bool
 }
 
 // service is a virtual service and where it runs.
@@ -199,6 +201,7 @@ func (b *block) carry(old *block) {
 		}
 	}
 	b.quorumUp, b.quorumSince = old.quorumUp, old.quorumSince
+	b.suspended = old.suspended
 }
 
 // adopt takes over what ran of the block, in its service on, before the daemon

@@ -169,6 +169,8 @@ type VirtualServer struct {
 	Quorum uint32
 	// Hysteresis is added to the quorum going up and subtracted going down.
 	Hysteresis uint32
+	// HASuspend rests the checks while no address of the block is this host's.
+	HASuspend bool
 	// Alpha starts every server as failed; Omega reports them down at stop.
 	Alpha, Omega bool
 	// QuorumUp and QuorumDown run when the quorum is gained and lost; nil is

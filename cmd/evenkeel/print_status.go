@@ -114,10 +114,14 @@ func flowsText(f api.FlowTable) string {
 }
 
 func waitingText(c api.CheckSummary) string {
-	if c.Waiting == 0 {
-		return ""
+	text := ""
+	if c.Suspended > 0 {
+		text += fmt.Sprintf(", %d suspended", c.Suspended)
 	}
-	return fmt.Sprintf(", %d waiting for a free try", c.Waiting)
+	if c.Waiting > 0 {
+		text += fmt.Sprintf(", %d waiting for a free try", c.Waiting)
+	}
+	return text
 }
 
 func printSummaries(w io.Writer, services []api.Summary) {
