@@ -78,6 +78,10 @@ func (s *source) Reload(_ context.Context, cause string) (api.Load, error) {
 	return load, s.err
 }
 
+func (s *source) Diff(_ context.Context, file string) (api.Diff, error) {
+	return api.Diff{File: file, Refused: s.load.Error, Changes: []api.Change{{Action: "add server", Object: "x", Datapath: "xdp"}}}, s.err
+}
+
 func (s *source) Stop(_ context.Context, keep bool, _ string) (api.StopResult, error) {
 	if s.stops != nil {
 		s.stops <- keep
@@ -263,6 +267,9 @@ func TestErrorsHaveCodesAndText(t *testing.T) {
 		{"POST", "/v1/stop", "{", 400, "read request"},
 		{"POST", "/v1/stop", `{"keep":` + strings.Repeat(" ", 100) + "true}", 400, "too large"},
 		{"POST", "/v1/reload", "", 500, "boom"},
+		{"POST", "/v1/diff", "", 500, "boom"},
+		{"POST", "/v1/diff", "{", 400, "unexpected EOF"},
+		{"POST", "/v1/diff", `{"file": "a.conf"}`, 400, "not an absolute path"},
 	}
 	for _, tt := range tests {
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://x"+tt.path, strings.NewReader(tt.body))

@@ -105,6 +105,20 @@ func (c *Client) Reload(ctx context.Context) (Load, error) {
 	return decode[Load](resp.Body)
 }
 
+// Diff asks what a reload of a file would do, of the daemon's own where file is
+// empty. A file that would be refused is no error: the Diff says so.
+func (c *Client) Diff(ctx context.Context, file string) (Diff, error) {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/diff", DiffRequest{File: file})
+	if err != nil {
+		return Diff{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return Diff{}, c.refusal(resp)
+	}
+	return decode[Diff](resp.Body)
+}
+
 // Stop stops the daemon and waits until its socket is gone or ctx ends.
 func (c *Client) Stop(ctx context.Context, keep bool) (StopResult, error) {
 	resp, err := c.do(ctx, http.MethodPost, "/v1/stop", StopRequest{Keep: keep})

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/evenkeel/evenkeel/loader"
@@ -30,6 +31,9 @@ type Source interface {
 	// Reload reads the configuration again. A refused one is no error: the
 	// Load says so. cause names who asked.
 	Reload(ctx context.Context, cause string) (Load, error)
+	// Diff says what a reload would do, of the daemon's own file where none is
+	// named. It changes nothing.
+	Diff(ctx context.Context, file string) (Diff, error)
 	// Stop stops the daemon and returns when the datapath is removed, or kept
 	// if keep is set. The server answers before it is closed.
 	Stop(ctx context.Context, keep bool, cause string) (StopResult, error)
@@ -132,6 +136,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/flows", s.flows)
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("POST /v1/reload", s.change(s.reload))
+	mux.HandleFunc("POST /v1/diff", s.change(s.diff))
 	mux.HandleFunc("POST /v1/stop", s.change(s.stop))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Errorf("%s %s is not part of the interface", r.Method, r.URL.Path))
@@ -189,6 +194,26 @@ func (s *Server) change(do func(http.ResponseWriter, *http.Request, Peer)) http.
 		r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
 		do(w, r.WithContext(ctx), peer)
 	}
+}
+
+// diff reads a file with the daemon's rights, so that only those may ask who may
+// reload.
+func (s *Server) diff(w http.ResponseWriter, r *http.Request, _ Peer) {
+	var q DiffRequest
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil && !errors.Is(err, io.EOF) {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("read request: %w", err))
+		return
+	}
+	if q.File != "" && !filepath.IsAbs(q.File) {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("%q is not an absolute path", q.File))
+		return
+	}
+	diff, err := s.opts.Source.Diff(r.Context(), q.File)
+	if err != nil {
+		writeError(w, statusOf(err), err)
+		return
+	}
+	writeJSON(w, http.StatusOK, diff)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request, p Peer) {

@@ -152,6 +152,53 @@ type CheckSummary struct {
 	Suspended int `json:"suspended,omitempty"`
 }
 
+// Diff is what a reload of a configuration would do.
+type Diff struct {
+	// File is the configuration that was compared.
+	File string `json:"file"`
+	// Refused says why the reload would be refused; nothing would change then.
+	Refused string   `json:"refused,omitempty"`
+	Changes []Change `json:"changes"`
+	// RestartNeeded names settings that only a restart changes.
+	RestartNeeded []string `json:"restart_needed,omitempty"`
+}
+
+// Same reports whether nothing would change.
+func (d Diff) Same() bool {
+	return d.Refused == "" && len(d.Changes) == 0 && len(d.RestartNeeded) == 0
+}
+
+// Change is one thing that a reload would do.
+type Change struct {
+	// Action is what it does, such as add server, change or start.
+	Action string `json:"action"`
+	// Object is what it does it to, such as [192.0.2.1]:tcp:80 or vrrp_instance
+	// VI_1.
+	Object string `json:"object"`
+	// Datapath is xdp or ipvs for operations on a datapath, else empty.
+	Datapath string `json:"datapath,omitempty"`
+	// Detail is one line for people.
+	Detail string `json:"detail,omitempty"`
+}
+
+// String returns the change as one line.
+func (c Change) String() string {
+	line := c.Action + " " + c.Object
+	if c.Detail != "" {
+		line += ": " + c.Detail
+	}
+	if c.Datapath != "" {
+		line += " (" + c.Datapath + ")"
+	}
+	return line
+}
+
+// DiffRequest asks what a reload of a file would do.
+type DiffRequest struct {
+	// File is an absolute path where the daemon runs; empty is the daemon's own.
+	File string `json:"file"`
+}
+
 // Services is every virtual service with its servers.
 type Services struct {
 	// Daemon is false when no daemon runs and the values were read from the

@@ -168,6 +168,14 @@ func (d *Director) Reload(services []model.VirtualServer, caps Capabilities) Cha
 	return Change{Steps: transition(before, d.tables()), Events: events}
 }
 
+// Preview returns the director that Reload would make of this one, and its
+// change. This one stays as it is.
+func (d *Director) Preview(services []model.VirtualServer, caps Capabilities) (*Director, Change) {
+	after := *d
+	change := after.Reload(services, caps)
+	return &after, change
+}
+
 // eventOfReload says what a reload did to the place of a service; old is nil
 // for a new one.
 func (s *service) eventOfReload(old *service, now time.Time) []Event {

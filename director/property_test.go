@@ -2,6 +2,7 @@ package director_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -294,7 +295,16 @@ func TestOperationsGiveWhatAFreshComputationGives(t *testing.T) {
 			},
 			"reload": func(t *rapid.T) {
 				w.reconfigure(drawConf(t), drawCaps(t))
-				w.apply(t, w.director.Reload(w.conf, w.caps))
+				before := w.status(t)
+				_, preview := w.director.Preview(w.conf, w.caps)
+				if after := w.status(t); after != before {
+					t.Fatalf("a preview changes %s to %s", before, after)
+				}
+				c := w.director.Reload(w.conf, w.caps)
+				if fmt.Sprint(preview.Steps) != fmt.Sprint(c.Steps) {
+					t.Fatalf("the preview is %v, the reload does %v", preview.Steps, c.Steps)
+				}
+				w.apply(t, c)
 			},
 			"reload the same": func(t *rapid.T) {
 				if c := w.director.Reload(w.conf, w.caps); len(c.Steps) > 0 || len(c.Events) > 0 {
@@ -311,6 +321,15 @@ func TestOperationsGiveWhatAFreshComputationGives(t *testing.T) {
 			"": w.check,
 		})
 	})
+}
+
+// status writes down all that the director says of itself.
+func (w *world) status(t *rapid.T) string {
+	text, err := json.Marshal(w.director.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // note updates the naive account for a verdict.

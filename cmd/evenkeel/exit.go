@@ -21,6 +21,7 @@ const (
 	exitNoDaemon   = 3
 	exitUnparsable = 4
 	exitConfig     = 5
+	exitDiffers    = 7
 	exitPrivilege  = 10
 	exitNoBPF      = 11
 	exitBadPins    = 12

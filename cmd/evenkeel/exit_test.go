@@ -28,7 +28,7 @@ func TestManualHasEachExitCode(t *testing.T) {
 	}
 	var want []string
 	for _, code := range []int{
-		exitOK, exitFailed, exitUsage, exitNoDaemon, exitUnparsable, exitConfig, 6,
+		exitOK, exitFailed, exitUsage, exitNoDaemon, exitUnparsable, exitConfig, 6, exitDiffers,
 		exitPrivilege, exitNoBPF, exitBadPins, exitRunning, exitInterface, exitSocket, exitNoIPVS,
 	} {
 		want = append(want, fmt.Sprint(code))

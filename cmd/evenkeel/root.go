@@ -60,7 +60,7 @@ func (e *env) root(started *bool) *cobra.Command {
 	}
 	root.AddCommand(
 		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.vrrpCommand(), e.statusCommand(),
-		e.reloadCommand(), e.stopCommand(), e.doctorCommand(), e.demoCommand(), e.benchCommand(),
+		e.reloadCommand(), e.diffCommand(), e.stopCommand(), e.doctorCommand(), e.demoCommand(), e.benchCommand(),
 		e.explainCommand(), e.mapCommand(), e.versionCommand(),
 	)
 	for _, c := range root.Commands() {
