@@ -53,6 +53,10 @@ generate: ## Rebuild the BPF objects, their Go bindings and the reason tables
 	$(GO) generate ./bpf/reasons
 	$(GO) generate ./...
 
+.PHONY: docs
+docs: ## Write docs/keywords.md from the tables of the language
+	$(GO) generate ./config
+
 .PHONY: format
 format: ## Format Go and C sources
 	$(GO) fmt ./...

@@ -18,4 +18,8 @@
 // and the fuzz targets FuzzLex and FuzzLoad. In the interop tier keepalived
 // itself says which words of the corpus, of its package's samples and of its
 // manual's examples it does not know, and what it makes of instances.
+//
+// docs/keywords.md is written from the tables by WriteManual.
 package config
+
+//go:generate go run ./keywordsdoc
