@@ -140,3 +140,50 @@ func configTestFiles(t *testing.T) (files, interfaces []string) {
 	}
 	return files, interfaces
 }
+
+// TestCommandLinesOfTools: the command lines by which an Ansible role, a Puppet
+// module and scripts test a file end alike.
+func TestCommandLinesOfTools(t *testing.T) {
+	ours, err := exec.LookPath("keepalived")
+	if err != nil || ours == "/usr/sbin/keepalived" {
+		t.Fatalf("keepalived in PATH is %s, want this test binary", ours)
+	}
+	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("skipped: needs %s", path)
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: needs root")
+	}
+	dir := t.TempDir()
+	files := map[string]string{
+		"good":     "virtual_server_group g {\n 192.0.2.1-4 80\n}\nvirtual_server group g {\n lb_algo rr\n lb_kind DR\n protocol TCP\n real_server 10.0.0.1 80 {\n }\n}\n",
+		"warned":   "global_defs {\n nonsense 5\n}\n",
+		"broken":   "global_defs {\n router_id x\n",
+		"argument": "vrrp_instance a {\n state\n}\n",
+		"range":    "virtual_server_group g {\n 192.0.2.9-3 80\n}\n",
+		"missing":  "",
+	}
+	for name, text := range files {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code := func(program string, args ...string) int {
+		cmd := exec.Command("/usr/bin/unshare", append([]string{"--net", program}, args...)...)
+		_ = cmd.Run()
+		return cmd.ProcessState.ExitCode()
+	}
+	for _, line := range [][]string{{"--config-test", "-f"}, {"-l", "-t", "-f"}, {"-t", "-f"}, {"--config-test", "--use-file"}} {
+		for name := range files {
+			args := append(slices.Clone(line), filepath.Join(dir, name))
+			if theirs, got := code("/usr/sbin/keepalived", args...), code(ours, args...); theirs != got {
+				t.Errorf("keepalived %v: exit code %d, keepalived's own is %d", args, got, theirs)
+			}
+		}
+	}
+}

@@ -34,7 +34,7 @@ func (e *env) keepalived(ctx context.Context, args []string) int {
 	}
 	switch {
 	case l.has("version"):
-		fmt.Fprintf(e.stderr, "Evenkeel %s, called as keepalived\n", versionText())
+		fmt.Fprint(e.stderr, keepalivedVersion(versionText()))
 		return exitOK
 	case l.has("help"):
 		lineHelp(e.stderr, "keepalived", keepalivedOptions())
@@ -147,4 +147,16 @@ func inBackground(args []string) error {
 		return fmt.Errorf("start in the background: %w", err)
 	}
 	return cmd.Process.Release()
+}
+
+// likeKeepalived is the release whose command line, configuration test and dumps
+// ours are like.
+const likeKeepalived = "2.2.7"
+
+// keepalivedVersion returns what -v says. Roles and exporters take keepalived's
+// release from the first line, some up to its last blank, so that there is none
+// behind it but one.
+func keepalivedVersion(ours string) string {
+	return fmt.Sprintf("Keepalived v%s (evenkeel-%s)\n\nEvenkeel %[2]s, called as keepalived, whose release %[1]s it is like\n",
+		likeKeepalived, strings.Join(strings.Fields(ours), "-"))
 }
