@@ -1,0 +1,116 @@
+//go:build vm
+
+package ipvs
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// flowsOf returns this datapath's flows by client, as "state server".
+func flowsOf(t *testing.T, v *IPVS) map[netip.AddrPort]string {
+	t.Helper()
+	all := make(map[netip.AddrPort]string)
+	err := v.Flows(t.Context(), func(f model.Flow) bool {
+		all[f.Client] = fmt.Sprintf("%s %s by %s", f.State, f.Server, f.Forward)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Flows of another datapath are the kernel's afterwards, as many as fit in many
+// datagrams: with their state, their server and their place in the counters. No
+// daemon is left behind.
+func TestImport(t *testing.T) {
+	v := start(t, Options{})
+	web, dns := service(model.TCP, "198.51.100.1:80"), service(model.UDP, "198.51.100.2:53")
+	six := service(model.TCP, "[2001:db8::1]:80")
+	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1), server("10.0.0.2:80", model.TUN, 1))...)
+	apply(t, v, add(dns, server("10.0.0.1:53", model.DR, 1))...)
+	apply(t, v, add(six, server("[2001:db8::99]:80", model.DR, 1))...)
+
+	var flows []model.Flow
+	want := make(map[netip.AddrPort]string)
+	take := func(s model.Service, client, to string, forward model.Forward, state string) {
+		f := model.Flow{
+			Protocol: s.Key.Protocol, Virtual: s.Key.Addr, Forward: forward, State: state, Expires: 77 * time.Second,
+			Client: netip.MustParseAddrPort(client), Server: netip.MustParseAddrPort(to),
+		}
+		flows = append(flows, f)
+		want[f.Client] = fmt.Sprintf("%s %s by %s", state, to, forward)
+	}
+	for i := range 3000 {
+		take(web, fmt.Sprintf("192.0.2.%d:%d", i%100, 1000+i), "10.0.0.1:80", model.NAT, "ESTABLISHED")
+	}
+	take(web, "192.0.2.1:7", "10.0.0.2:80", model.TUN, "FIN_WAIT")
+	take(dns, "192.0.2.1:8", "10.0.0.1:53", model.DR, "UDP")
+	take(six, "[2001:db8::7]:9", "[2001:db8::99]:80", model.DR, "SYN_RECV")
+	for range 2 { // again, they are what they were
+		n, err := v.Import(t.Context(), flows)
+		if err != nil || n != len(flows) {
+			t.Fatalf("Import = %d, %v; want %d", n, err, len(flows))
+		}
+	}
+	if got := flowsOf(t, v); !maps.Equal(got, want) {
+		for client, flow := range want {
+			if got[client] != flow {
+				t.Fatalf("%d flows, want %d; that of %s is %q, want %q", len(got), len(want), client, got[client], flow)
+			}
+		}
+		t.Fatalf("%d flows, want %d", len(got), len(want))
+	}
+	tables, err := v.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]string)
+	for _, svc := range tables.Services {
+		for _, s := range svc.Servers {
+			counts[s.Addr.String()] = fmt.Sprintf("%d active, %d inactive", s.Active, s.Inactive)
+		}
+	}
+	wantCounts := map[string]string{
+		"10.0.0.1:80": "3000 active, 0 inactive", "10.0.0.2:80": "0 active, 1 inactive",
+		"10.0.0.1:53": "0 active, 1 inactive", "[2001:db8::99]:80": "1 active, 0 inactive",
+	}
+	if !maps.Equal(counts, wantCounts) {
+		t.Errorf("counters are %v, want %v", counts, wantCounts)
+	}
+	if b, found, err := v.listening(t.Context()); found || err != nil {
+		t.Errorf("a sync daemon is left on %s, %v", b.link, err)
+	}
+}
+
+// A daemon that runs already is used and stays.
+func TestImportThroughARunningDaemon(t *testing.T) {
+	v := start(t, Options{})
+	b, end, err := v.listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+	web := service(model.TCP, "198.51.100.7:80")
+	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1))...)
+	f := model.Flow{
+		Protocol: model.TCP, Client: netip.MustParseAddrPort("192.0.2.1:1"), Virtual: web.Key.Addr,
+		Server: netip.MustParseAddrPort("10.0.0.1:80"), State: "ESTABLISHED", Expires: time.Minute,
+	}
+	if n, err := v.Import(t.Context(), []model.Flow{f}); n != 1 || err != nil {
+		t.Fatalf("Import = %d, %v", n, err)
+	}
+	if got, found, err := v.listening(t.Context()); !found || got != b || err != nil {
+		t.Errorf("the daemon is %+v, %t, %v; want %+v", got, found, err, b)
+	}
+}
