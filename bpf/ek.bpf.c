@@ -8,6 +8,7 @@
 #include "related.h"
 #include "service.h"
 #if !DRY
+#include "import.h"
 #include "publish.h"
 #include "sweep.h"
 #endif
@@ -375,5 +376,12 @@ SEC("syscall")
 int ek_edit(struct edit *ctx)
 {
 	return edit_server(ctx);
+}
+
+/* ek_import takes a flow over from another datapath. */
+SEC("syscall")
+int ek_import(struct import *ctx)
+{
+	return import_any(ctx);
 }
 #endif

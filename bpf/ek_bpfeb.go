@@ -115,6 +115,16 @@ type EkIcmpBudget struct {
 	Pad    uint32
 }
 
+type EkImport struct {
+	_       structs.HostLayout
+	Key     EkFlow6Key
+	V6      uint8
+	State   EkFlowState
+	Pad     [2]uint8
+	Server  uint32
+	Seconds uint32
+}
+
 type EkLimit struct {
 	_    structs.HostLayout
 	Full uint64
@@ -274,6 +284,7 @@ type EkStats struct {
 type EkSweep struct {
 	_       structs.HostLayout
 	Shard   uint32
+	Leaving uint32
 	Seen    uint32
 	Expired uint32
 	Removed uint32
@@ -344,6 +355,7 @@ const (
 	EkMapEkTemplates6  = "ek_templates6"
 	EkMapEkTunnels     = "ek_tunnels"
 	EkProgEkEdit       = "ek_edit"
+	EkProgEkImport     = "ek_import"
 	EkProgEkPublish    = "ek_publish"
 	EkProgEkSweep      = "ek_sweep"
 	EkProgEkSweep6     = "ek_sweep6"
@@ -401,6 +413,7 @@ type EkSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkProgramSpecs struct {
 	EkEdit       *ebpf.ProgramSpec `ebpf:"ek_edit"`
+	EkImport     *ebpf.ProgramSpec `ebpf:"ek_import"`
 	EkPublish    *ebpf.ProgramSpec `ebpf:"ek_publish"`
 	EkSweep      *ebpf.ProgramSpec `ebpf:"ek_sweep"`
 	EkSweep6     *ebpf.ProgramSpec `ebpf:"ek_sweep6"`
@@ -546,6 +559,7 @@ type EkVariables struct {
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkPrograms struct {
 	EkEdit       *ebpf.Program `ebpf:"ek_edit"`
+	EkImport     *ebpf.Program `ebpf:"ek_import"`
 	EkPublish    *ebpf.Program `ebpf:"ek_publish"`
 	EkSweep      *ebpf.Program `ebpf:"ek_sweep"`
 	EkSweep6     *ebpf.Program `ebpf:"ek_sweep6"`
@@ -557,6 +571,7 @@ type EkPrograms struct {
 func (p *EkPrograms) Close() error {
 	return _EkClose(
 		p.EkEdit,
+		p.EkImport,
 		p.EkPublish,
 		p.EkSweep,
 		p.EkSweep6,

@@ -118,6 +118,44 @@ func (m *Maps) Flows(now uint64, yield func(Flow) bool) error {
 	return nil
 }
 
+// ParseState returns the state of a name that State.String gives.
+func ParseState(name string) (State, bool) {
+	for s := range States {
+		if s.String() == name {
+			return s, true
+		}
+	}
+	return None, false
+}
+
+// WireImport returns the argument of ek_import for a flow on the server of a
+// slot. Its time is in whole seconds, at least one. It reports false for a state
+// that no flow here has.
+func WireImport(f Flow) (bpf.EkImport, bool) {
+	state, ok := ParseState(f.State)
+	if !ok {
+		return bpf.EkImport{}, false
+	}
+	in := bpf.EkImport{
+		State: bpf.EkFlowState(state), Server: f.Slot, Seconds: uint32(max((f.Expires+time.Second-1)/time.Second, 1)),
+	}
+	client, virtual := f.Client.Addr().Unmap(), f.Virtual.Addr().Unmap()
+	if client.Is6() {
+		in.V6 = 1
+		in.Key = bpf.EkFlow6Key{
+			Caddr: client.As16(), Vaddr: virtual.As16(),
+			Cport: wirePort(f.Client.Port()), Vport: wirePort(f.Virtual.Port()), Proto: uint8(f.Protocol),
+		}
+		return in, true
+	}
+	key := bpf.EkFlowKey{
+		Caddr: wireIPv4(client), Vaddr: wireIPv4(virtual),
+		Cport: wirePort(f.Client.Port()), Vport: wirePort(f.Virtual.Port()), Proto: uint8(f.Protocol),
+	}
+	_, err := binary.Encode(in.Key.Caddr[:], binary.NativeEndian, key)
+	return in, err == nil
+}
+
 // Reply completes the tuple of a NAT flow from the server's side.
 type Reply struct {
 	Protocol model.Protocol

@@ -179,6 +179,7 @@ type loaded struct {
 // programs are the loaded programs.
 type programs struct {
 	xdp, publish, edit      *ebpf.Program
+	imports                 *ebpf.Program
 	sweep, sweepTemplates   *ebpf.Program
 	sweep6, sweepTemplates6 *ebpf.Program
 }
@@ -193,6 +194,7 @@ func (g *programs) named() map[string]**ebpf.Program {
 		bpf.EkProgEkSweepTmpl6: &g.sweepTemplates6,
 		bpf.EkProgEkPublish:    &g.publish,
 		bpf.EkProgEkEdit:       &g.edit,
+		bpf.EkProgEkImport:     &g.imports,
 	}
 }
 

@@ -88,20 +88,31 @@ func (x *XDP) sweepStep(step uint32) error {
 	if x.closed {
 		return ErrClosed
 	}
-	program, name, shard := x.sweepProgram(step)
-	got := bpf.EkSweep{}
-	ret, err := program.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: shard}, ContextOut: &got})
+	got, err := x.runSweep(step, 0)
 	if err != nil {
-		return fmt.Errorf("run %s, step %d: %w", name, step, err)
-	}
-	if ret != 0 {
-		return fmt.Errorf("run %s, step %d: it returned %d", name, step, int32(ret))
+		return err
 	}
 	if step < lbmaps.Shards {
 		x.sweep.live[step] = got.Seen
 		x.sweep.expired += uint64(got.Expired)
 	}
 	return nil
+}
+
+// runSweep makes one step, which also ends all that belongs to the service of
+// number leaving - 1.
+func (x *XDP) runSweep(step, leaving uint32) (bpf.EkSweep, error) {
+	program, name, shard := x.sweepProgram(step)
+	got := bpf.EkSweep{}
+	arg := bpf.EkSweep{Shard: shard, Leaving: leaving}
+	ret, err := program.Run(&ebpf.RunOptions{Context: arg, ContextOut: &got})
+	if err != nil {
+		return got, fmt.Errorf("run %s, step %d: %w", name, step, err)
+	}
+	if ret != 0 {
+		return got, fmt.Errorf("run %s, step %d: it returned %d", name, step, int32(ret))
+	}
+	return got, nil
 }
 
 // collect frees the slots of servers that are deleted, have no flows, and had

@@ -369,6 +369,7 @@ struct settings {
  */
 struct sweep {
 	__u32 shard;
+	__u32 leaving; /* end all of this service, by id + 1; 0 none */
 	__u32 seen;    /* live flows met */
 	__u32 expired; /* flows counted out */
 	__u32 removed; /* entries given back */
@@ -379,6 +380,18 @@ struct sweep {
  */
 struct positions {
 	__u32 position[MAX_POSITIONS];
+};
+
+/* import is the argument of ek_import, which takes a flow over from another
+ * datapath. key has an IPv4 flow's as well, in its first bytes.
+ */
+struct import {
+	struct flow6_key key;
+	__u8 v6;
+	enum flow_state state;
+	__u8 pad[2];
+	__u32 server;  /* index into ek_servers */
+	__u32 seconds; /* that the flow lives without a packet */
 };
 
 /* edit is the argument of ek_edit, run after user space has written a server

@@ -8,8 +8,22 @@
 /* sweep_run is on the stack of the walk. */
 struct sweep_run {
 	__u64 now;
+	__u32 leaving; /* as in struct sweep */
 	struct sweep count;
 };
+
+/* sweep_ends says whether what is on a server ends though its time is not over:
+ * its service leaves this datapath.
+ */
+static __always_inline bool sweep_ends(__u32 server, const struct sweep_run *run)
+{
+	struct server *srv;
+
+	if (!run->leaving)
+		return false;
+	srv = bpf_map_lookup_elem(&ek_servers, &server);
+	return srv && srv->service + 1 == run->leaving;
+}
 
 /* sweep_flow ends an expired flow, and gives back the entry of one that had
  * ended before this pass. The pass in between lets a packet of the same tuple
@@ -20,7 +34,7 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 {
 	union flow_word seen = { .word = READ_ONCE(flow->now.word) };
 
-	if (flow_live(flow, seen, run->now)) {
+	if (flow_live(flow, seen, run->now) && !sweep_ends(seen.server, run)) {
 		run->count.seen++;
 		return 0;
 	}
@@ -46,7 +60,7 @@ static __always_inline long sweep_template(void *map, const void *key, struct te
 {
 	union template_word seen = { .word = READ_ONCE(t->now.word) }, next = seen;
 
-	if (template_holds(t, seen, run->now)) {
+	if (template_holds(t, seen, run->now) && !sweep_ends(seen.server, run)) {
 		if (READ_ONCE(t->expires) <= run->now)
 			template_touch(t, run->now);
 		run->count.seen++;
@@ -100,7 +114,7 @@ static long sweep_template6(void *map, struct template6_key *key, struct templat
  */
 static __always_inline int sweep_shard(struct sweep *sweep, void *shards, bool v6, void *callback)
 {
-	struct sweep_run run = { .now = clock_precise() };
+	struct sweep_run run = { .now = clock_precise(), .leaving = sweep->leaving };
 	struct half_ring *ring = ring_of(sweep->shard, v6);
 	__u32 index = sweep->shard;
 	void *shard = bpf_map_lookup_elem(shards, &index);
@@ -115,7 +129,7 @@ static __always_inline int sweep_shard(struct sweep *sweep, void *shards, bool v
 
 static __always_inline int sweep_templates(struct sweep *sweep, void *map, void *callback)
 {
-	struct sweep_run run = { .now = clock_precise() };
+	struct sweep_run run = { .now = clock_precise(), .leaving = sweep->leaving };
 
 	bpf_for_each_map_elem(map, callback, &run, 0);
 	sweep_report(sweep, &run);

@@ -1,0 +1,103 @@
+//go:build bpf
+
+package loader
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/sched"
+)
+
+// A service that is released hands all of its flows over and none of another's,
+// and takes them back as they were.
+func TestReleaseAndImport(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.testClock = false })
+	second := netip.MustParseAddrPort("192.0.2.2:53")
+	svc, other := service(vip), service(second)
+	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)), op(sched.AddServer, svc, realServer(2, 1)))
+	r.apply(op(sched.AddService, other), op(sched.AddServer, other, realServer(3, 1)))
+	for port := range uint16(20) {
+		r.run(datagram(netip.AddrPortFrom(client, 1000+port), vip))
+		r.run(datagram(netip.AddrPortFrom(client, 1000+port), second))
+	}
+	count := func(key model.ServiceKey) (active, inactive uint32) {
+		for _, s := range r.tables().Services {
+			for _, server := range s.Servers {
+				if s.Key == key {
+					active, inactive = active+server.Active, inactive+server.Inactive
+				}
+			}
+		}
+		return active, inactive
+	}
+
+	var flows []model.Flow
+	check(t, r.Release(t.Context(), svc.Key, func(all []model.Flow) error {
+		flows = all
+		return nil
+	}))
+	if len(flows) != 20 {
+		t.Fatalf("%d flows were handed over, want 20", len(flows))
+	}
+	before := r.count(reasons.NoService)
+	r.run(datagram(netip.AddrPortFrom(client, 1000), vip))
+	if r.count(reasons.NoService) != before+1 {
+		t.Error("a packet of the service does not go up as one of no service")
+	}
+	if _, n := count(other.Key); n != 20 {
+		t.Errorf("the other service counts %d flows, want 20", n)
+	}
+	r.apply(op(sched.DelService, svc))
+
+	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)), op(sched.AddServer, svc, realServer(2, 1)))
+	if _, n := count(svc.Key); n != 0 {
+		t.Errorf("after the release %d flows count", n)
+	}
+	stray := flows[0]
+	stray.Client, stray.Server = netip.MustParseAddrPort("192.0.2.99:9"), realServer(9, 1).Addr
+	for range 2 {
+		if n, err := r.Import(t.Context(), append(flows, stray)); n != 20 || err != nil {
+			t.Errorf("Import = %d, %v; want 20", n, err)
+		}
+	}
+	if _, n := count(svc.Key); n != 20 {
+		t.Errorf("after the import %d flows count, want 20", n)
+	}
+	was := make(map[netip.AddrPort]model.Flow)
+	for _, f := range flows {
+		was[f.Client] = f
+	}
+	check(t, r.Flows(t.Context(), func(f model.Flow) bool {
+		want := was[f.Client]
+		if f.Virtual != vip {
+			return true
+		}
+		late := want.Expires - f.Expires
+		if f.Expires, want.Expires = 0, 0; f != want || late.Abs() > time.Minute {
+			t.Errorf("flow is %+v, %v late; it was %+v", f, late, want)
+		}
+		return true
+	}))
+}
+
+// Whatever becomes of the flows, they end here.
+func TestReleaseEndsFlowsAfterAnError(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.testClock = false })
+	svc := service(vip)
+	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)))
+	r.run(datagram(netip.AddrPortFrom(client, 1000), vip))
+	failure := errors.New("the other one does not take them")
+	if err := r.Release(t.Context(), svc.Key, func([]model.Flow) error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("Release = %v, want %v", err, failure)
+	}
+	check(t, r.Flows(t.Context(), func(f model.Flow) bool {
+		t.Errorf("flow %+v is left", f)
+		return true
+	}))
+	check(t, r.Release(t.Context(), service(netip.MustParseAddrPort("192.0.2.9:9")).Key, nil))
+}
