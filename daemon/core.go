@@ -52,6 +52,9 @@ type core struct {
 	refusal *api.Load
 	refused *config.Report
 
+	// leaving is set while the program may stay on interfaces that only a
+	// service needs which leaves XDP.
+	leaving bool
 	// dirty is set while the datapath is not known to run what is wanted.
 	dirty   bool
 	pause   time.Duration
@@ -106,8 +109,12 @@ func (c *core) carryOut(ctx context.Context, change director.Change) {
 func (c *core) applySteps(ctx context.Context, steps []director.Step) error {
 	var errs []error
 	unsure := make(map[model.ServiceKey]bool)
+	came := make(arrivals)
 	for _, s := range steps {
-		if err := c.apply(ctx, s.Datapath, withoutLeaving(s.Ops, unsure)); err != nil {
+		ops := withoutLeaving(s.Ops, unsure)
+		c.carryAll(ctx, s.Datapath, ops, came)
+		came.note(s)
+		if err := c.apply(ctx, s.Datapath, ops); err != nil {
 			errs = append(errs, err)
 			for _, op := range s.Ops {
 				unsure[op.Service.Key] = true
@@ -172,6 +179,7 @@ func (c *core) repair(ctx context.Context) {
 	c.log.Info("datapath in line again", "after", time.Since(c.faultAt))
 	c.dirty, c.pause, c.fault = false, 0, ""
 	c.repairs.Stop()
+	c.letGo(ctx)
 }
 
 func (c *core) failed(err error) {

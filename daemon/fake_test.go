@@ -89,6 +89,21 @@ func (m *machine) Start(_ context.Context, s Settings) (XDP, error) {
 	return m, nil
 }
 
+func (m *machine) Release(ctx context.Context, key model.ServiceKey, last func([]model.Flow) error) error {
+	var flows []model.Flow
+	err := m.Flows(ctx, func(f model.Flow) bool {
+		flows = append(flows, f)
+		return true
+	})
+	m.add("release %s", key)
+	return errors.Join(err, last(flows))
+}
+
+func (m *machine) Import(_ context.Context, flows []model.Flow) (int, error) {
+	m.add("import %d flows", len(flows))
+	return len(flows), nil
+}
+
 // kernel is IPVS in memory. Unlike the real one it shows what nobody claimed.
 type kernel struct {
 	*journal
@@ -100,6 +115,11 @@ func (k *kernel) Apply(ctx context.Context, ops []sched.Op) error {
 		k.add("ipvs %s", op)
 	}
 	return k.Datapath.Apply(ctx, ops)
+}
+
+func (k *kernel) Import(_ context.Context, flows []model.Flow) (int, error) {
+	k.add("ipvs import %d flows", len(flows))
+	return len(flows), nil
 }
 
 func (k *kernel) Claim(...model.ServiceKey) {}
@@ -191,7 +211,7 @@ func (m *machine) Configure(_ context.Context, s Settings) error {
 		return m.configureErr
 	}
 	m.settings = s
-	m.add("configure mode %s interfaces %v", s.Mode, s.Interfaces)
+	m.add("configure mode %s interfaces %v for %v", s.Mode, s.Interfaces, s.Virtual)
 	return nil
 }
 

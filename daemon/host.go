@@ -18,6 +18,7 @@ import (
 	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
 )
 
@@ -291,6 +292,16 @@ func (x *hostXDP) Configure(_ context.Context, s Settings) error {
 	}
 	x.settings = s
 	return nil
+}
+
+// Release implements XDP.
+func (x *hostXDP) Release(ctx context.Context, key model.ServiceKey, last func([]model.Flow) error) error {
+	return x.xdp.Release(ctx, key, last)
+}
+
+// Import implements XDP.
+func (x *hostXDP) Import(ctx context.Context, flows []model.Flow) (int, error) {
+	return x.xdp.Import(ctx, flows)
 }
 
 // Remove implements XDP.

@@ -64,6 +64,12 @@ func (idle) Snapshot(context.Context) (model.Tables, error) { return model.Table
 
 func (idle) Flows(context.Context, func(model.Flow) bool) error { return nil }
 
+func (idle) Release(context.Context, model.ServiceKey, func([]model.Flow) error) error { return nil }
+
+func (i idle) Import(context.Context, []model.Flow) (int, error) {
+	return 0, fmt.Errorf("import flows: %w", i.cause)
+}
+
 func (idle) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

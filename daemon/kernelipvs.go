@@ -21,6 +21,8 @@ type IPVS interface {
 	// Claim takes over services that may be there already; those of others
 	// are neither shown nor touched.
 	Claim(...model.ServiceKey)
+	// Import takes over flows from XDP and returns how many are here now.
+	Import(context.Context, []model.Flow) (int, error)
 	// SetTimeouts changes the time-outs of idle flows; a zero one stays.
 	SetTimeouts(ipvs.Timeouts) error
 	// Flush deletes all services, those of others too.

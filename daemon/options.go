@@ -112,8 +112,8 @@ type Machine interface {
 	Routers(failover.Options) (Routers, error)
 }
 
-// XDP is the XDP datapath as the daemon needs it. Apply, Configure, Remove and
-// Close come from one goroutine at a time; the others from any.
+// XDP is the XDP datapath as the daemon needs it. Apply, Release, Import,
+// Configure, Remove and Close come from one goroutine at a time; the others from any.
 type XDP interface {
 	director.Datapath
 	// Run keeps the datapath going (sweep, next hops, attachments) until ctx
@@ -121,6 +121,12 @@ type XDP interface {
 	Run(context.Context) error
 	// Configure puts settings in force, all or none.
 	Configure(context.Context, Settings) error
+	// Release lets go of a service that runs in IPVS too by now: packets of it
+	// go up to the kernel, but for those of its flows. These are told to
+	// last, and end here when that returns. The error joins last's.
+	Release(ctx context.Context, key model.ServiceKey, last func([]model.Flow) error) error
+	// Import takes over flows from IPVS and returns how many are here now.
+	Import(context.Context, []model.Flow) (int, error)
 	// Report says how the datapath is.
 	Report(context.Context) (Report, error)
 	// Explain says what would become of a packet. It changes nothing.

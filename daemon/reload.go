@@ -100,6 +100,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	change := c.dir.Reload(cfg.Services, c.caps)
 	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
+	c.letGo(ctx)
 	c.tell.reloaded(before, c.dir.Snapshot(), cfg.Services)
 	c.alignClaimed(ctx)
 	if c.scripts != nil {
@@ -117,9 +118,15 @@ func (c *core) configure(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	c.caps.NoKernelIPVS = c.ipvs.cause != nil
-	if err := c.xdp.Configure(ctx, settingsOf(cfg, c.caps)); err != nil {
+	settings := settingsOf(cfg, c.caps)
+	leaving := c.leaves(cfg)
+	if leaving {
+		settings = settings.withBefore(settingsOf(c.conf, c.caps))
+	}
+	if err := c.xdp.Configure(ctx, settings); err != nil {
 		return err
 	}
+	c.leaving = c.leaving || leaving
 	return c.ipvs.configure(cfg)
 }
 

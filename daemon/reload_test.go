@@ -22,7 +22,7 @@ func TestReloadAppliesTheDifference(t *testing.T) {
 		r.file.set(&config.Config{Services: []model.VirtualServer{virtual(vip, rs1, rs2)}}, nil)
 		r.signals <- hangup
 		synctest.Wait()
-		want := []string{"notify RELOADING=1", "configure mode auto interfaces []", "add server " + key1 + " " + rs2 + " DR weight 1", "notify READY=1"}
+		want := []string{"notify RELOADING=1", "configure mode auto interfaces [] for [192.0.2.1]", "add server " + key1 + " " + rs2 + " DR weight 1", "notify READY=1"}
 		if diff := cmp.Diff(want, r.take()); diff != "" {
 			t.Errorf("reload (-want +got):\n%s", diff)
 		}
@@ -119,7 +119,7 @@ func TestReloadConfiguresTheDatapath(t *testing.T) {
 				configured = append(configured, l)
 			}
 		}
-		if diff := cmp.Diff([]string{"configure mode generic interfaces [eth1]"}, configured); diff != "" {
+		if diff := cmp.Diff([]string{"configure mode generic interfaces [eth1] for [192.0.2.1]"}, configured); diff != "" {
 			t.Errorf("journal (-want +got):\n%s", diff)
 		}
 		if r.machine.settings.TimeoutTCP != time.Minute {

@@ -16,42 +16,91 @@ import (
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
+// topology is one of the kernel's selftest of IPVS.
+type topology struct {
+	kind  string
+	build func(*lab.Lab, int) (*lab.Topology, error)
+}
+
+func topologies() []topology {
+	return []topology{{"DR", lab.DR}, {"NAT", lab.NAT}, {"TUN", tunnels}}
+}
+
+// tunnels is the network of DR with servers that are the ends of tunnels.
+func tunnels(l *lab.Lab, n int) (*lab.Topology, error) {
+	top, err := lab.TwoInterfaceDR(l, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range top.Servers {
+		if _, err := s.Decapsulate(); err != nil {
+			return nil, err
+		}
+	}
+	return top, nil
+}
+
+// eachTopology runs a test on each, in a machine.
+func eachTopology(t *testing.T, test func(*site, topology)) {
+	if os.Getenv(guest.Environment) == "" {
+		t.Skip("skipped: runs in a machine of make vm")
+	}
+	for _, tt := range topologies() {
+		t.Run(tt.kind, func(t *testing.T) { test(newSite(t, tt.build), tt) })
+	}
+}
+
 // The topologies of the kernel's selftest of IPVS, with Evenkeel in place of
 // ipvsadm: connections are balanced, a dead server leaves, the tables are the
 // same in ipvsadm and in evenkeel services, and after the stop nothing is left.
 func TestDaemonOnIPVS(t *testing.T) {
-	if os.Getenv(guest.Environment) == "" {
-		t.Skip("skipped: runs in a machine of make vm")
-	}
-	for _, tt := range []struct {
-		kind  string
-		build func(*lab.Lab, int) (*lab.Topology, error)
-	}{{"DR", lab.DR}, {"NAT", lab.NAT}} {
-		t.Run(tt.kind, func(t *testing.T) {
-			s := newSite(t, tt.build)
-			s.configure(tt.kind, "@evenkeel datapath ipvs")
-			s.start()
-			s.ready(3)
-			s.balanced(4)
-			s.agrees()
-			if s.pinned() {
-				t.Error("XDP is started though nothing runs there")
-			}
-			s.servers[1].Close()
-			s.ready(2)
-			s.agrees()
-			s.servers[1] = s.serve(1)
-			s.ready(3)
+	eachTopology(t, func(s *site, tt topology) {
+		s.configure(tt.kind, "@evenkeel datapath ipvs")
+		s.start()
+		s.ready(3)
+		s.balanced(4)
+		s.agrees()
+		if s.pinned() {
+			s.t.Error("XDP is started though nothing runs there")
+		}
+		s.servers[1].Close()
+		s.ready(2)
+		s.agrees()
+		s.servers[1] = s.serve(1)
+		s.ready(3)
 
-			// What else is in IPVS stays.
-			s.ipvsadm("-A", "-t", "203.0.113.77:77", "-s", "rr")
-			s.want(0, "stop")
-			if left := s.ipvsadm("-S", "-n"); left != "-A -t 203.0.113.77:77 -s rr\n" {
-				t.Errorf("after the stop IPVS has\n%s", left)
-			}
-			s.ipvsadm("-C")
-		})
-	}
+		// What else is in IPVS stays.
+		s.ipvsadm("-A", "-t", "203.0.113.77:77", "-s", "rr")
+		s.want(0, "stop")
+		if left := s.ipvsadm("-S", "-n"); left != "-A -t 203.0.113.77:77 -s rr\n" {
+			s.t.Errorf("after the stop IPVS has\n%s", left)
+		}
+		s.ipvsadm("-C")
+	})
+}
+
+// The same in XDP, on this kernel.
+func TestXDPTopologies(t *testing.T) {
+	eachTopology(t, func(s *site, tt topology) {
+		if testing.Short() && tt.kind != "TUN" {
+			return // the tier netns has them
+		}
+		s.configure(tt.kind, "@evenkeel datapath xdp")
+		s.start()
+		s.ready(3)
+		s.balanced(4)
+		s.servers[1].Close()
+		s.ready(2)
+		s.servers[1] = s.serve(1)
+		s.ready(3)
+		if there := s.ipvsadm("-S", "-n"); there != "" {
+			s.t.Errorf("IPVS has\n%s", there)
+		}
+		s.want(0, "stop")
+		if s.pinned() {
+			s.t.Error("something is pinned after the stop")
+		}
+	})
 }
 
 // After a crash the services run on, and the next start takes them over as they

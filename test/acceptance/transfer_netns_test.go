@@ -220,8 +220,7 @@ func (f *fleet) whole() {
 }
 
 // advance waits until every transfer has moved on in both directions by
-// several pieces. What a busy machine dropped comes with TCP's next try, and
-// each pause until that is twice the last.
+// several pieces.
 func (f *fleet) advance(when string) {
 	f.t.Helper()
 	const far = 5 * piece
@@ -239,7 +238,7 @@ func (f *fleet) advance(when string) {
 		}
 		return n
 	}
-	for end := time.Now().Add(2 * labtest.Patience); moved() < len(f.transfers); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(labtest.Patience); moved() < len(f.transfers); time.Sleep(20 * time.Millisecond) {
 		f.whole()
 		if time.Now().After(end) {
 			f.t.Fatalf("%s: %d of %d transfers go on", when, moved(), len(f.transfers))

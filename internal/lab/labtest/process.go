@@ -14,7 +14,7 @@ import (
 )
 
 // Patience is how long a test waits for what must come; it is never a measure.
-const Patience = time.Minute
+const Patience = 30 * time.Second
 
 // Until waits for something that must come, and fails the test when it does
 // not come within Patience.
