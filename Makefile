@@ -109,11 +109,13 @@ vm-short: deps-vm bin/tally bin/guest ## Run the part of make vm that make test 
 STEPS ?= 50000
 
 .PHONY: vm-long
-vm-long: deps-vm bin/guest ## Compare IPVS with the model for STEPS (50000) steps on each kernel; hours
+vm-long: deps-vm bin/guest ## Compare IPVS, XDP and the model for STEPS (50000) steps on each kernel; hours
 	@for kernel in uml 6.12 6.1 newest; do \
-		lane=normal; [ $$kernel != uml ] || lane=fast; \
+		lane=normal; test=TestXDPIsTheKernelAndTheModel; \
+		[ $$kernel != uml ] || { lane=fast; test=TestKernelIsTheModel; }; \
 		echo "== parity, $$kernel"; \
-		EVENKEEL_PARITY_STEPS=$(STEPS) EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} $(GO) test -count=1 -v -timeout=4h -tags=vm \
+		EVENKEEL_PARITY_STEPS=$(STEPS) EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} \
+		$(GO) test -count=1 -v -timeout=4h -tags=vm -run="^$$test\$$" \
 			-exec="$(CURDIR)/bin/guest -lane $$lane -kernel $$kernel -timeout 4h -env EVENKEEL_PARITY_STEPS,EVENKEEL_PARITY_SEED" ./test/parity; \
 	done
 

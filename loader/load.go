@@ -12,6 +12,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // IncompatibleError says that the pinned maps are not those of this version.
@@ -219,6 +220,18 @@ func (e *ProgramError) Error() string { return fmt.Sprintf("load the XDP program
 
 // Unwrap returns the kernel's error.
 func (e *ProgramError) Unwrap() error { return e.Cause }
+
+// follow makes the programs follow a generation of IPVS.
+func follow(spec *ebpf.CollectionSpec, p sched.Profile) error {
+	for name, value := range map[string]bool{
+		bpf.EkVarOldOverhead: p.OldOverhead, bpf.EkVarOldThresholds: p.OldThresholds,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
 // loadPrograms loads the programs of this version onto the maps. The error is
 // a *ProgramError.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/netif"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // DefaultDir is where the datapath is pinned.
@@ -43,6 +44,9 @@ type Options struct {
 	// new servers, default 250 ms. A neighbour on the link answers within
 	// one; a dead server costs the wait each time it is added.
 	ResolveWait time.Duration
+	// Profile is the generation of IPVS that lc, wlc and the thresholds follow;
+	// default the newest.
+	Profile sched.Profile
 	// Log takes one line for each change of state; default discards.
 	Log *slog.Logger
 

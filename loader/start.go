@@ -159,7 +159,10 @@ func (x *XDP) open() (*ebpf.CollectionSpec, error) {
 func (x *XDP) load(spec *ebpf.CollectionSpec) error {
 	l := x.opts.testLoaded
 	if l == nil {
-		var err error
+		err := follow(spec, x.opts.Profile)
+		if err != nil {
+			return err
+		}
 		if l, err = loadPrograms(spec, x.maps, x.opts.testClock); err != nil {
 			return err
 		}

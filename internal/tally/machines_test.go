@@ -35,7 +35,7 @@ func TestCommandsOfAMachine(t *testing.T) {
 		fast + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
 		normal + "-tags=vm -run=^(TestFive)$ ./b",
-		normal + "-short -tags=bpf -run=^Test ./bpf",
+		normal + "-short -tags=bpf " + packetTests + " ./bpf",
 		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",
 	}
 	if !slices.Equal(got, want) {

@@ -22,13 +22,16 @@ import (
 	"github.com/evenkeel/evenkeel/sched"
 )
 
-// defaultSteps is how many steps all runs take together without
-// EVENKEEL_PARITY_STEPS.
-const defaultSteps = 4000
+// How many steps all runs take together without EVENKEEL_PARITY_STEPS, and with
+// -short.
+const (
+	defaultSteps = 2000
+	shortSteps   = 300
+)
 
 // runTime ends a run before the shortest time-out of a flow, 10 s in CLOSE,
 // can have passed: the model has no clock.
-const runTime = 8 * time.Second
+const runTime = 5 * time.Second
 
 var vip = netip.MustParseAddr("198.51.100.34")
 
@@ -36,7 +39,9 @@ var vip = netip.MustParseAddr("198.51.100.34")
 type site struct {
 	kernel                 *ipvs.IPVS
 	clientSide, serverSide tun
-	runs                   int
+	// xdp plays too, if it is there.
+	xdp  *datapath
+	runs int
 }
 
 func newSite(t *testing.T) *site {
@@ -106,6 +111,11 @@ func (r *run) change(t *testing.T, op sched.Op) {
 	if err := r.kernel.Apply(t.Context(), []sched.Op{op}); err != nil {
 		r.fatalf(t, "%v", err)
 	}
+	if r.xdp != nil {
+		if err := r.xdp.Apply(t.Context(), []sched.Op{op}); err != nil {
+			r.fatalf(t, "%v", err)
+		}
+	}
 }
 
 // fatalf ends the test with what the run did.
@@ -158,8 +168,10 @@ func (r *run) open(t *testing.T, port uint16) {
 	f, ok := r.oracle.open(sched.Client{Addr: p.src.Addr(), Port: port})
 	r.clientSide.drain(t)
 	r.serverSide.drain(t)
-	r.clientSide.send(t, p.bytes(t))
+	raw := p.bytes(t)
+	r.clientSide.send(t, raw)
 	side, out := either(t, r.clientSide, r.serverSide)
+	r.agrees(t, raw, side, out)
 	if !ok {
 		if side.name != r.clientSide.name {
 			r.fatalf(t, "IPVS sends % x, the model has no server", out)
@@ -203,11 +215,14 @@ func (r *run) segment(t *testing.T, port uint16, flags string) {
 	r.history = append(r.history, fmt.Sprintf("segment %q of %s in %s", flags, p.src, f.state))
 	r.clientSide.drain(t)
 	r.serverSide.drain(t)
-	r.clientSide.send(t, p.bytes(t))
+	raw := p.bytes(t)
+	r.clientSide.send(t, raw)
 	if r.oracle.servers[f.slot].Deleted {
+		r.agrees(t, raw, tun{}, nil)
 		return // dropped in silence
 	}
 	side, out := either(t, r.clientSide, r.serverSide)
+	r.agrees(t, raw, side, out)
 	r.forwarded(t, side, out, p, *f)
 	if p.proto == model.TCP {
 		d := input
@@ -228,8 +243,10 @@ func (r *run) reply(t *testing.T, port uint16, flags string) {
 	r.history = append(r.history, fmt.Sprintf("reply %q to %s in %s", flags, p.dst, f.state))
 	r.clientSide.drain(t)
 	r.serverSide.drain(t)
-	r.serverSide.send(t, p.bytes(t))
-	_, out := either(t, r.clientSide, r.serverSide)
+	raw := p.bytes(t)
+	r.serverSide.send(t, raw)
+	side, out := either(t, r.clientSide, r.serverSide)
+	r.agrees(t, raw, side, out)
 	want := p
 	want.src = r.service.Key.Addr
 	want.ttl--
@@ -248,14 +265,8 @@ func (r *run) compare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(tables.Services, func(e model.ServiceEntry) bool { return e.Key == r.service.Key })
-	if at < 0 {
-		r.fatalf(t, "the service is gone")
-	}
-	var got, want []string
-	for _, s := range tables.Services[at].Servers {
-		got = append(got, fmt.Sprintf("%+v %d+%d", s.Server, s.Active, s.Inactive))
-	}
+	got := r.serversOf(t, tables)
+	var want []string
 	known, _ := r.state.Service(r.service.Key)
 	for _, d := range known.Order {
 		load := r.loads[d.Slot]
@@ -263,6 +274,15 @@ func (r *run) compare(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		r.fatalf(t, "servers in IPVS are\n%q, in the model\n%q", got, want)
+	}
+	if r.xdp == nil {
+		return
+	}
+	if tables, err = r.xdp.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got = r.serversOf(t, tables); !slices.Equal(got, want) {
+		r.fatalf(t, "servers in XDP are\n%q, in the model\n%q", got, want)
 	}
 }
 
@@ -336,8 +356,17 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 // same bytes and count the same.
 func TestKernelIsTheModel(t *testing.T) {
 	s := newSite(t)
-	profile := s.probe(t)
-	total := int(number(t, "EVENKEEL_PARITY_STEPS", defaultSteps))
+	s.playAll(t, s.probe(t))
+}
+
+// playAll plays histories with every scheduler until there are steps enough.
+func (s *site) playAll(t *testing.T, profile sched.Profile) {
+	t.Helper()
+	steps := uint64(defaultSteps)
+	if testing.Short() && s.xdp != nil {
+		steps = shortSteps // such a machine is slow
+	}
+	total := int(number(t, "EVENKEEL_PARITY_STEPS", steps))
 	t.Logf("%d steps, %+v", total, profile)
 	random := rand.New(rand.NewPCG(labtest.Seed(t), 0))
 
@@ -354,10 +383,10 @@ func TestKernelIsTheModel(t *testing.T) {
 		forward := []model.Forward{model.NAT, model.TUN}[random.IntN(2)]
 		weights := [][]int32{{0, 1, 2, 3}, {10, 20, 40}, {1, 100, 0}}[random.IntN(3)]
 		r := s.newRun(t, random, profile, svc, forward)
-		steps := r.play(t, min(perRun, total-sum), weights)
+		played := r.play(t, min(perRun, total-sum), weights)
 		r.end(t)
-		took[svc.Scheduler] += steps
-		sum += steps
+		took[svc.Scheduler] += played
+		sum += played
 	}
 	t.Logf("%d steps, no difference: %v", sum, took)
 }
