@@ -26,13 +26,16 @@ func flowsOf(t *testing.T, v *IPVS) map[netip.AddrPort]string {
 	return all
 }
 
+// The services of these tests have addresses of their own: flows outlive them, and
+// would count for another test's service of the same name.
+
 // Flows of another datapath are the kernel's afterwards, as many as fit in many
 // datagrams: with their state, their server and their place in the counters. No
 // daemon is left behind.
 func TestImport(t *testing.T) {
 	v := start(t, Options{})
-	web, dns := service(model.TCP, "198.51.100.1:80"), service(model.UDP, "198.51.100.2:53")
-	six := service(model.TCP, "[2001:db8::1]:80")
+	web, dns := service(model.TCP, "203.0.113.1:80"), service(model.UDP, "203.0.113.2:53")
+	six := service(model.TCP, "[2001:db8:7::1]:80")
 	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1), server("10.0.0.2:80", model.TUN, 1))...)
 	apply(t, v, add(dns, server("10.0.0.1:53", model.DR, 1))...)
 	apply(t, v, add(six, server("[2001:db8::99]:80", model.DR, 1))...)
@@ -101,7 +104,7 @@ func TestImportThroughARunningDaemon(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	web := service(model.TCP, "198.51.100.7:80")
+	web := service(model.TCP, "203.0.113.7:80")
 	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1))...)
 	f := model.Flow{
 		Protocol: model.TCP, Client: netip.MustParseAddrPort("192.0.2.1:1"), Virtual: web.Key.Addr,

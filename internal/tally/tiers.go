@@ -40,7 +40,7 @@ func tiers() []tier {
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
 		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
 		{name: "vm", tag: "vm", files: "vm", timeout: 20 * time.Minute, machines: machines()},
-		{name: "vm-short", tag: "vm", files: "vm", timeout: 10 * time.Minute, machines: shortMachines()},
+		{name: "vm-short", tag: "vm", files: "vm", timeout: 20 * time.Minute, machines: shortMachines()},
 	}
 }
 
