@@ -31,6 +31,9 @@ type Options struct {
 	// Proc is where flows are read; default /proc/thread-self/net, which is
 	// the network namespace of the calling thread.
 	Proc string
+	// OnlyIfLoaded says to load nothing: where the module is not there, there
+	// is nothing to see either, and Start's error wraps ErrNoIPVS.
+	OnlyIfLoaded bool
 	// Log takes one line for each change of state; default discards.
 	Log *slog.Logger
 
@@ -39,6 +42,9 @@ type Options struct {
 	family string
 	load   func() error
 }
+
+// errNotLoaded is why the module was not loaded with OnlyIfLoaded.
+var errNotLoaded = errors.New("nobody has loaded it, and nobody shall")
 
 // IPVS is the kernel's IPVS in one network namespace: that of the thread that
 // called Start. Its methods may be called from any goroutine.
@@ -61,6 +67,9 @@ func Start(ctx context.Context, o Options) (*IPVS, error) {
 	}
 	if o.Proc == "" {
 		o.Proc = "/proc/thread-self/net"
+	}
+	if o.OnlyIfLoaded {
+		o.load = func() error { return errNotLoaded }
 	}
 	if o.load == nil {
 		o.load = loadModule
@@ -91,6 +100,20 @@ func (v *IPVS) Claim(keys ...model.ServiceKey) {
 	for _, k := range keys {
 		v.ours[k] = true
 	}
+}
+
+// ClaimAll takes over all services that are in IPVS now.
+func (v *IPVS) ClaimAll(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return ErrClosed
+	}
+	all, err := v.services(ctx)
+	for _, entry := range all {
+		v.ours[entry.Key] = true
+	}
+	return err
 }
 
 // Close lets go of the datapath; services and flows stay in the kernel.

@@ -138,6 +138,38 @@ func TestDaemonTakesOverIPVS(t *testing.T) {
 	s.want(0, "stop")
 }
 
+// What a dead daemon left in IPVS is listed as ipvsadm does, and a stop deletes
+// it by the file; services of others stay.
+func TestIPVSWithoutADaemon(t *testing.T) {
+	if os.Getenv(guest.Environment) == "" {
+		t.Skip("skipped: runs in a machine of make vm")
+	}
+	s := newSite(t, lab.NAT)
+	s.configure("NAT", "@evenkeel datapath ipvs")
+	first := s.start(alone)
+	s.ready(3)
+	first.End(syscall.SIGKILL)
+	s.agrees()
+	if got := s.want(0, "services"); !strings.Contains(got.Stderr, "no daemon runs; read from the kernel's IPVS") {
+		t.Errorf("services says %q", got.Stderr)
+	}
+	s.requests(1)
+	if got := s.want(0, "services", "-c").Stdout; !strings.Contains(got, s.top.VIP.String()+":80") {
+		t.Errorf("the flows are\n%s", got)
+	}
+	s.ipvsadm("-A", "-t", "203.0.113.77:77", "-s", "rr")
+	if got := s.want(0, "stop"); !strings.Contains(got.Stdout, "in the kernel's IPVS: 2 services") {
+		t.Errorf("stop says %q", got.Stdout)
+	}
+	if got := s.want(0, "stop", "-f", s.file); !strings.Contains(got.Stdout, "deleted from the kernel's IPVS: 1 service\n") {
+		t.Errorf("stop by the file says %q", got.Stdout)
+	}
+	if left := s.ipvsadm("-S", "-n"); left != "-A -t 203.0.113.77:77 -s rr\n" {
+		t.Errorf("after the stop IPVS has\n%s", left)
+	}
+	s.ipvsadm("-C")
+}
+
 func (s *site) ipvsadm(args ...string) string {
 	s.t.Helper()
 	got := labtest.Run(s.t, s.top.Director, exec.Command("ipvsadm", args...))

@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/api"
-	"github.com/evenkeel/evenkeel/loader"
-	"github.com/evenkeel/evenkeel/model"
 )
 
 // servicesOptions are the flags of services.
@@ -28,8 +26,8 @@ func (e *env) servicesCommand() *cobra.Command {
 		Long: `List services and servers in ipvsadm's layout. The last flag of a service says
 where it runs, or why it does not.
 
-Without a daemon the pinned maps are read, and standard error says so. The
-file is the source of truth: to change something, edit it and run
+Without a daemon the pinned maps and the kernel's IPVS are read, and standard
+error says so. The file is the source of truth: to change something, edit it and run
 evenkeel reload.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return services(c.Context(), e, o) },
@@ -60,35 +58,34 @@ func services(ctx context.Context, e *env, o servicesOptions) error {
 		}
 	}
 	if errors.Is(err, api.ErrNoDaemon) {
-		return e.fromPins(ctx, o, err)
+		return e.fromKernel(ctx, o, err)
 	}
 	return err
 }
 
-// fromPins lists what the pinned maps say.
-func (e *env) fromPins(ctx context.Context, o servicesOptions, noDaemon error) error {
-	view, err := loader.Open(o.pinDir)
-	if errors.Is(err, loader.ErrNotLoaded) {
+// fromKernel lists what the pinned maps and the kernel's IPVS say, all of the
+// latter: nobody knows which services there are ours.
+func (e *env) fromKernel(ctx context.Context, o servicesOptions, noDaemon error) error {
+	left, err := openLeft(ctx, o.pinDir)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("no daemon runs, and what it left is not yours to read: %w; ask as root", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer left.Close()
+	tables, err := left.tables(ctx)
+	if err != nil {
+		return err
+	}
+	if left.view == nil && len(tables) == 0 {
 		return fmt.Errorf("%w; nothing is pinned in %s either", noDaemon, o.pinDir)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("no daemon runs, and its pins are not yours to read: %w; ask as root", err)
-	}
-	if err != nil {
-		return err
-	}
-	defer view.Close()
-	fmt.Fprintf(e.stderr, "evenkeel: no daemon runs; read from %s\n", o.pinDir)
+	fmt.Fprintf(e.stderr, "evenkeel: no daemon runs; read from %s\n", left.from(o.pinDir, len(tables) > 0))
 	if o.flows {
-		return e.listFlows(o.json, func(yield func(api.Flow) bool) error {
-			return view.Flows(ctx, func(f model.Flow) bool { return yield(api.FromFlow(f)) })
-		})
+		return e.listFlows(o.json, func(yield func(api.Flow) bool) error { return left.flows(ctx, yield) })
 	}
-	tables, err := view.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	return e.listServices(api.Services{Services: api.FromTables(tables)}, o)
+	return e.listServices(api.Services{Services: tables}, o)
 }
 
 func (e *env) listServices(all api.Services, o servicesOptions) error {

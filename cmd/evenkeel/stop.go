@@ -11,7 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/director"
+	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/loader"
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // stopTimeout bounds the wait for a daemon that stops, reloadTimeout that for
@@ -25,6 +29,8 @@ const (
 type stopOptions struct {
 	where
 	keep bool
+	// file names the services in IPVS that a dead daemon left.
+	file string
 }
 
 func (e *env) stopCommand() *cobra.Command {
@@ -34,12 +40,15 @@ func (e *env) stopCommand() *cobra.Command {
 		Short: "Stop the daemon and take the datapath away",
 		Long: `Stop the daemon and take the datapath away: the XDP program is detached and all
 flows end. It works without a daemon, too: then it removes what a dead one
-left. With --keep the datapath runs on and the next start takes it over.`,
+left. Of the services in the kernel's IPVS it deletes those of the file that
+--file names, since nothing there says whose they are. With --keep the datapath
+runs on and the next start takes it over.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return stop(c.Context(), e, o) },
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.keep, "keep", false, "leave the datapath running")
+	c.Flags().StringVarP(&o.file, "file", "f", "", "without a daemon: delete from IPVS the services of this configuration `file`")
 	return c
 }
 
@@ -49,7 +58,7 @@ func stop(ctx context.Context, e *env, o stopOptions) error {
 	result, err := api.NewClient(o.socket).Stop(ctx, o.keep)
 	switch {
 	case errors.Is(err, api.ErrNoDaemon):
-		return e.stopPins(o)
+		return errors.Join(e.stopPins(o), e.stopIPVS(ctx, o))
 	case err != nil:
 		return err
 	case result.Error != "":
@@ -85,6 +94,52 @@ func (e *env) stopPins(o stopOptions) error {
 		return err
 	}
 	fmt.Fprintf(e.stdout, "no daemon runs; the datapath in %s is removed\n", o.pinDir)
+	return nil
+}
+
+// stopIPVS deletes the services of a file from the kernel's IPVS, and says how
+// many are there otherwise.
+func (e *env) stopIPVS(ctx context.Context, o stopOptions) error {
+	kernel, err := ipvs.Start(ctx, ipvs.Options{OnlyIfLoaded: true})
+	if errors.Is(err, ipvs.ErrNoIPVS) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	if o.file == "" || o.keep {
+		return e.countIPVS(ctx, kernel)
+	}
+	cfg, err := config.Load(o.file, config.Options{})
+	if err != nil {
+		return err
+	}
+	for _, vs := range cfg.Services {
+		kernel.Claim(vs.Key)
+	}
+	tables, err := kernel.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	for _, step := range director.Clear(model.DatapathIPVS, tables) {
+		if err := kernel.Apply(ctx, step.Ops); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(e.stdout, "deleted from the kernel's IPVS: %s\n", plural(len(tables.Services), "service"))
+	return nil
+}
+
+func (e *env) countIPVS(ctx context.Context, kernel *ipvs.IPVS) error {
+	if err := kernel.ClaimAll(ctx); err != nil {
+		return err
+	}
+	tables, err := kernel.Snapshot(ctx)
+	if err != nil || len(tables.Services) == 0 {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "in the kernel's IPVS: %s; --file FILE deletes those of a configuration\n", plural(len(tables.Services), "service"))
 	return nil
 }
 
