@@ -92,6 +92,7 @@ func TestPrint(t *testing.T) {
 		"script \"a  b\" 'c' \\x":                `script "a  b" 'c' \x`,
 		`p a\#b "c#d"`:                           `p a${_HASH}b "c#d"`,
 		"$A=b\"c\na $A {":                        "a b\"c {\"",
+		"a {\n\u00a0 \u00a0 }":                   "a {\n\t\u00a0 \u00a0\n}",
 		"@evenkeel a b\n@test c\n@other d":       "@evenkeel a b\nc",
 		"$A=x\\\ny\n$A z":                        "x\ny z",
 		"~SEQ(n,1,3) a $n":                       "a 1\na 2\na 3",

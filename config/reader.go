@@ -113,7 +113,7 @@ func (r *reader) physical(s string, at place) error {
 		return r.startDefinition(name, value)
 	}
 	var ok bool
-	if in.text, ok = r.uncomment(in.text); !ok || strings.TrimSpace(in.s) == "" {
+	if in.text, ok = r.uncomment(in.text); !ok || in.trim().s == "" {
 		return nil
 	}
 	return r.line(in)
