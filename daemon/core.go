@@ -32,10 +32,12 @@ const verdictsAtOnce = 256
 
 // core is what the loop owns.
 type core struct {
-	log    *slog.Logger
-	xdp    XDP
-	ipvs   *kernelIPVS
-	caps   director.Capabilities
+	log  *slog.Logger
+	xdp  XDP
+	ipvs *kernelIPVS
+	caps director.Capabilities
+	// local reads which addresses are this host's own.
+	local  func() func(netip.Addr) bool
 	dir    *director.Director
 	runner *health.Runner
 	// routers are asked whether they can go over to a configuration; what they

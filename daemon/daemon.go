@@ -151,7 +151,7 @@ func socketError(err error) error {
 // run, since it waits for next hops.
 func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change, error) {
 	caps := director.ThisVersion()
-	caps.LocalAddress = d.opts.Machine.IsLocal
+	caps.LocalAddress = d.opts.Machine.Local()
 	fallback := &kernelIPVS{machine: d.opts.Machine, log: d.log}
 	if err := fallback.find(ctx, cfg); err != nil {
 		return director.Change{}, err
@@ -161,7 +161,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	if err != nil {
 		return director.Change{}, errors.Join(err, fallback.release(ctx, true, ""))
 	}
-	d.core = &core{log: d.log, xdp: xdp, ipvs: fallback, caps: caps}
+	d.core = &core{log: d.log, local: d.opts.Machine.Local, xdp: xdp, ipvs: fallback, caps: caps}
 	running, err := d.core.adopt(ctx, cfg)
 	if err != nil {
 		return director.Change{}, errors.Join(err, xdp.Close(), fallback.release(ctx, true, ""))
@@ -176,7 +176,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	c := d.core
 	c.dir, c.routers, c.scripts = dir, d.vrrp.routers, own
 	c.suspend(d.opts.Machine.IsLocal)
-	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, Log: d.log})
+	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, MaxInFlight: triesAtOnce(), Log: d.log})
 	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
 	c.conf, c.running = cfg, loadOf(cfg, "start")
 	c.running.OK = true

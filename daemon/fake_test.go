@@ -176,6 +176,10 @@ func (m *machine) WatchAddresses(ctx context.Context, changed func()) error {
 	}
 }
 
+func (m *machine) Local() func(netip.Addr) bool {
+	return m.IsLocal
+}
+
 func (m *machine) Routers(o failover.Options) (Routers, error) {
 	if m.routersErr != nil {
 		return nil, m.routersErr

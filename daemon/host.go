@@ -65,6 +65,16 @@ func (h *Host) IsLocal(addr netip.Addr) bool {
 	return local
 }
 
+// Local implements Machine. Where the addresses cannot be read, none is local.
+func (h *Host) Local() func(netip.Addr) bool {
+	local, err := h.kernel.Local()
+	if err != nil {
+		h.log.Warn("read local addresses", "error", err)
+		return func(netip.Addr) bool { return false }
+	}
+	return local
+}
+
 // WatchAddresses implements Machine. Where it cannot listen it tries again.
 func (h *Host) WatchAddresses(ctx context.Context, changed func()) error {
 	for ctx.Err() == nil {

@@ -104,6 +104,8 @@ type Machine interface {
 	IPVS(context.Context) (IPVS, error)
 	// IsLocal reports whether an address is this host's own.
 	IsLocal(netip.Addr) bool
+	// Local returns what says the same of many addresses, as it is now.
+	Local() func(netip.Addr) bool
 	// WatchAddresses calls changed when addresses of this host may have come or
 	// gone, at once and then until ctx ends. Hints may come for nothing.
 	WatchAddresses(ctx context.Context, changed func()) error

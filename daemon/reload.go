@@ -108,7 +108,8 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	}
 	c.suspend(c.caps.LocalAddress)
 	c.runner.Update(c.dir.Targets())
-	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings)
+	c.log.Info("configuration taken over", "cause", cause, "services", load.Services, "instances", load.Instances, "warnings", load.Warnings,
+		"operations", len(change.Ops()))
 	return load
 }
 
@@ -118,6 +119,7 @@ func (c *core) configure(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	c.caps.NoKernelIPVS = c.ipvs.cause != nil
+	c.caps.LocalAddress = c.local()
 	settings := settingsOf(cfg, c.caps)
 	leaving := c.leaves(cfg)
 	if leaving {

@@ -9,7 +9,8 @@ import (
 // Choice is an interface that balanced traffic passes.
 type Choice struct {
 	Link Link
-	// Reasons say which traffic arrives here, one line each.
+	// Reasons say which traffic arrives here, one line each: the first few that
+	// were found.
 	Reasons []string
 	// Problem says why no XDP program should be attached; empty means attach.
 	Problem string
@@ -43,6 +44,9 @@ func chooseXDP(s chooseSurface, vips, servers []netip.Addr) ([]Choice, error) {
 		}
 	}
 	for _, server := range servers {
+		if c.complete() {
+			break
+		}
 		if err := c.addServer(server); err != nil {
 			return nil, err
 		}
@@ -94,8 +98,22 @@ func (c *chooser) addServer(server netip.Addr) error {
 	return nil
 }
 
+// complete reports whether every interface that may be chosen is: thousands of
+// servers need not be looked up to learn it again.
+func (c *chooser) complete() bool {
+	for _, l := range c.links {
+		if !l.Loopback && c.reasons[l.Index] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// mostReasons is how many reasons are kept: they are for people.
+const mostReasons = 8
+
 func (c *chooser) add(index int, reason string) {
-	if !slices.Contains(c.reasons[index], reason) {
+	if len(c.reasons[index]) < mostReasons && !slices.Contains(c.reasons[index], reason) {
 		c.reasons[index] = append(c.reasons[index], reason)
 	}
 }

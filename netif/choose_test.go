@@ -86,6 +86,41 @@ func TestChooseXDP(t *testing.T) {
 	}
 }
 
+// TestChooseXDPOfMany: of thousands of servers, no more are looked up than it
+// takes to choose every interface, and a few are reasons.
+func TestChooseXDPOfMany(t *testing.T) {
+	counted := &countingTables{tables: tables{links: []Link{{Index: 1, Name: "lo", Loopback: true}, {Index: 2, Name: "eth0", Ethernet: true, Up: true}, {Index: 3, Name: "eth1", Ethernet: true, Up: true}}}}
+	var servers []netip.Addr
+	for n := range 40_000 {
+		servers = append(servers, netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}))
+	}
+	choices, err := chooseXDP(counted, nil, servers)
+	if err != nil || len(choices) != 2 {
+		t.Fatalf("choices = %+v, %v", choices, err)
+	}
+	if counted.asked > 30_001 {
+		t.Errorf("%d routes were looked up, want 30001 at most", counted.asked)
+	}
+	if len(choices[0].Reasons) != mostReasons || len(choices[1].Reasons) != 1 {
+		t.Errorf("%d and %d reasons, want %d and 1", len(choices[0].Reasons), len(choices[1].Reasons), mostReasons)
+	}
+}
+
+// countingTables leads the first 30,000 addresses asked for to one interface
+// and the others to another.
+type countingTables struct {
+	tables
+	asked int
+}
+
+func (c *countingTables) Route(netip.Addr) (Route, error) {
+	c.asked++
+	if c.asked <= 30_000 {
+		return Route{Kind: RouteUnicast, IfIndex: 2}, nil
+	}
+	return Route{Kind: RouteUnicast, IfIndex: 3}, nil
+}
+
 func prefixes(texts ...string) (out []netip.Prefix) {
 	for _, s := range texts {
 		out = append(out, netip.MustParsePrefix(s))

@@ -79,6 +79,9 @@ func TestReadRoutes(t *testing.T) {
 		if local, err := w.IsLocal(addr); err != nil || local != (want == RouteLocal) {
 			t.Errorf("IsLocal(%s) = %t, %v", dst, local, err)
 		}
+		if all, err := w.Local(); err != nil || all(addr) != (want == RouteLocal) {
+			t.Errorf("Local says of %s: %t, %v", dst, err == nil && all(addr), err)
+		}
 	}
 }
 

@@ -100,6 +100,39 @@ func (k *Kernel) IsLocal(addr netip.Addr) (bool, error) {
 	return r.Kind == RouteLocal, err
 }
 
+// Local returns what says whether an address is this host's own, on any
+// interface, as the kernel's table of local routes is now. It is for many
+// addresses, where IsLocal asks the kernel for each.
+func (k *Kernel) Local() (func(netip.Addr) bool, error) {
+	own := make(map[netip.Addr]bool)
+	var networks []netip.Prefix
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := k.handle.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return nil, fmt.Errorf("list local routes: %w", err)
+		}
+		for _, r := range routes {
+			if r.Type != unix.RTN_LOCAL || r.Dst == nil {
+				continue
+			}
+			addr, ok := netip.AddrFromSlice(r.Dst.IP)
+			bits, _ := r.Dst.Mask.Size()
+			addr = addr.Unmap()
+			switch {
+			case !ok:
+			case bits == addr.BitLen():
+				own[addr] = true
+			default:
+				networks = append(networks, netip.PrefixFrom(addr, bits))
+			}
+		}
+	}
+	return func(a netip.Addr) bool {
+		a = a.Unmap()
+		return own[a] || slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	}, nil
+}
+
 // DefaultLinks returns the indexes of the interfaces that the IPv4 default
 // route with the lowest metric uses. None is no error.
 func (k *Kernel) DefaultLinks() ([]int, error) {
