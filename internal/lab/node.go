@@ -298,6 +298,21 @@ func (n *Node) AddRoute(dst netip.Prefix, gateway netip.Addr) error {
 	return nil
 }
 
+// AnswerFor makes all addresses of a network the node's own.
+func (n *Node) AnswerFor(network netip.Prefix) error {
+	lo, err := n.link("lo")
+	if err != nil {
+		return err
+	}
+	err = n.handle.RouteReplace(&netlink.Route{
+		LinkIndex: lo.Attrs().Index, Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST, Dst: ipNet(network),
+	})
+	if err != nil {
+		return fmt.Errorf("answer for %s on %s: %w", network, n.name, err)
+	}
+	return nil
+}
+
 // SetRoute adds a route through a gateway or changes the one that is there.
 func (n *Node) SetRoute(dst netip.Prefix, gateway netip.Addr) error {
 	r := &netlink.Route{Dst: ipNet(dst), Gw: gateway.AsSlice()}

@@ -2,6 +2,7 @@ package labtest
 
 import (
 	_ "embed"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,17 +18,24 @@ var noIPVSSource []byte
 // The test is skipped where there is no C compiler.
 func NoIPVS(t testing.TB) string {
 	t.Helper()
-	compiler, err := exec.LookPath("cc")
-	if err != nil {
+	if _, err := exec.LookPath("cc"); err != nil {
 		t.Skip("skipped: needs cc")
 	}
-	dir := t.TempDir()
-	source, library := filepath.Join(dir, "noipvs.c"), filepath.Join(dir, "noipvs.so")
-	if err := os.WriteFile(source, noIPVSSource, 0o600); err != nil {
+	library, err := BuildNoIPVS(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
-		t.Fatalf("compile: %v\n%s", err, out)
-	}
 	return library
+}
+
+// BuildNoIPVS makes that library in a directory, for benchmarks.
+func BuildNoIPVS(dir string) (library string, err error) {
+	source, library := filepath.Join(dir, "noipvs.c"), filepath.Join(dir, "noipvs.so")
+	if err := os.WriteFile(source, noIPVSSource, 0o600); err != nil {
+		return "", fmt.Errorf("write the stand-in for IPVS: %w", err)
+	}
+	if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile the stand-in for IPVS: %w\n%s", err, out)
+	}
+	return library, nil
 }
