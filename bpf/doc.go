@@ -17,6 +17,6 @@
 // send packets through the loaded program by BPF_PROG_TEST_RUN.
 package bpf
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type import -type publish -type edit -type positions -type flow_key -type flow6_key -type flow -type flow_state -type scheduler -type forward -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type import -type publish -type edit -type positions -type flow_key -type flow6_key -type flow -type flow_state -type scheduler -type forward -type tunnel_type -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -no-global-types -type explanation -type assumed -type explained_way -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" EkDry dry.bpf.c
 //go:generate go run ./mapsdoc

@@ -323,7 +323,18 @@ type EkTemplateKey struct {
 type EkTunnel struct {
 	_     structs.HostLayout
 	Saddr [16]uint8
+	Port  uint16
+	Type  EkTunnelType
+	Pad   uint8
 }
+
+type EkTunnelType uint8
+
+const (
+	EkTunnelTypeTUNNEL_IPIP EkTunnelType = 0
+	EkTunnelTypeTUNNEL_GUE  EkTunnelType = 1
+	EkTunnelTypeTUNNEL_GRE  EkTunnelType = 2
+)
 
 // Names of all BPF objects in the ELF.
 //

@@ -5,13 +5,13 @@ package bpf
 import (
 	"encoding/binary"
 	"net"
-	"net/netip"
 	"testing"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // leaves is the whole frame that goes out for a packet, made anew by gopacket with
@@ -24,7 +24,7 @@ func (w *world) leaves(f frame, in []byte, what fate) []byte {
 	case reasons.ForwardedDR:
 	case reasons.ForwardedTUN:
 		// What pads the frame stays behind the end of the packet.
-		return append(encapsulated(w.tb, out, w.ipvs.dests[what.slot].Server.Addr.Addr()), in[14+ipSize(in):]...)
+		return append(encapsulated(w.tb, out, w.ipvs.dests[what.slot].Server), in[14+ipSize(in):]...)
 	case reasons.ForwardedNAT:
 		out.dst = w.ipvs.dests[what.slot].Server.Addr
 	case reasons.ForwardedReply:
@@ -45,8 +45,9 @@ func (w *world) leaves(f frame, in []byte, what fate) []byte {
 }
 
 // encapsulated is a frame whose packet is inside another one to a server.
-func encapsulated(tb testing.TB, f frame, server netip.Addr) []byte {
+func encapsulated(tb testing.TB, f frame, to model.Server) []byte {
 	tb.Helper()
+	server := to.Addr.Addr()
 	inner := f.bytes(tb)[14:]
 	inner = inner[:ipSize(f.bytes(tb))]
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr(f.from[:]), DstMAC: net.HardwareAddr(f.to[:])}
@@ -60,6 +61,7 @@ func encapsulated(tb testing.TB, f frame, server netip.Addr) []byte {
 	if class&3 == 3 { // congestion experienced is not the tunnel's
 		class &^= 1
 	}
+	proto, inner = between(proto, f, to.Tunnel, inner)
 	src := family(server.Is6()).of(outerSource).Addr().AsSlice()
 	var outer gopacket.SerializableLayer
 	if server.Is6() {
@@ -77,6 +79,36 @@ func encapsulated(tb testing.TB, f frame, server netip.Addr) []byte {
 		tb.Fatal(err)
 	}
 	return buffer.Bytes()
+}
+
+// between puts what a tunnel has behind the outer header before the inner packet.
+func between(proto layers.IPProtocol, f frame, by model.Tunnel, inner []byte) (layers.IPProtocol, []byte) {
+	switch by.Type {
+	case model.IPIP:
+	case model.GRE:
+		ethertype := layers.EthernetTypeIPv4
+		if proto == layers.IPProtocolIPv6 {
+			ethertype = layers.EthernetTypeIPv6
+		}
+		return layers.IPProtocolGRE, append(binary.BigEndian.AppendUint32(nil, uint32(ethertype)), inner...)
+	case model.GUE:
+		head := binary.BigEndian.AppendUint16(nil, guePortOf(f))
+		head = binary.BigEndian.AppendUint16(head, by.Port)
+		head = binary.BigEndian.AppendUint32(head, uint32(len(inner)+12)<<16) // and no sum
+		head = append(head, 0, byte(proto), 0, 0)
+		return layers.IPProtocolUDP, append(head, inner...)
+	}
+	return proto, inner
+}
+
+// guePortOf is the source port of a flow in GUE: 14 bits of the client's address and
+// the ports by Knuth's multiplier.
+func guePortOf(f frame) uint16 {
+	mix := uint32(f.src.Port())<<16 | uint32(f.dst.Port())
+	for addr := f.src.Addr().AsSlice(); len(addr) > 0; addr = addr[4:] {
+		mix ^= binary.BigEndian.Uint32(addr)
+	}
+	return 0xc000 + uint16(mix*0x9e3779b1>>18)
 }
 
 // hops is the time to live that the frame is sent with.

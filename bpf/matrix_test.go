@@ -174,7 +174,11 @@ func (s *parityStory) server(c *cell, i int) model.Server {
 	if c.method == model.TUN && i%4 == 3 {
 		six = !six // a tunnel may be of either family
 	}
-	return model.Server{Addr: six.of(addr), Forward: c.method, Weight: c.weights[s.IntN(len(c.weights))]}
+	server := model.Server{Addr: six.of(addr), Forward: c.method, Weight: c.weights[s.IntN(len(c.weights))]}
+	if c.method == model.TUN {
+		server.Tunnel = []model.Tunnel{{}, {Type: model.GRE}, {Type: model.GUE, Port: guePort}}[i%3]
+	}
+	return server
 }
 
 func (s *parityStory) changeServers(c *cell) {

@@ -5,8 +5,10 @@ package bpf
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -437,10 +439,20 @@ func TestErrorsCutAtEveryLength(t *testing.T) {
 // A router on the way of the tunnel tells us, and we tell the client, in the service's
 // name and with the MTU that is left inside (ipvs.md 2.8).
 func TestErrorsAboutTheTunnelGoToTheClient(t *testing.T) {
+	for by, between := range map[EkTunnelType]int{EkTunnelTypeTUNNEL_IPIP: 0, EkTunnelTypeTUNNEL_GRE: 4, EkTunnelTypeTUNNEL_GUE: 12} {
+		t.Run(fmt.Sprintf("%d bytes between", between), func(t *testing.T) { errorsAboutTheTunnel(t, by, between) })
+	}
+}
+
+func errorsAboutTheTunnel(t *testing.T, by EkTunnelType, between int) {
 	r := newTunnel(t, false, false)
+	for slot := range uint32(2) {
+		r.put(r.o.EkTunnels, slot, EkTunnel{Saddr: mapped(outerSource.Addr()), Type: by, Port: wire16(guePort)})
+	}
+	wrap := func(f frame) []byte { return tunnelledBy(t, f, false, real1, 0, by, 0xc001)[14:] }
 	for _, f := range opened(t, r, false) {
 		inner := toServer(f, vip)
-		wrapped := tunnelled(t, inner, false, real1, 0)[14:]
+		wrapped := wrap(inner)
 		about := notice{
 			from: serverMAC, to: ownMAC, src: router.Addr(), dst: outerSource.Addr(),
 			typ: 3, code: 4, rest: 1400, quote: wrapped,
@@ -449,24 +461,28 @@ func TestErrorsAboutTheTunnelGoToTheClient(t *testing.T) {
 			typ, code uint8
 			rest      uint32
 			want      uint32
-		}{{3, 4, 1400, 1380}, {3, 4, 80, 80}, {3, 1, 0, 0}, {11, 0, 0, 0}} {
+		}{{3, 4, 1400, uint32(1380 - between)}, {3, 4, 80, 80}, {3, 1, 0, 0}, {11, 0, 0, 0}} {
 			about.typ, about.code, about.rest = c.typ, c.code, c.rest
-			for _, quote := range [][]byte{wrapped, wrapped[:48]} {
+			for _, quote := range [][]byte{wrapped, wrapped[:48+between]} {
 				about.quote = quote
 				answer := r.send(about.bytes(t), xdpTX, reasons.ForwardedICMPReply)
-				icmp(t, answer, append(make([]byte, 14), wrapped[20:]...), c.typ, c.code)
+				icmp(t, answer, append(make([]byte, 14), wrapped[20+between:]...), c.typ, c.code)
 				if got := binary.BigEndian.Uint32(answer[38:]); got != c.want {
 					t.Errorf("type %d code %d says %d, want %d", c.typ, c.code, got, c.want)
 				}
 			}
 		}
-		about.quote = wrapped[:47]
+		about.quote = wrapped[:47+between]
 		r.send(about.bytes(t), xdpPass, reasons.ICMPUnrelated)
-		stranger := tunnelled(t, toServer(f.fromPort(1), vip), false, real1, 0)[14:]
-		about.quote = stranger
+		about.quote = wrap(toServer(f.fromPort(1), vip))
 		r.send(about.bytes(t), xdpPass, reasons.ICMPUnrelated)
+		if between > 0 { // with flags that we never set
+			about.quote = slices.Clone(wrapped)
+			about.quote[20+between-4] = 0x80
+			r.send(about.bytes(t), xdpPass, reasons.ICMPUnrelated)
+		}
 		loose := inner.with(func(f *frame) { f.ip = func(ip *layers.IPv4) { ip.Flags = 0 } })
-		about.typ, about.code, about.quote = 3, 4, tunnelled(t, loose, false, real1, 0)[14:]
+		about.typ, about.code, about.quote = 3, 4, wrap(loose)
 		r.send(about.bytes(t), xdpDrop, reasons.TooBig)
 	}
 	r.wantConns(0, 1, 1)

@@ -49,7 +49,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 4
+const layoutVersion = 5
 
 // newRig loads the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection.

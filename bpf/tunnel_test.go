@@ -22,6 +22,12 @@ var outerSource = netip.MustParseAddrPort("10.1.255.254:0")
 // tunnelled is a client's frame behind the balancer, in a tunnel to a server.
 func tunnelled(tb testing.TB, f frame, six family, server netip.AddrPort, class uint8) []byte {
 	tb.Helper()
+	return tunnelledBy(tb, f, six, server, class, EkTunnelTypeTUNNEL_IPIP, 0)
+}
+
+// tunnelledBy is one of any type; source is GUE's port.
+func tunnelledBy(tb testing.TB, f frame, six family, server netip.AddrPort, class uint8, by EkTunnelType, source uint16) []byte {
+	tb.Helper()
 	inner := toServer(f, f.dst).bytes(tb)[14:]
 	inner = inner[:ipLength(inner)]
 	proto := layers.IPProtocolIPv4
@@ -32,6 +38,23 @@ func tunnelled(tb testing.TB, f frame, six family, server netip.AddrPort, class 
 	} else if binary.BigEndian.Uint16(inner[6:])&0x4000 == 0 {
 		df, id = 0, binary.BigEndian.Uint16(inner[4:])
 	}
+	var between []byte
+	switch number := byte(proto); by {
+	case EkTunnelTypeTUNNEL_IPIP:
+	case EkTunnelTypeTUNNEL_GUE:
+		between = binary.BigEndian.AppendUint16(nil, source)
+		between = binary.BigEndian.AppendUint16(between, guePort)
+		between = binary.BigEndian.AppendUint16(between, uint16(len(inner)+12))
+		between = append(between, 0, 0, 0, number, 0, 0)
+		proto = layers.IPProtocolUDP
+	case EkTunnelTypeTUNNEL_GRE:
+		between = []byte{0, 0, 0x08, 0}
+		if number == 41 {
+			between = []byte{0, 0, 0x86, 0xdd}
+		}
+		proto = layers.IPProtocolGRE
+	}
+	inner = append(between, inner...)
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr(ownMAC[:]), DstMAC: net.HardwareAddr(serverMAC[:])}
 	var outer gopacket.SerializableLayer
 	if six {
@@ -119,6 +142,48 @@ func TestTUNCopiesTheClass(t *testing.T) {
 			wantFrame(t, r.send(f.bytes(t), xdpTX, reasons.ForwardedTUN), tunnelled(t, f, outer, outer.of(real1), want))
 		}
 	})
+}
+
+const guePort = 6080
+
+// The header between is that of RFC 2784, or UDP and that of GUE, variant 0.
+func TestTUNByOtherTypes(t *testing.T) {
+	for _, by := range []EkTunnelType{EkTunnelTypeTUNNEL_GUE, EkTunnelTypeTUNNEL_GRE} {
+		t.Run(map[EkTunnelType]string{EkTunnelTypeTUNNEL_GUE: "GUE", EkTunnelTypeTUNNEL_GRE: "GRE"}[by], func(t *testing.T) {
+			eachPair(t, func(t *testing.T, inner, outer family) { tunnelsBy(t, by, inner, outer) })
+		})
+	}
+}
+
+func tunnelsBy(t *testing.T, by EkTunnelType, inner, outer family) {
+	added := map[EkTunnelType]int{EkTunnelTypeTUNNEL_GUE: 12, EkTunnelTypeTUNNEL_GRE: 4}[by]
+	r := newTunnel(t, inner, outer, func(s *EkServer) { s.Mtu = uint32(100 + outer.header() + added) })
+	for slot := range uint32(2) {
+		r.put(r.o.EkTunnels, slot, EkTunnel{
+			Saddr: mapped(outer.of(outerSource).Addr()), Type: by, Port: wire16(guePort),
+		})
+	}
+	class := uint8(0)
+	if inner {
+		class = 0x28
+	}
+	sources := map[uint16]int{} // of UDP, of three flows
+	long := inner.datagram(strings.Repeat("x", 100-inner.header()-8))
+	other := inner.datagram("long enough for no padding")
+	other.src = netip.AddrPortFrom(other.src.Addr(), other.src.Port()+1)
+	for _, f := range []frame{inner.syn(), inner.datagram("long enough for no padding"), long, other} {
+		out := r.send(f.bytes(t), xdpTX, reasons.ForwardedTUN)
+		source := binary.BigEndian.Uint16(out[14+outer.header():])
+		if by == EkTunnelTypeTUNNEL_GUE && source < 0xc000 {
+			t.Errorf("source port %d", source)
+		}
+		sources[source]++
+		wantFrame(t, out[:14+ipLength(out[14:])], tunnelledBy(t, f, outer, outer.of(real1), class, by, source))
+	}
+	if by == EkTunnelTypeTUNNEL_GUE && len(sources) < 2 {
+		t.Errorf("all flows have one source port: %v", sources)
+	}
+	r.send(inner.datagram(strings.Repeat("x", 101-inner.header()-8)).bytes(t), xdpTX, reasons.FragNeeded)
 }
 
 func TestTUNFlowKeepsItsMethod(t *testing.T) {

@@ -95,7 +95,10 @@ func (w *world) putServer(dest sched.Dest) {
 			s.Flags |= serverDeleted
 		}
 	})
-	w.tunnel(dest.Slot, family(server.Addr.Addr().Is6()))
+	w.put(w.o.EkTunnels, dest.Slot, EkTunnel{
+		Saddr: mapped(family(server.Addr.Addr().Is6()).of(outerSource).Addr()),
+		Port:  wire16(server.Tunnel.Port), Type: EkTunnelType(server.Tunnel.Type),
+	})
 	w.ipvs.dests[dest.Slot] = dest
 }
 

@@ -118,7 +118,7 @@ func (b *builder) family(d *serviceDraft, s *statement) {
 // address, of ip_family, of the first server without a tunnel, of the group; for
 // marks that of the servers if all have the same one, and otherwise IPv4. It
 // reports false for a group that does not fit, which is left out.
-func (b *builder) settleFamily(d *serviceDraft, forward model.Forward) bool {
+func (b *builder) settleFamily(d *serviceDraft, forward method) bool {
 	v6, known := d.serverFamily(forward)
 	if d.addr.IsValid() {
 		v6, known = d.addr.Addr().Is6(), true
@@ -143,13 +143,13 @@ func (b *builder) settleFamily(d *serviceDraft, forward model.Forward) bool {
 }
 
 // serverFamily returns the family of the first server that no tunnel leads to.
-func (d *serviceDraft) serverFamily(forward model.Forward) (v6, known bool) {
+func (d *serviceDraft) serverFamily(forward method) (v6, known bool) {
 	for _, r := range d.servers {
-		if or(forward, r.forward) != model.TUN {
+		if or(forward, r.forward).forward != model.TUN {
 			return r.addr.Addr().Is6(), true
 		}
 	}
-	if d.sorry != nil && or(forward, d.sorryForward) != model.TUN {
+	if d.sorry != nil && or(forward, d.sorryForward).forward != model.TUN {
 		if a, err := parseAddr(d.sorry.arg(0)); err == nil {
 			return a.Is6(), true
 		}

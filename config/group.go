@@ -222,7 +222,7 @@ type placements map[target]placement
 
 // addGroup adds the services of a block for a group. They share what they can,
 // since a range has many of them.
-func (b *builder) addGroup(d *serviceDraft, vs model.VirtualServer, forward model.Forward) {
+func (b *builder) addGroup(d *serviceDraft, vs model.VirtualServer, forward method) {
 	g := d.group
 	if b.expanded += g.size; b.expanded > b.limit {
 		b.expanded -= g.size
@@ -277,7 +277,7 @@ func (e groupEntry) targets(v6 bool) iter.Seq[target] {
 }
 
 // place returns the servers of a service.
-func (b *builder) place(d *serviceDraft, t target, forward model.Forward, shared placements) placement {
+func (b *builder) place(d *serviceDraft, t target, forward method, shared placements) placement {
 	alike := target{addr: netip.AddrPortFrom(netip.Addr{}, t.addr.Port()), v6: t.v6}
 	if t.mark != 0 {
 		alike.mark = 1

@@ -82,7 +82,7 @@ func (b *builder) schedulerDefault(d *serviceDraft) string {
 	return d.scheduler
 }
 
-func (b *builder) forwardDefault(d *serviceDraft) model.Forward {
+func (b *builder) forwardDefault(d *serviceDraft) method {
 	if d.forward != nil {
 		return *d.forward
 	}
@@ -92,7 +92,7 @@ func (b *builder) forwardDefault(d *serviceDraft) model.Forward {
 			break
 		}
 	}
-	return model.NAT
+	return method{forward: model.NAT}
 }
 
 // persistenceRule: a service for every port must be persistent, since only
@@ -158,7 +158,7 @@ func (b *builder) flags(d *serviceDraft, scheduler string) uint32 {
 }
 
 // sorry reads the sorry server for one service of the block.
-func (b *builder) sorry(d *serviceDraft, at target, method model.Forward) *model.RealServer {
+func (b *builder) sorry(d *serviceDraft, at target, by method) *model.RealServer {
 	if d.sorry == nil {
 		return nil
 	}
@@ -167,11 +167,11 @@ func (b *builder) sorry(d *serviceDraft, at target, method model.Forward) *model
 	if !ok {
 		return nil
 	}
-	if addr, ok = b.serverAddr(d, at, d.sorry, addr, method, consequence); !ok {
+	if addr, ok = b.serverAddr(d, at, d.sorry, addr, by.forward, consequence); !ok {
 		return nil
 	}
 	return &model.RealServer{
-		Server: model.Server{Addr: netip.AddrPortFrom(addr.Addr(), addr.Port()), Forward: method, Weight: 1},
+		Server: model.Server{Addr: netip.AddrPortFrom(addr.Addr(), addr.Port()), Forward: by.forward, Tunnel: by.tunnel, Weight: 1},
 		Pos:    b.position(d.sorry.at()),
 	}
 }

@@ -14,7 +14,7 @@ type serverDraft struct {
 	timing
 	st           *statement
 	addr         netip.AddrPort
-	forward      *model.Forward
+	forward      *method
 	weight       *uint32
 	upper, lower *uint32
 	lowerAt      *statement
@@ -88,12 +88,12 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 
 // servers applies inheritance and the rules about ports, families and
 // duplicates to the real servers of a block, for one of its services.
-func (b *builder) servers(d *serviceDraft, at target, forward model.Forward) []model.RealServer {
+func (b *builder) servers(d *serviceDraft, at target, forward method) []model.RealServer {
 	list := make([]model.RealServer, 0, len(d.servers))
 	seen := make(map[netip.AddrPort]place)
 	for _, r := range d.servers {
-		method := or(forward, r.forward)
-		addr, ok := b.serverAddr(d, at, r.st, r.addr, method, serverLeftOut)
+		by := or(forward, r.forward)
+		addr, ok := b.serverAddr(d, at, r.st, r.addr, by.forward, serverLeftOut)
 		if !ok {
 			continue
 		}
@@ -103,7 +103,7 @@ func (b *builder) servers(d *serviceDraft, at target, forward model.Forward) []m
 		}
 		seen[addr] = r.st.at()
 		if r.built == nil {
-			r.built = new(b.server(d, r, d.checked(r.addr, addr), method))
+			r.built = new(b.server(d, r, d.checked(r.addr, addr), by))
 		}
 		rs := *r.built
 		rs.Addr = addr
@@ -129,12 +129,13 @@ func (d *serviceDraft) checked(written, placed netip.AddrPort) netip.AddrPort {
 }
 
 // server applies inheritance to one real server.
-func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, method model.Forward) model.RealServer {
+func (b *builder) server(d *serviceDraft, r *serverDraft, addr netip.AddrPort, by method) model.RealServer {
 	t := r.inherit(d.timing)
 	out := model.RealServer{
 		Server: model.Server{
 			Addr:    addr,
-			Forward: method,
+			Forward: by.forward,
+			Tunnel:  by.tunnel,
 			Weight:  int32(or(1, r.weight, d.weight)),
 			Upper:   or(0, r.upper),
 			Lower:   or(0, r.lower),

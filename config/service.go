@@ -27,7 +27,7 @@ type serviceDraft struct {
 	scheduler   string
 	flags       uint32
 	flagLines   []*statement // sh-port and the like
-	forward     *model.Forward
+	forward     *method
 	persistence *time.Duration
 	granularity uint8
 	ops         *statement
@@ -45,7 +45,7 @@ type serviceDraft struct {
 	mail                 *bool
 
 	sorry        *statement
-	sorryForward *model.Forward
+	sorryForward *method
 	sorryInhibit bool
 
 	virtualHost string
@@ -290,30 +290,6 @@ func (b *builder) capitals(s *statement, want string) {
 	if s.arg(0) != want {
 		b.add(Warning, s.args()[0].at, s.keyword(), fmt.Sprintf("%s %q is taken for %s, but keepalived ignores it", s.keyword(), s.arg(0), want), "write "+want)
 	}
-}
-
-// forward reads NAT, DR or TUN with its options.
-func (b *builder) forward(s *statement, field **model.Forward, consequence string) bool {
-	f, ok := map[string]model.Forward{"NAT": model.NAT, "DR": model.DR, "TUN": model.TUN}[strings.ToUpper(s.arg(0))]
-	if !ok {
-		b.bad(s, 0, fmt.Errorf("not NAT, DR or TUN"), consequence, "write "+s.keyword()+" NAT, DR or TUN")
-		return false
-	}
-	b.capitals(s, strings.ToUpper(s.arg(0)))
-	for i, w := range s.args()[1:] {
-		switch {
-		case f != model.TUN:
-			b.add(Warning, w.at, s.keyword(), fmt.Sprintf("%q after %s is ignored", w.s, f), "only TUN has options")
-		case w.s == "type" && s.arg(i+2) == "ipip", w.s == "ipip", w.s == "nocsum":
-			continue
-		default:
-			b.add(Warning, w.at, s.keyword(), fmt.Sprintf("TUN %s is parsed, not used yet; %s", joined(s.args()[i+1:]), consequence), "write TUN without options for IP in IP")
-			return false
-		}
-		break
-	}
-	*field = &f
-	return true
 }
 
 // joined writes words as a line.

@@ -251,13 +251,13 @@ func TestRules(t *testing.T) {
 // value could not be used, and a server neither.
 func TestVitalLines(t *testing.T) {
 	const head = "virtual_server 192.0.2.1 80 {\nreal_server 198.51.100.1 80 {\n"
-	for _, line := range []string{"protocol", "protocol XTP", "lb_algo", "lb_algo foo", "lb_kind", "lb_kind FNAT", "lvs_method TUN type gre", "@evenkeel datapath", "@evenkeel datapath moon"} {
+	for _, line := range []string{"protocol", "protocol XTP", "lb_algo", "lb_algo foo", "lb_kind", "lb_kind FNAT", "lvs_method TUN type vxlan", "@evenkeel datapath", "@evenkeel datapath moon"} {
 		c := mustLoad(t, head+"}\n"+line+"\n}\n")
 		if len(c.Services) != 0 {
 			t.Errorf("%s: the service runs: %+v", line, c.Services)
 		}
 	}
-	for _, line := range []string{"weight", "weight -1", "lvs_method", "lvs_method X", "lvs_method TUN type gue port 1"} {
+	for _, line := range []string{"weight", "weight -1", "lvs_method", "lvs_method X", "lvs_method TUN type gue", "lvs_method TUN type gue port 0", "lvs_method TUN port", "lvs_method TUN type"} {
 		c := mustLoad(t, head+line+"\n}\nreal_server 198.51.100.2 80 { }\n}\n")
 		if len(c.Services) != 1 || len(c.Services[0].Servers) != 1 {
 			t.Errorf("%s: the server runs, or the other does not: %+v", line, c.Services)
@@ -268,6 +268,32 @@ func TestVitalLines(t *testing.T) {
 func TestFlowTable(t *testing.T) {
 	if c := mustLoad(t, "global_defs {\n@evenkeel flow_table 1048576\n}"); c.Global.FlowTable != 1048576 || len(c.Diagnostics) > 0 {
 		t.Errorf("FlowTable = %d, complaints %s", c.Global.FlowTable, complaints(c.Diagnostics))
+	}
+}
+
+// TestTunnels: lvs_method TUN with keepalived's options.
+func TestTunnels(t *testing.T) {
+	for line, want := range map[string]model.Tunnel{
+		"TUN":                            {},
+		"TUN type ipip nocsum":           {},
+		"TUN type ipip csum":             {},
+		"TUN type gue port 6080":         {Type: model.GUE, Port: 6080},
+		"TUN type gue port 6080 nocsum":  {Type: model.GUE, Port: 6080},
+		"TUN type gue port 6080 csum":    {Type: model.GUE, Port: 6080, Checksum: model.OuterChecksum},
+		"TUN type gue port 6080 remcsum": {Type: model.GUE, Port: 6080, Checksum: model.RemoteChecksum},
+		"TUN type gre":                   {Type: model.GRE},
+		"TUN type gre csum":              {Type: model.GRE, Checksum: model.OuterChecksum},
+	} {
+		c := mustLoad(t, "virtual_server 192.0.2.1 80 {\nlvs_method "+line+"\nreal_server 198.51.100.1 80 { }\nsorry_server 198.51.100.2 80\n}\n")
+		if len(c.Services) != 1 || len(c.Services[0].Servers) != 1 {
+			t.Errorf("%s: services %+v", line, c.Services)
+			continue
+		}
+		for _, s := range []model.Server{c.Services[0].Servers[0].Server, c.Services[0].Sorry.Server} {
+			if s.Forward != model.TUN || s.Tunnel != want {
+				t.Errorf("%s: server %+v, want %+v", line, s, want)
+			}
+		}
 	}
 }
 

@@ -198,6 +198,8 @@ func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reaso
 			return ReasonTUN, fmt.Sprintf("lvs_method TUN of server %s", s.Addr)
 		}
 		return ReasonForward, fmt.Sprintf("lvs_method %s of server %s", s.Forward, s.Addr)
+	case s.Forward == model.TUN && s.Tunnel.Checksum != model.NoChecksum:
+		return ReasonTUN, fmt.Sprintf("lvs_method TUN %s of server %s", s.Tunnel, s.Addr)
 	case s.Forward != model.NAT && key.FWMark == 0 && s.Addr.Port() != key.Addr.Port():
 		return ReasonPortDiffers, fmt.Sprintf("server %s with lvs_method %s, which keeps port %d", s.Addr, s.Forward, key.Addr.Port())
 	case (s.Upper != 0 || s.Lower != 0) && !caps.XDP.Thresholds:

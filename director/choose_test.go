@@ -103,6 +103,14 @@ var chooseTests = []struct {
 		caps:   func(c *director.Capabilities) { c.XDP.Forwards = []model.Forward{model.NAT, model.DR} },
 	},
 	{
+		name: "checksum of a tunnel", want: director.ReasonTUN,
+		line: "runs in IPVS (lvs_method TUN type gue port 6080 csum of server 10.0.0.1:80)",
+		change: func(v *model.VirtualServer) {
+			forward(model.TUN)(v)
+			v.Servers[0].Tunnel = model.Tunnel{Type: model.GUE, Port: 6080, Checksum: model.OuterChecksum}
+		},
+	},
+	{
 		name: "unknown method", want: director.ReasonForward,
 		line:   "runs in IPVS (lvs_method forward 9 of server 10.0.0.1:80)",
 		change: forward(9),

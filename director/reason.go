@@ -46,7 +46,7 @@ var reasonTexts = [reasonCount]struct{ word, text string }{
 	ReasonMixedFamilies:  {"mixed_families", "service and server differ in IP version"},
 	ReasonSCTP:           {"sctp", "SCTP is not in XDP yet"},
 	ReasonProtocol:       {"protocol", "the protocol is not one that can be balanced"},
-	ReasonTUN:            {"tun", "TUN is not in XDP yet"},
+	ReasonTUN:            {"tun", "a tunnel with checksums is not in XDP"},
 	ReasonForward:        {"forward", "the forwarding method is not in XDP"},
 	ReasonFWMark:         {"fwmark", "XDP runs before firewall marks are set"},
 	ReasonPersistence:    {"persistence", "persistence is not in XDP yet"},

@@ -110,14 +110,18 @@ func TestTablesOfTheKernel(t *testing.T) {
 	heavy := server("10.0.0.1:8080", model.NAT, 70000)
 	heavy.Upper, heavy.Lower = 1<<31-1, 100000
 	direct, tunnel := server("10.0.0.2:80", model.DR, 0), server("[2001:db8::99]:80", model.TUN, 3)
-	apply(t, v, add(web, heavy, direct, tunnel)...)
+	gre := server("10.0.0.3:80", model.TUN, 1)
+	gre.Tunnel = model.Tunnel{Type: model.GRE, Checksum: model.OuterChecksum}
+	gue := server("10.0.0.4:80", model.TUN, 1)
+	gue.Tunnel = model.Tunnel{Type: model.GUE, Port: 6080, Checksum: model.RemoteChecksum}
+	apply(t, v, add(web, heavy, direct, tunnel, gre, gue)...)
 	apply(t, v, add(dns, server("10.0.0.1:53", model.NAT, 1))...)
 	apply(t, v, add(six, server("[2001:db8:1::1]:443", model.DR, 1), server("10.0.0.9:443", model.TUN, 2))...)
 	apply(t, v, add(sctp, server("10.0.0.1:3868", model.NAT, 1))...)
 	apply(t, v, add(mark, server("10.0.0.1:0", model.NAT, 1))...)
 	apply(t, v, add(any, server("10.0.0.1:0", model.DR, 1))...)
 	holds(t, v,
-		entry(web, tunnel, direct, heavy),
+		entry(web, gue, gre, tunnel, direct, heavy),
 		entry(dns, server("10.0.0.1:53", model.NAT, 1)),
 		entry(sctp, server("10.0.0.1:3868", model.NAT, 1)),
 		entry(any, server("10.0.0.1:0", model.DR, 1)),

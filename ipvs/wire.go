@@ -64,6 +64,10 @@ const (
 	dstInactive = 8
 	dstFamily   = 11
 	dstStats64  = 12
+
+	dstTunnelType  = 13
+	dstTunnelPort  = 14
+	dstTunnelFlags = 15
 )
 
 // Attributes of counters.
@@ -170,6 +174,11 @@ func encodeServer(e *netlink.AttributeEncoder, s model.Server) {
 	e.Uint32(dstWeight, uint32(s.Weight))
 	e.Uint32(dstUpper, s.Upper)
 	e.Uint32(dstLower, s.Lower)
+	if s.Forward == model.TUN && s.Tunnel.Type != model.IPIP {
+		e.Uint8(dstTunnelType, uint8(s.Tunnel.Type))
+		e.Bytes(dstTunnelPort, bigEndian16(s.Tunnel.Port))
+		e.Uint16(dstTunnelFlags, uint16(s.Tunnel.Checksum))
+	}
 }
 
 func encodeServerKey(e *netlink.AttributeEncoder, a netip.AddrPort) {
@@ -322,6 +331,14 @@ func decodeServer(data []byte, service uint16) (model.ServerEntry, error) {
 				s.Upper = d.Uint32()
 			case dstLower:
 				s.Lower = d.Uint32()
+			case dstTunnelType:
+				s.Tunnel.Type = model.TunnelType(d.Uint8())
+			case dstTunnelPort:
+				if b := d.Bytes(); len(b) == 2 {
+					s.Tunnel.Port = binary.BigEndian.Uint16(b)
+				}
+			case dstTunnelFlags:
+				s.Tunnel.Checksum = model.TunnelChecksum(d.Uint16())
 			case dstActive:
 				s.Active = d.Uint32()
 			case dstInactive:

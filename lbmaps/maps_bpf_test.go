@@ -74,6 +74,7 @@ func TestMapRoundTrips(t *testing.T) {
 			slot, want := rapid.Uint32Range(0, servers-1).Draw(t, "slot"), server(t)
 			if rapid.Bool().Draw(t, "tunnel") {
 				want.Forward, want.Way.Tunnel = model.TUN, addrPort(t).Addr()
+				want.Tunnel = model.Tunnel{Type: model.TunnelType(rapid.IntRange(0, 2).Draw(t, "type")), Port: rapid.Uint16().Draw(t, "port")}
 			}
 			fatal(t, m.PutServer(slot, want))
 			got, err := m.Server(slot)

@@ -123,6 +123,7 @@ func (m *Maps) readTunnel(slot uint32, s *Server) error {
 		return fmt.Errorf("read tunnel of server %d: %w", slot, err)
 	}
 	s.Way.Tunnel = hostAddr(t.Saddr)
+	s.Tunnel = model.Tunnel{Type: model.TunnelType(t.Type), Port: hostPort(t.Port)}
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (m *Maps) Servers(yield func(slot uint32, s Server) bool) error {
 // slot.
 func (m *Maps) PutServer(slot uint32, s Server) error {
 	if s.Forward == model.TUN {
-		if err := m.tunnels.Put(slot, bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel)}); err != nil {
+		if err := m.tunnels.Put(slot, bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel), Port: wirePort(s.Tunnel.Port), Type: bpf.EkTunnelType(s.Tunnel.Type)}); err != nil {
 			return fmt.Errorf("write tunnel of server %s to slot %d: %w", s.Addr, slot, err)
 		}
 	}

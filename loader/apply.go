@@ -153,6 +153,8 @@ func refuseServer(k model.ServiceKey, s model.Server) error {
 		return fmt.Errorf("address %s for a service of %s: %w", s.Addr.Addr(), k.Addr.Addr(), ErrUnsupported)
 	case s.Forward != model.NAT && s.Forward != model.DR && s.Forward != model.TUN:
 		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
+	case s.Forward == model.TUN && (s.Tunnel.Type > model.GRE || s.Tunnel.Checksum != model.NoChecksum):
+		return fmt.Errorf("tunnel %s: %w", s.Tunnel, ErrUnsupported)
 	case s.Weight < 0:
 		return fmt.Errorf("weight %d: %w", s.Weight, ErrUnsupported)
 	}

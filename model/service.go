@@ -128,6 +128,8 @@ type Server struct {
 	// Upper and Lower are the overload thresholds in flows (uthreshold,
 	// lthreshold); 0 is none.
 	Upper, Lower uint32
+	// Tunnel is how TUN wraps packets; the zero value is IPIP.
+	Tunnel Tunnel
 }
 
 // Position is a place in a configuration file. Line and Column count from 1

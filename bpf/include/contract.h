@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 4
+#define LAYOUT_VERSION 5
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -136,9 +136,19 @@ struct server {
 	__s32 last_weight; /* the last that was not 0; user space's, for mh */
 };
 
-/* tunnel is what TUN needs beside the server: the outer source address. */
+/* The values are IPVS's IP_VS_CONN_F_TUNNEL_TYPE_*. */
+enum __attribute__((packed)) tunnel_type {
+	TUNNEL_IPIP = 0,
+	TUNNEL_GUE = 1,
+	TUNNEL_GRE = 2,
+};
+
+/* tunnel is what TUN needs beside the server. */
 struct tunnel {
-	__u8 saddr[16];
+	__u8 saddr[16]; /* the outer source address */
+	__be16 port;	/* GUE: where the server takes packets, by UDP */
+	enum tunnel_type type;
+	__u8 pad;
 } __attribute__((aligned(4)));
 
 /* server_conns counts the live flows of a server; the program alone writes

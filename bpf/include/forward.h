@@ -117,7 +117,7 @@ static __always_inline int later_tunnel(struct packet *p, __u32 index)
 static __always_inline int to_server(struct packet *p, __u32 index, const struct server *srv,
 				     __u8 method)
 {
-	__u32 added = method == FORWARD_TUN ? tunnel_added(srv) : 0;
+	__u32 added = method == FORWARD_TUN ? tunnel_added(index, srv) : 0;
 
 	if (srv->flags & SERVER_LOCAL)
 		return pass(REASON_LOCAL_SERVER);

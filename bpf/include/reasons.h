@@ -36,7 +36,7 @@ enum reason {
 	REASON_FORWARDED_DR = 50, /* forward: forwarded to the server by DR */
 	REASON_FORWARDED_NAT = 51, /* forward: forwarded to the server by NAT */
 	REASON_FORWARDED_REPLY = 52, /* forward: reply of a NAT server forwarded to the client */
-	REASON_FORWARDED_TUN = 53, /* forward: forwarded to the server by TUN, in IPIP */
+	REASON_FORWARDED_TUN = 53, /* forward: forwarded to the server by TUN */
 	REASON_FORWARDED_ICMP = 54, /* forward: ICMP or ICMPv6 error about a flow forwarded to its server */
 	REASON_FORWARDED_ICMP_REPLY = 55, /* forward: ICMP or ICMPv6 error from a server's side forwarded to the client, in the service's name */
 };

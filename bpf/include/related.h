@@ -208,7 +208,7 @@ static __always_inline void related_nat_to_client(struct related *r, const union
 static __always_inline int related_to_server(struct related *r, __u32 index,
 					     const struct server *srv, __u8 method)
 {
-	__u32 added = method == FORWARD_TUN ? tunnel_added(srv) : 0;
+	__u32 added = method == FORWARD_TUN ? tunnel_added(index, srv) : 0;
 	struct packet *p = r->p;
 
 	if (srv->flags & SERVER_LOCAL)
@@ -265,30 +265,47 @@ static __always_inline struct flow *related_flow(const union tuple *t, bool v6, 
 /* tunnel_note is what the client is told of an error about the tunnel: the same, and of
  * an MTU what is left of it inside.
  */
-static __always_inline struct icmp_note tunnel_note(const struct related *r)
+static __always_inline struct icmp_note tunnel_note(const struct related *r, __u32 between)
 {
 	struct icmp_note note = { .type = r->icmp->type, .code = r->icmp->code };
 	__u32 mtu = ntohl(r->icmp->rest) & 0xffff;
 
 	note.rest = r->icmp->rest;
 	if (note.type == ICMP_DEST_UNREACH && note.code == ICMP_FRAG_NEEDED) {
-		if (mtu > IPV4_MIN_MTU + sizeof(struct iphdr))
-			mtu -= sizeof(struct iphdr);
+		if (mtu > IPV4_MIN_MTU + sizeof(struct iphdr) + between)
+			mtu -= sizeof(struct iphdr) + between;
 		note.rest = htonl(mtu);
 	}
 	return note;
 }
 
+/* quoted_between is how much lies between a quoted outer header and the client's packet
+ * in it, 255 if this is no tunnel of ours.
+ */
+static __always_inline __u32 quoted_between(const struct related *r)
+{
+	const __be32 *word = (void *)r->ports;
+
+	if (r->proto == IPPROTO_IPIP)
+		return 0;
+	if (r->proto == IPPROTO_GRE && word[0] == htonl(ETH_P_IP))
+		return GRE_ADDED;
+	if (r->proto == IPPROTO_UDP && (void *)(word + 3) <= r->p->end &&
+	    word[2] == htonl(IPPROTO_IPIP << 16))
+		return GUE_ADDED;
+	return 255;
+}
+
 /* related_of_tunnel answers the client in the name of the service, when a router
- * could not forward the tunnel's packet and quotes enough of it: the outer header and
+ * could not forward the tunnel's packet and quotes enough of it: the outer headers and
  * eight bytes of the client's transport. The client that lets its packets be
  * fragmented does not ask for an MTU.
  */
 static __always_inline int related_of_tunnel(struct related *r, __u64 now)
 {
-	const int outer = sizeof(struct iphdr) * 2 + sizeof(struct icmphdr);
-	struct iphdr *inner = (void *)r->ports;
-	struct icmp_note note = tunnel_note(r);
+	__u32 between = quoted_between(r), outer;
+	struct iphdr *inner;
+	struct icmp_note note = tunnel_note(r, between);
 	struct xdp_md *ctx = r->p->ctx;
 	struct packet quoted = { .ctx = ctx, .v6 = false };
 	struct flow *flow;
@@ -298,6 +315,13 @@ static __always_inline int related_of_tunnel(struct related *r, __u64 now)
 	__u32 ifindex;
 	int verdict;
 
+	if (between > GUE_ADDED)
+		return pass(REASON_ICMP_UNRELATED);
+	outer = sizeof(struct iphdr) * 2 + sizeof(struct icmphdr) + between;
+	between &= 15;
+	__asm__ volatile("" : "+r"(between)); /* the mask belongs where the length is used */
+	inner = (void *)r->ports + between;
+	__asm__ volatile("" : "+r"(inner));
 	if (r->ip->ihl_version != 0x45 || (void *)inner + ICMP_QUOTE > r->p->end ||
 	    r->p->len < outer + ICMP_QUOTE || inner->ihl_version != 0x45 ||
 	    inner->frag_off & htons(IP_OFFSET))
@@ -349,15 +373,13 @@ static __always_inline int related_forward(struct packet *p)
 
 	if (reason)
 		return pass(reason);
-	if (!p->v6 && r.proto == IPPROTO_IPIP)
-		return related_of_tunnel(&r, now);
 	tuple_of_quoted_answer(&r, &t);
 	flow = related_flow(&t, p->v6, now, &w);
 	answer = flow;
 	if (!flow && tuple_of_quoted_request(&r, &t))
 		flow = related_flow(&t, p->v6, now, &w);
 	if (!flow)
-		return pass(REASON_ICMP_UNRELATED);
+		return p->v6 ? pass(REASON_ICMP_UNRELATED) : related_of_tunnel(&r, now);
 	index = w.server;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
 	if (!srv)

@@ -68,7 +68,7 @@ const (
 	ForwardedNAT Reason = 51
 	// ForwardedReply: reply of a NAT server forwarded to the client.
 	ForwardedReply Reason = 52
-	// ForwardedTUN: forwarded to the server by TUN, in IPIP.
+	// ForwardedTUN: forwarded to the server by TUN.
 	ForwardedTUN Reason = 53
 	// ForwardedICMP: ICMP or ICMPv6 error about a flow forwarded to its server.
 	ForwardedICMP Reason = 54
@@ -109,7 +109,7 @@ var table = map[Reason]entry{
 	ForwardedDR:        {"forwarded_dr", Forward, "forwarded to the server by DR"},
 	ForwardedNAT:       {"forwarded_nat", Forward, "forwarded to the server by NAT"},
 	ForwardedReply:     {"forwarded_reply", Forward, "reply of a NAT server forwarded to the client"},
-	ForwardedTUN:       {"forwarded_tun", Forward, "forwarded to the server by TUN, in IPIP"},
+	ForwardedTUN:       {"forwarded_tun", Forward, "forwarded to the server by TUN"},
 	ForwardedICMP:      {"forwarded_icmp", Forward, "ICMP or ICMPv6 error about a flow forwarded to its server"},
 	ForwardedICMPReply: {"forwarded_icmp_reply", Forward, "ICMP or ICMPv6 error from a server's side forwarded to the client, in the service's name"},
 }

@@ -5,14 +5,18 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Decapsulate makes the node the far end of IPIP tunnels of any pair of families
-// and from anywhere, as the devices tunl0, ip6tnl0 and sit0 do: what comes in one
-// goes to the node's own address that it is for. It works on kernels without these
+// GUEPort is where Decapsulate takes GUE, by UDP.
+const GUEPort = 6080
+
+// Decapsulate makes the node the far end of tunnels by IPIP, GRE and GUE, of any
+// pair of families and from anywhere, as the devices tunl0, ip6tnl0, sit0 and
+// gre0 do: what comes in one goes to the node's own address that it is for. It works on kernels without these
 // devices, too. The Server has no Addr.
 func (n *Node) Decapsulate() (*Server, error) {
 	d := &decapsulator{}
@@ -28,12 +32,15 @@ func (n *Node) Decapsulate() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open raw sockets on %s: %w", n.name, err)
 	}
-	for _, network := range []string{"ip4:4", "ip4:41", "ip6:4", "ip6:41"} {
-		c, err := n.ListenPacket(network, "")
-		if err != nil {
+	for _, network := range []string{"ip4:4", "ip4:41", "ip6:4", "ip6:41", "ip4:47", "ip6:47"} {
+		if err := d.listen(n, network, ""); err != nil {
 			return nil, errors.Join(err, d.stop(), d.closeOut())
 		}
-		d.conns = append(d.conns, c)
+	}
+	for network, at := range map[string]string{"udp4": "0.0.0.0", "udp6": "::"} {
+		if err := d.listen(n, network, net.JoinHostPort(at, strconv.Itoa(GUEPort))); err != nil {
+			return nil, errors.Join(err, d.stop(), d.closeOut())
+		}
 	}
 	return n.start(netip.AddrPort{}, d.run, d.stop), nil
 }
@@ -43,6 +50,28 @@ type decapsulator struct {
 	conns      []net.PacketConn
 	out4, out6 int // sockets that send packets with their headers
 }
+
+func (d *decapsulator) listen(n *Node, network, at string) error {
+	c, err := n.ListenPacket(network, at)
+	if err != nil {
+		return err
+	}
+	d.conns = append(d.conns, c)
+	if network != "udp6" {
+		return nil
+	}
+	// As the kernel's own receivers: GUE needs no checksum in IPv6 either.
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, udpNoCheck6, 1) })
+	return errors.Join(err, failed)
+}
+
+// udpNoCheck6 is UDP_NO_CHECK6_RX of linux/udp.h.
+const udpNoCheck6 = 102
 
 func (d *decapsulator) run() {
 	var work sync.WaitGroup
@@ -61,8 +90,17 @@ func (d *decapsulator) serve(c net.PacketConn) {
 		if err != nil {
 			return
 		}
-		d.deliver(buf[:size])
+		d.deliver(unwrapped(buf[:size]))
 	}
+}
+
+// unwrapped leaves out the header of GRE or GUE, four bytes that begin with what no
+// IP packet does.
+func unwrapped(packet []byte) []byte {
+	if len(packet) > 4 && packet[0] == 0 {
+		return packet[4:]
+	}
+	return packet
 }
 
 // deliver sends a packet to the address in its header, which is the node's own. One

@@ -10,7 +10,7 @@ import (
 
 func TestCommandsOfAMachine(t *testing.T) {
 	files := []testFile{
-		{dir: "./a", tier: "vm", tests: []string{"TestOne", "TestXDPTwo"}},
+		{dir: "./a", tier: "vm", tests: []string{"TestOne", "TestXDPTwo", "TestXDPLongThree"}},
 		{dir: "./b", tier: "vm", tests: []string{"TestCountedFour", "TestFive"}},
 		{dir: "./bpf", tier: "bpf", tests: []string{"TestThree"}},
 	}
@@ -33,7 +33,7 @@ func TestCommandsOfAMachine(t *testing.T) {
 	want := []string{
 		fast + "-tags=vm -run=^(TestOne)$ ./a",
 		fast + "-tags=vm -run=^(TestFive)$ ./b",
-		normal + "-tags=vm -run=^(TestOne|TestXDPTwo)$ ./a",
+		normal + "-tags=vm -run=^(TestOne|TestXDPTwo|TestXDPLongThree)$ ./a",
 		normal + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-short -tags=bpf " + packetTests + " ./bpf",
 		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",

@@ -36,13 +36,14 @@ type ways struct {
 
 type way struct {
 	method string
+	tunnel string // TUN's options
 	vip    netip.Addr
 	six    bool // the servers' family
 	number uint16
 }
 
 func (w way) String() string {
-	name := w.method + " " + familyName(w.vip.Is6())
+	name := w.method + w.tunnel + " " + familyName(w.vip.Is6())
 	if w.six != w.vip.Is6() {
 		name += " in " + familyName(w.six)
 	}
@@ -72,16 +73,21 @@ func routed(passing bool) byte {
 	return 6
 }
 
+// Options of TUN.
+const (
+	gue = " type gue port 6080" // lab.GUEPort
+	gre = " type gre"
+)
+
 func newWays(t *testing.T) *ways {
 	t.Helper()
 	w := &ways{site: newSite(t, lab.Both, 2)}
-	for _, method := range []string{"DR", "NAT", "TUN"} {
-		for _, outer := range []bool{false, true} {
-			for _, inner := range []bool{false, true} {
-				if inner == outer || method == "TUN" {
-					w.add(method, inner, outer)
-				}
-			}
+	for _, inner := range []bool{false, true} {
+		w.add("DR", "", inner, inner)
+		w.add("NAT", "", inner, inner)
+		for _, tunnel := range []string{"", gue, gre} {
+			w.add("TUN", tunnel, inner, inner)
+			w.add("TUN", tunnel, inner, !inner)
 		}
 	}
 	w.addFamily()
@@ -93,12 +99,12 @@ func newWays(t *testing.T) *ways {
 	return w
 }
 
-func (w *ways) add(method string, inner, outer bool) {
+func (w *ways) add(method, tunnel string, inner, outer bool) {
 	vip := netip.AddrFrom4([4]byte{10, 77, routed(method != "NAT"), byte(len(w.list) + 1)})
 	if inner {
 		vip = sixth(vip)
 	}
-	w.list = append(w.list, way{method, vip, outer, uint16(len(w.list))})
+	w.list = append(w.list, way{method, tunnel, vip, outer, uint16(len(w.list))})
 }
 
 // addFamily gives every IPv4 address an IPv6 one beside it.
@@ -169,7 +175,7 @@ func (w *ways) real(way way, i int, port uint16) netip.AddrPort {
 func (w *ways) services(servers int) (list []serviceConf) {
 	for _, way := range w.list {
 		for protocol, port := range map[string]uint16{"TCP": 80, "UDP": 53} {
-			svc := serviceConf{at: netip.AddrPortFrom(way.vip, port), protocol: protocol, kind: way.method}
+			svc := serviceConf{at: netip.AddrPortFrom(way.vip, port), protocol: protocol, kind: way.method + way.tunnel}
 			for i := range servers {
 				svc.servers = append(svc.servers, serverConf{at: w.real(way, i, port)})
 			}
@@ -331,7 +337,7 @@ func TestSmallPathToServers(t *testing.T) {
 		}
 		want := 1400
 		if way.method == "TUN" {
-			want -= map[bool]int{false: 20, true: 40}[way.six]
+			want -= map[bool]int{false: 20, true: 40}[way.six] + map[string]int{gue: 12, gre: 4}[way.tunnel]
 		}
 		if got := w.pathMTU(way); got != want {
 			w.t.Errorf("the client's path MTU is %d, want %d", got, want)
