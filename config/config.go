@@ -40,6 +40,8 @@ type Config struct {
 	Keywords []KeywordUse
 	// Files are the paths of all files read, the named one first.
 	Files []string
+
+	found Snapshot
 }
 
 // HasErrors reports whether something does not run as it was written. A
@@ -63,7 +65,8 @@ func Load(path string, opts Options) (*Config, error) {
 	return load(osFiles{}, path, opts)
 }
 
-func load(fs fileSystem, path string, opts Options) (*Config, error) {
+func load(from fileSystem, path string, opts Options) (*Config, error) {
+	fs := record(from, path)
 	host, _ := os.Hostname() // without one, @ID lines match nothing
 	if opts.ConfigID == "" {
 		opts.ConfigID, _, _ = strings.Cut(host, ".")
@@ -100,6 +103,7 @@ func load(fs fileSystem, path string, opts Options) (*Config, error) {
 		Diagnostics: r.sorted(),
 		Keywords:    lint.keywords(),
 		Files:       r.files,
+		found:       fs.found,
 	}, nil
 }
 
