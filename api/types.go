@@ -54,6 +54,9 @@ type Load struct {
 	// RestartNeeded are settings that changed and that only a restart applies,
 	// one line each.
 	RestartNeeded []string `json:"restart_needed,omitempty"`
+	// LastGood says why this is not the configuration of the file but the one
+	// that had last run well; empty for that of the file.
+	LastGood string `json:"last_good,omitempty"`
 }
 
 // Datapath is what carries the packets.

@@ -31,11 +31,15 @@ type Daemon struct {
 
 	queries chan func(context.Context)
 	reloads chan reloadRequest
-	stops   chan stopRequest
+	// taken are configurations that a reload has put in force.
+	taken chan *config.Config
+	stops chan stopRequest
 	// addresses holds a hint that addresses of the host have changed.
 	addresses chan struct{}
 	// ended is closed when the loop takes no more queries.
 	ended chan struct{}
+	// fellBack says why the configuration that last ran well was begun with.
+	fellBack string
 	// readers counts those who read the datapath beside the loop. It grows
 	// in the loop only.
 	readers sync.WaitGroup
@@ -63,6 +67,7 @@ func New(o Options) *Daemon {
 		log:     o.Log,
 		queries: make(chan func(context.Context)),
 		reloads: make(chan reloadRequest, 1),
+		taken:   make(chan *config.Config),
 		stops:   make(chan stopRequest),
 
 		addresses: make(chan struct{}, 1),
@@ -76,10 +81,11 @@ func New(o Options) *Daemon {
 // once.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now()
-	cfg, err := d.opts.Load(d.opts.File)
+	cfg, why, err := d.firstConfig()
 	if err != nil {
 		return startError(BadConfig, err)
 	}
+	d.fellBack = why
 	logDiagnostics(d.log, cfg.Diagnostics)
 	listener, err := d.opts.Listen(d.opts.Socket)
 	if err != nil {
@@ -179,7 +185,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, MaxInFlight: triesAtOnce(), Log: d.log})
 	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
 	c.conf, c.running = cfg, loadOf(cfg, "start")
-	c.running.OK = true
+	c.running.OK, c.running.LastGood = true, d.fellBack
 	c.repairs = time.NewTimer(time.Hour)
 	c.repairs.Stop()
 	d.checks.Store(d.core.runner)
@@ -212,6 +218,8 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	tasks.Go(func() error { return d.reloadTask(tasksCtx) })
 	tasks.Go(func() error { return d.signalTask(tasksCtx) })
 	tasks.Go(func() error { return d.opts.Machine.WatchAddresses(tasksCtx, d.hintAddresses) })
+	running := d.core.conf
+	tasks.Go(func() error { return d.keepTask(tasksCtx, running) })
 	tasks.Go(func() error { return d.vrrp.watch(tasksCtx) })
 	d.vrrp.await()
 
@@ -257,6 +265,9 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	err = errors.Join(err, server.Wait())
 	if result.Error != "" {
 		err = errors.Join(err, errors.New(result.Error))
+	}
+	if err == nil {
+		d.forgetConfig()
 	}
 	d.log.Info("stopped", "datapath_removed", result.Removed)
 	return err

@@ -57,6 +57,14 @@ type Options struct {
 	Watchdog time.Duration
 	// Load reads the configuration, default config.Load with its defaults.
 	Load func(path string) (*config.Config, error)
+	// LastGood keeps the configuration that last ran well. Default nil: nothing
+	// is kept.
+	LastGood Store
+	// FallBack says why to begin with that and not with File; optional.
+	FallBack string
+	// LoadKept reads what LastGood kept, default config.LoadSnapshot with its
+	// defaults.
+	LoadKept func(config.Snapshot) (*config.Config, error)
 	// Log gets one line for each change of state, default discards.
 	Log *slog.Logger
 }
@@ -86,6 +94,9 @@ func (o Options) orDefault() Options {
 	}
 	if o.Load == nil {
 		o.Load = func(path string) (*config.Config, error) { return config.Load(path, config.Options{}) }
+	}
+	if o.LoadKept == nil {
+		o.LoadKept = func(s config.Snapshot) (*config.Config, error) { return config.LoadSnapshot(s, config.Options{}) }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -56,6 +56,7 @@ func (d *Daemon) reload(ctx context.Context, cause string) (api.Load, error) {
 		// Beside the loop, since it waits for the elections.
 		load.RestartNeeded = d.vrrp.reload(cfg)
 		err = d.do(ctx, func(context.Context) { d.core.running, d.core.reload = load, &load })
+		d.tookOver(ctx, cfg)
 	}
 	status := d.statusLine(load)
 	if !load.OK {

@@ -99,11 +99,7 @@ func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string
 	}
 	defer pids.remove()
 	first := true
-	load := func(path string) (*config.Config, error) {
-		cfg, err := config.Load(path, config.Options{ConfigID: l.last("config-id", "")})
-		if err != nil {
-			return nil, err
-		}
+	use := func(cfg *config.Config) (_ *config.Config, err error) {
 		cfg = subsystems(cfg, l)
 		if first {
 			first = false
@@ -116,7 +112,7 @@ func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string
 		}
 		return cfg, err
 	}
-	return e.serve(ctx, o, log, load)
+	return e.serve(ctx, o, log, config.Options{ConfigID: l.last("config-id", "")}, use)
 }
 
 // subsystems leaves out what -P or -C alone do not start.

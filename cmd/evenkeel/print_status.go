@@ -19,6 +19,9 @@ func printStatus(w io.Writer, s api.Status) {
 		fmt.Fprintf(head, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("config", "%s, %s", s.ConfigFile, loadText(s.Running))
+	if s.Running.LastGood != "" {
+		row("", "NOT the file: what last ran well, because %s; evenkeel reload reads the file", s.Running.LastGood)
+	}
 	for _, line := range s.Running.RestartNeeded {
 		row("restart", "%s", line)
 	}

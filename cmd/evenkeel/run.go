@@ -92,25 +92,25 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 	if !o.worker && !o.noSupervise {
 		return supervised(o, log, workerArgs(e.args, "run"))
 	}
-	return e.serve(ctx, o, log, func(path string) (*config.Config, error) {
-		return config.Load(path, config.Options{ConfigID: o.configID})
-	})
+	return e.serve(ctx, o, log, config.Options{ConfigID: o.configID}, func(cfg *config.Config) (*config.Config, error) { return cfg, nil })
 }
 
-// serve runs the daemon on o.file, which load reads.
-func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load func(string) (*config.Config, error)) error {
+// lastGoodFile is where the configuration that last ran well is kept.
+func lastGoodFile(socket string) daemon.FileStore { return daemon.FileStore(socket + ".lastgood") }
+
+// serve runs the daemon on what use makes of o.file.
+func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, read config.Options, use func(*config.Config) (*config.Config, error)) error {
 	// Signals that come after the end shall do nothing, so nobody resets them.
 	signals := make(chan os.Signal, 8)
 	takeSignals(signals, o)
-	notify := notifier(log)
+	parent := joined{ctx: ctx, tell: notifier(log), stop: func() {}}
 	if o.worker {
-		var stop context.CancelFunc
 		var err error
-		if ctx, notify, stop, err = underParent(ctx, log); err != nil {
+		if parent, err = underParent(ctx, log); err != nil {
 			return err
 		}
-		defer stop()
 	}
+	defer parent.stop()
 	// The status shows the path to people who are elsewhere.
 	file, err := filepath.Abs(o.file)
 	if err != nil {
@@ -128,6 +128,10 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 	if err != nil {
 		log.Warn("watchdog is off", "error", err)
 	}
+	var store daemon.Store // nobody follows a process without a parent
+	if o.worker {
+		store = lastGoodFile(o.socket)
+	}
 	err = daemon.New(daemon.Options{
 		File:     file,
 		Machine:  host,
@@ -137,10 +141,25 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, load fu
 		Priority: place,
 		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
-		Notify:   notify,
-		Load:     load,
-		Log:      log,
-	}).Run(ctx)
+		Notify:   parent.tell,
+		Load: func(path string) (*config.Config, error) {
+			cfg, err := config.Load(path, read)
+			if err != nil {
+				return nil, err
+			}
+			return use(cfg)
+		},
+		LastGood: store,
+		FallBack: parent.lastGood,
+		LoadKept: func(s config.Snapshot) (*config.Config, error) {
+			cfg, err := config.LoadSnapshot(s, read)
+			if err != nil {
+				return nil, err
+			}
+			return use(cfg)
+		},
+		Log: log,
+	}).Run(parent.ctx)
 	return errors.Join(err, host.Close())
 }
 

@@ -38,15 +38,24 @@ func workerArgs(args []string, command string) []string {
 	return append([]string{os.Args[0]}, marked...)
 }
 
+// joined is what a worker has of its supervising process.
+type joined struct {
+	ctx  context.Context // ends with it
+	tell func(state string)
+	stop context.CancelFunc
+	// lastGood says why to begin with the configuration that last ran well.
+	lastGood string
+}
+
 // underParent joins the supervising process: the context ends with it, and what
 // is told goes through it.
-func underParent(ctx context.Context, log *slog.Logger) (context.Context, func(string), context.CancelFunc, error) {
+func underParent(ctx context.Context, log *slog.Logger) (joined, error) {
 	parent, err := supervise.Join()
 	if err != nil {
-		return nil, nil, nil, err
+		return joined{}, err
 	}
 	if err := parent.Tell(supervise.Listening); err != nil {
-		return nil, nil, nil, err
+		return joined{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	go func() {
@@ -62,5 +71,5 @@ func underParent(ctx context.Context, log *slog.Logger) (context.Context, func(s
 			log.Warn("service manager cannot be told", "error", err)
 		}
 	}
-	return ctx, tell, stop, nil
+	return joined{ctx, tell, stop, parent.LastGood()}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
@@ -202,6 +203,56 @@ func TestCrashLoop(t *testing.T) {
 	}
 	if a.has() {
 		t.Error("the stop left the address behind")
+	}
+}
+
+// TestLastGoodConfiguration: a worker that is killed after its file was broken is
+// followed by one with the configuration that had run well. A reload of a file
+// that is mended ends that.
+func TestLastGoodConfiguration(t *testing.T) {
+	p := newPair(t)
+	a := p.routers[0]
+	d := a.start(instance(150))
+	a.await("MASTER")
+	kept := string(lastGoodFile(a.sock))
+	labtest.Until(t, "the configuration has run well", func() bool {
+		_, err := os.Stat(kept)
+		return err == nil
+	})
+	a.write("vrrp_instance VI {\n")
+	worker := workerOf(t, d, 0)
+	kill(t, worker)
+	workerOf(t, d, worker) // the killed one answers no more
+	var got api.Load
+	labtest.Until(t, "a worker runs the last good configuration", func() bool {
+		if a.call("vrrp").Code != 0 {
+			return false
+		}
+		got = a.status().Running
+		return got.LastGood != ""
+	})
+	if got.LastGood != "a worker could not start: exit code 4" || got.Instances != 1 {
+		t.Errorf("it runs %+v", got)
+	}
+	a.await("MASTER")
+	if out := a.call("status"); !strings.Contains(out.Stdout, "NOT the file: what last ran well, because a worker could not start") {
+		t.Errorf("the status does not say so:\n%s", out.Stdout)
+	}
+	if log := d.Log(); !strings.Contains(log, "the configuration that last ran well runs, not that of the file") {
+		t.Errorf("the log does not say so:\n%s", log)
+	}
+
+	a.write(instance(140))
+	d.Signal(syscall.SIGHUP)
+	labtest.Until(t, "the reload", func() bool { return a.status().Running.LastGood == "" })
+	if got := a.instance(); got.Priority != 140 {
+		t.Errorf("priority %d, want 140", got.Priority)
+	}
+	if code := d.End(syscall.SIGTERM); code != 0 {
+		t.Errorf("SIGTERM: exit code %d\n%s", code, d.Log())
+	}
+	if _, err := os.Stat(kept); !os.IsNotExist(err) {
+		t.Errorf("the stop left %s behind: %v", kept, err)
 	}
 }
 

@@ -24,8 +24,8 @@ const messageMost = 4096
 
 // Exec returns a Start that runs this program with arguments, the first of which
 // is its name. The worker calls Join.
-func Exec(args []string) func() (Worker, error) {
-	return func() (Worker, error) { return start(args) }
+func Exec(args []string) func(lastGood string) (Worker, error) {
+	return func(lastGood string) (Worker, error) { return start(args, lastGood) }
 }
 
 // process is a Worker.
@@ -35,7 +35,7 @@ type process struct {
 	ended chan End
 }
 
-func start(args []string) (Worker, error) {
+func start(args []string, lastGood string) (Worker, error) {
 	ours, theirs, err := line()
 	if err != nil {
 		return nil, fmt.Errorf("start worker: %w", err)
@@ -43,7 +43,7 @@ func start(args []string) (Worker, error) {
 	defer theirs.Close()
 	p := &process{
 		cmd: &exec.Cmd{
-			Path: selfExe, Args: args, Env: environment(os.Environ()),
+			Path: selfExe, Args: args, Env: environment(os.Environ(), lastGood),
 			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{theirs},
 		},
 		told:  make(chan string, 16),
@@ -68,10 +68,14 @@ func start(args []string) (Worker, error) {
 }
 
 // environment is the worker's: only the parent talks to the service manager.
-func environment(list []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(v string) bool {
-		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_PID=")
+func environment(list []string, lastGood string) []string {
+	list = slices.DeleteFunc(slices.Clone(list), func(v string) bool {
+		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_PID=") || strings.HasPrefix(v, lastGoodVariable+"=")
 	})
+	if lastGood != "" {
+		list = append(list, lastGoodVariable+"="+lastGood)
+	}
+	return list
 }
 
 // line returns both ends of a line that keeps messages apart.

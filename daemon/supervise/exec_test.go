@@ -32,7 +32,7 @@ func work() int {
 		return 90
 	}
 	comm, _ := os.ReadFile("/proc/self/comm") // empty shows in the test
-	for _, state := range []string{Listening, "READY=1\nSTATUS=" + strings.TrimSpace(string(comm)) + " " + os.Getenv("NOTIFY_SOCKET")} {
+	for _, state := range []string{Listening, "READY=1\nSTATUS=" + strings.TrimSpace(string(comm)) + " " + os.Getenv("NOTIFY_SOCKET") + os.Getenv(lastGoodVariable) + parent.LastGood()} {
 		if err := parent.Tell(state); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 91
@@ -55,6 +55,8 @@ func work() int {
 // TestExec: real workers are heard, get signals, and end as they do.
 func TestExec(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "@nobody")
+	t.Setenv(lastGoodVariable, "of somebody else")
+	const why = "because"
 	for _, tt := range []struct {
 		sig  syscall.Signal
 		want End
@@ -67,14 +69,14 @@ func TestExec(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := Exec([]string{exe[:strings.LastIndex(exe, "/")+1] + "steady", asWorker})()
+		w, err := Exec([]string{exe[:strings.LastIndex(exe, "/")+1] + "steady", asWorker})(why)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := <-w.Told(); got != Listening {
 			t.Errorf("first it says %q, want %q", got, Listening)
 		}
-		if got, want := <-w.Told(), "READY=1\nSTATUS=steady "; got != want {
+		if got, want := <-w.Told(), "READY=1\nSTATUS=steady "+why; got != want {
 			t.Errorf("then it says %q, want %q", got, want)
 		}
 		if err := w.Signal(tt.sig); err != nil {
@@ -123,7 +125,7 @@ func TestLost(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	got := environment([]string{"A=1", "NOTIFY_SOCKET=/run/x", "WATCHDOG_PID=3", "WATCHDOG_USEC=4"})
+	got := environment([]string{"A=1", "NOTIFY_SOCKET=/run/x", "WATCHDOG_PID=3", "WATCHDOG_USEC=4", lastGoodVariable + "=x"}, "")
 	if want := []string{"A=1", "WATCHDOG_USEC=4"}; !slices.Equal(got, want) {
 		t.Errorf("environment = %q, want %q", got, want)
 	}

@@ -13,6 +13,8 @@ import (
 type Parent struct {
 	file *os.File
 	lost chan struct{}
+	// lastGood is what LastGood returns.
+	lastGood string
 }
 
 // Join takes up the line that Exec left to this process. It fails in a process
@@ -28,7 +30,9 @@ func Join() (*Parent, error) {
 		return nil, fmt.Errorf("set up the line to the parent: %w", err)
 	}
 	nameProcess(os.Args[0])
-	return newParent(os.NewFile(lineFD, "line to parent")), nil
+	p := newParent(os.NewFile(lineFD, "line to parent"))
+	p.lastGood = takeLastGood()
+	return p, nil
 }
 
 func newParent(file *os.File) *Parent {

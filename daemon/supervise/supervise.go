@@ -26,8 +26,10 @@ const Listening = "LISTENING=1"
 
 // Options describe a Supervisor.
 type Options struct {
-	// Start starts a worker. Required; Exec makes the real one.
-	Start func() (Worker, error)
+	// Start starts a worker. lastGood says why it is to begin with the
+	// configuration that last ran well, and is empty if it is not. Required;
+	// Exec makes the real one.
+	Start func(lastGood string) (Worker, error)
 	// Signals are passed on to the worker. SIGTERM and SIGINT stop, too.
 	// Default nil: none arrive.
 	Signals <-chan os.Signal
@@ -59,6 +61,11 @@ type Supervisor struct {
 	// waiting are signals for a worker that does not listen yet.
 	waiting   []os.Signal
 	listening bool
+	// workerReady is set once the present worker was ready.
+	workerReady bool
+	// lastGood says why workers begin with the configuration that last ran
+	// well.
+	lastGood string
 }
 
 // New returns a Supervisor. Nothing happens before Run.
@@ -91,6 +98,7 @@ func (s *Supervisor) Run() error {
 		pause := s.backoff.next(ran)
 		s.opts.Log.Error("worker died", "cause", end.String(), "ran", ran, "deaths", s.backoff.deaths, "next_start_in", pause)
 		s.opts.Notify("STATUS=the worker died (" + end.String() + ") and is started again")
+		s.fallBack(end)
 		s.pause(pause)
 	}
 }
@@ -106,7 +114,8 @@ func (s *Supervisor) final(end End) bool {
 
 // work runs one worker and returns how it ended.
 func (s *Supervisor) work() End {
-	w, err := s.opts.Start()
+	s.workerReady = false
+	w, err := s.opts.Start(s.lastGood)
 	if err != nil {
 		return End{Err: err}
 	}
@@ -146,7 +155,7 @@ func (s *Supervisor) heard(w Worker, state string) {
 		return
 	}
 	if slices.Contains(strings.Split(state, "\n"), "READY=1") {
-		s.ready = true
+		s.ready, s.workerReady = true, true
 	}
 	s.opts.Notify(state)
 }
@@ -157,6 +166,7 @@ func (s *Supervisor) take(sig os.Signal) {
 		s.stop = sig
 		s.deadline = time.After(s.opts.Patience)
 	}
+	s.askedForFile(sig)
 	if !slices.Contains(s.waiting, sig) {
 		s.waiting = append(s.waiting, sig)
 	}

@@ -23,6 +23,8 @@ type world struct {
 	refuse atomic.Bool
 	told   []string
 	done   chan error
+	// lastGood is why the last worker begins with what ran well.
+	lastGood string
 }
 
 type fakeWorker struct {
@@ -73,8 +75,9 @@ func run(t *testing.T, play func(*world)) {
 	})
 }
 
-func (w *world) start() (Worker, error) {
+func (w *world) start(lastGood string) (Worker, error) {
 	w.starts = append(w.starts, time.Now())
+	w.lastGood = lastGood
 	if w.refuse.Load() {
 		return nil, errRefused
 	}
@@ -196,7 +199,7 @@ func TestFailedRestart(t *testing.T) {
 
 func TestFailedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err := New(Options{Start: func() (Worker, error) { return nil, errRefused }}).Run()
+		err := New(Options{Start: func(string) (Worker, error) { return nil, errRefused }}).Run()
 		if !errors.Is(err, errRefused) {
 			t.Errorf("Run = %v, want %v", err, errRefused)
 		}
@@ -345,5 +348,65 @@ func TestNotify(t *testing.T) {
 		if diff := cmp.Diff(want, w.told); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// TestLastGood: workers that die again and again, and one that does not take the
+// file, are followed by workers with the configuration that last ran well, until
+// a reload asks for the file.
+func TestLastGood(t *testing.T) {
+	run(t, func(w *world) {
+		for range deathsMost {
+			f := <-w.workers
+			if w.lastGood != "" {
+				t.Errorf("worker %d begins with the last good configuration: %s", len(w.starts), w.lastGood)
+			}
+			f.ready()
+			f.ended <- End{Code: panicCode}
+		}
+		const why = "5 workers died one after the other, the last one: exit code 2 (panic)"
+		f := <-w.workers
+		if w.lastGood != why {
+			t.Errorf("why: %q, want %q", w.lastGood, why)
+		}
+		f.ready()
+		time.Sleep(ranWell)
+		f.ended <- killed
+		f = <-w.workers // it is not said that the file is any better
+		if w.lastGood != why {
+			t.Errorf("why after it ran well: %q, want %q", w.lastGood, why)
+		}
+		f.ready()
+		w.signals <- syscall.SIGHUP
+		<-f.got
+		f.ended <- killed
+		f = <-w.workers
+		if w.lastGood != "" {
+			t.Errorf("after a reload it begins with the last good configuration: %s", w.lastGood)
+		}
+		f.ended <- End{Code: 4}
+		f = <-w.workers
+		if want := "a worker could not start: exit code 4"; w.lastGood != want {
+			t.Errorf("after a file that is refused: %q, want %q", w.lastGood, want)
+		}
+		f.ready()
+		f.ended <- End{}
+		w.over(End{})
+	})
+}
+
+// TestNoLastGood: before any worker was ready there is nothing that ran well.
+func TestNoLastGood(t *testing.T) {
+	run(t, func(w *world) {
+		for range 2 * deathsMost {
+			f := <-w.workers
+			if w.lastGood != "" {
+				t.Errorf("worker %d begins with the last good configuration: %s", len(w.starts), w.lastGood)
+			}
+			f.ended <- killed
+		}
+		f := <-w.workers
+		f.ended <- End{Code: 4}
+		w.over(End{Code: 4})
 	})
 }
