@@ -18,6 +18,9 @@
 // A reload that cannot be taken over as a whole is refused: the running
 // configuration stays, and log, socket and service manager get the reason.
 //
+// A configuration that has run for a while is kept, for a process that follows
+// one which died again and again (lastgood.go).
+//
 // Every change of a server or a quorum is told by scripts, FIFOs and mail as
 // keepalived tells it (service_notices.go).
 //

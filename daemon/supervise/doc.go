@@ -10,7 +10,8 @@
 // ends the parent, and so does one that could not start when none had been ready
 // yet, with its exit code. Once one was ready, a failed start is tried again
 // like any death: the configuration that ran was good, and addresses are still
-// in place.
+// in place. After such a start, or deaths in a row, workers are told to begin
+// with the configuration that last ran well, until a reload asks for the file.
 //
 // Signals are passed on as soon as the worker listens: before that they would
 // kill it. A stop that comes between two workers starts one at once, and one that
