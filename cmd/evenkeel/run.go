@@ -100,6 +100,8 @@ func lastGoodFile(socket string) daemon.FileStore { return daemon.FileStore(sock
 
 // serve runs the daemon on what use makes of o.file.
 func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, read config.Options, use func(*config.Config) (*config.Config, error)) error {
+	resume := hurry()
+	defer resume()
 	// Signals that come after the end shall do nothing, so nobody resets them.
 	signals := make(chan os.Signal, 8)
 	takeSignals(signals, o)
@@ -141,7 +143,7 @@ func (e *env) serve(ctx context.Context, o runOptions, log *slog.Logger, read co
 		Priority: place,
 		DumpDir:  o.dumpDir,
 		Watchdog: watchdog,
-		Notify:   parent.tell,
+		Notify:   whenReady(parent.tell, resume),
 		Load: func(path string) (*config.Config, error) {
 			cfg, err := config.Load(path, read)
 			if err != nil {
