@@ -89,6 +89,14 @@ bpf-long: ## Play a million random steps through the XDP program and the model o
 	$(GO) test -tags=bpf -count=1 -timeout=2h -v -run='^TestParity$$' ./bpf \
 	| grep -vE '^ +--- PASS|^=== '
 
+# Packets on all CPUs against a daemon that changes everything all the time.
+MINUTES ?= 10
+
+.PHONY: fire
+fire: ## Run the program on all CPUs, with constant changes, for twice MINUTES (10) (as root)
+	@EVENKEEL_FIRE_MINUTES=$(MINUTES) EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} \
+	$(GO) test -tags=bpf -count=1 -timeout=3h -v -run='^TestCountersUnderFire$$' ./loader
+
 .PHONY: netns
 netns: bin/tally ## Run the tests with real links in network namespaces (as root)
 	@bin/tally netns

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/evenkeel/evenkeel/bpf/reasons"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
@@ -92,7 +93,7 @@ func paritySteps(t *testing.T) int {
 
 // The program and the model choose the same server, write the same bytes and
 // count the same, for random histories of services, servers, weights, thresholds,
-// persistence, packets and time: for each scheduler, family, protocol and method,
+// persistence, packets, errors about them, and time: for each scheduler, family, protocol and method,
 // by both generations of IPVS.
 func TestParity(t *testing.T) {
 	seed, total := labtest.Seed(t), paritySteps(t)
@@ -107,6 +108,7 @@ func TestParity(t *testing.T) {
 				}
 			}
 			t.Logf("%d steps on %d services, %d each at least, in %v", s.steps, len(s.cells), each, time.Since(began))
+			t.Logf("%d errors reached servers, %d clients", s.ipvs.reasons[reasons.ForwardedICMP], s.ipvs.reasons[reasons.ForwardedICMPReply])
 		})
 	}
 }
@@ -156,6 +158,8 @@ func (s *parityStory) step(c *cell) {
 		s.pass(2 * time.Second * time.Duration(1+s.IntN(60)))
 	case n < 20:
 		s.send(s.stray(c))
+	case n < 24:
+		s.comment(c)
 	case n < 45:
 		s.send(s.reply(c))
 	default:

@@ -41,10 +41,10 @@ func TestFloodLosesNoConnection(t *testing.T) {
 		kind  string
 		build builder
 		port  uint16 // of the servers
-		flows int    // in the table: the flood turns it over in about a second
+		flows int    // in the table
 	}{
-		{"DR", lab.DR, 80, 1 << 18},
-		{"NAT", lab.NAT, 9000, 1 << 16},
+		{"DR", lab.DR, 80, 1 << 16},
+		{"NAT", lab.NAT, 9000, 1 << 15},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			s := newSite(t, tt.build, 2)
@@ -65,7 +65,7 @@ func TestFloodLosesNoConnection(t *testing.T) {
 			}
 
 			f := s.flood(tt.kind)
-			labtest.Until(t, "the flood has filled the table", func() bool { return s.service(at).Overload.Evicted > 0 })
+			labtest.UntilFor(t, 10*labtest.Patience, "the flood has filled the table", func() bool { return s.service(at).Overload.Evicted > 0 })
 			before := s.service(at).Overload.Evicted
 			failed := s.connectAll(at)
 			s.must(useAll(kept))
