@@ -22,7 +22,8 @@ const (
 	exitNoMachine = 251
 )
 
-// fetchTime bounds how long -try waits for a kernel: 50 MB, unpacked.
+// fetchTime bounds how long -try waits for a kernel (50 MB, unpacked), and then for
+// the machine.
 const fetchTime = 5 * time.Minute
 
 func main() {
@@ -80,7 +81,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return exitNoResult, err
 	}
-	status, err := guest.Run(ctx, guest.Config{
+	status, err := runTwice(ctx, guest.Config{
 		Kernel: k, Lane: guest.Lane(*lane), Args: flags.Args(), Init: self,
 		Tools: list(*tools), Env: list(*env),
 		Memory: *memory, Timeout: *timeout, Output: os.Stdout,
@@ -89,6 +90,18 @@ func run(ctx context.Context, args []string) (int, error) {
 		return exitNoResult, err
 	}
 	return status, nil
+}
+
+// runTwice runs a machine once more if it dies before its time is over: one that
+// is emulated may. What the program did to it, it does again.
+func runTwice(ctx context.Context, c guest.Config) (int, error) {
+	began := time.Now()
+	status, err := guest.Run(ctx, c)
+	if !errors.Is(err, guest.ErrDied) || ctx.Err() != nil || time.Since(began) >= c.Timeout {
+		return status, err
+	}
+	fmt.Fprintln(os.Stderr, "guest: once more, after:", err)
+	return guest.Run(ctx, c)
 }
 
 // tryMachine says whether such a machine can run here. Whatever keeps it from
@@ -104,24 +117,18 @@ func tryMachine(ctx context.Context, kernel string, lane guest.Lane, tools []str
 	if err != nil {
 		return exitNoMachine, err
 	}
-	// Once more if it dies: a machine that is emulated on a busy one may.
-	for range 2 {
-		var status int
-		status, err = guest.Run(ctx, guest.Config{
-			Kernel: k, Lane: lane, Args: []string{self, "-alive"}, Init: self, Tools: tools, Output: os.Stderr,
-		})
-		if err == nil && status == 0 {
-			fmt.Println(k.Release)
-			return 0, nil
-		}
-		if err == nil {
-			err = fmt.Errorf("a machine that runs nothing ends with status %d", status)
-		}
-		if !errors.Is(err, guest.ErrDied) {
-			break
-		}
+	status, err := runTwice(ctx, guest.Config{
+		Kernel: k, Lane: lane, Args: []string{self, "-alive"}, Init: self, Tools: tools,
+		Timeout: fetchTime, Output: os.Stderr,
+	})
+	if err == nil && status != 0 {
+		err = fmt.Errorf("a machine that runs nothing ends with status %d", status)
 	}
-	return exitNoMachine, err
+	if err != nil {
+		return exitNoMachine, err
+	}
+	fmt.Println(k.Release)
+	return 0, nil
 }
 
 func openKernel(ctx context.Context, name string) (*guest.Kernel, error) {
