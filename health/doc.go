@@ -42,5 +42,7 @@
 // has a table of servers that misbehave, and each protocol a fuzz target. In the
 // interop tier keepalived itself checks the same servers, nginx, haproxy, openssl, a
 // mail server and dnsmasq among them: its verdicts have to be ours, and the order
-// and rhythm of its tries, but for a list of differences with reasons.
+// and rhythm of its tries, but for a list of differences with reasons; some of the
+// servers are stopped, go on and die meanwhile. 10,000 checks that time out at
+// once are in the netns tier.
 package health

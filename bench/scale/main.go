@@ -95,7 +95,8 @@ func bench(o options, out io.Writer) error {
 			one, runErr := s.measure(r.subjects[i].subject, o.plan)
 			if runErr != nil {
 				err = errors.Join(err, runErr)
-				continue
+				what, _, _ := strings.Cut(runErr.Error(), "\n")
+				r.subjects[i].failures = append(r.subjects[i].failures, fmt.Sprintf("run %d: %s", run+1, strings.TrimSuffix(what, ":")))
 			}
 			r.subjects[i].runs = append(r.subjects[i].runs, one)
 			if o.json {

@@ -20,7 +20,10 @@ type report struct {
 
 type series struct {
 	subject
+	// runs hold zero for what a run did not come to.
 	runs []result
+	// failures say why, one line each.
+	failures []string
 }
 
 // row is one line of the report.
@@ -70,6 +73,11 @@ func (r report) markdown() string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, s := range r.subjects {
+		for _, f := range s.failures {
+			fmt.Fprintf(&b, "\n%s, %s.\n", s.name, f)
+		}
+	}
 	fmt.Fprintf(&b, "\nGoal: a reload with one changed weight in under a second, by exactly one operation: %s.\n", r.goal())
 	return b.String()
 }
@@ -85,7 +93,9 @@ func plural(n int, what string) string {
 func (s series) figure(row row) string {
 	var list []float64
 	for _, r := range s.runs {
-		list = append(list, row.value(r))
+		if v := row.value(r); v != 0 || r.Reload != 0 {
+			list = append(list, v)
+		}
 	}
 	if len(list) == 0 {
 		return "-"
@@ -121,7 +131,7 @@ func (r report) goal() string {
 			continue
 		}
 		for _, run := range s.runs {
-			if run.Reload >= 1 || run.Operations != 1 {
+			if run.Reload == 0 || run.Reload >= 1 || run.Operations != 1 {
 				return "MISSED"
 			}
 		}

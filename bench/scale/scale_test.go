@@ -57,6 +57,13 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
+	r.subjects[0].runs = []result{{Every: 7}}
+	r.subjects[0].failures = []string{"run 1: wait for the reload: not in 5m0s"}
+	for _, want := range []string{"| start to the first check of every server | 7 s |", "| reload with one changed weight | - |", "keepalived, run 1: wait for the reload: not in 5m0s."} {
+		if text := r.markdown(); !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
 	r.subjects[1].runs[0].Operations = 2
 	if text := r.markdown(); !strings.Contains(text, "MISSED") {
 		t.Errorf("two operations are no miss:\n%s", text)
