@@ -20,7 +20,7 @@ import (
 
 func TestStartPinsEverything(t *testing.T) {
 	r := newRig(t)
-	want := []string{"links", "maps", "progs", "progs/ek_edit", "progs/ek_publish", "progs/ek_sweep", "progs/ek_sweep6", "progs/ek_sweep_tmpl", "progs/ek_sweep_tmpl6", "progs/ek_xdp"}
+	want := []string{"links", "maps", "progs", "progs/ek_edit", "progs/ek_import", "progs/ek_publish", "progs/ek_sweep", "progs/ek_sweep6", "progs/ek_sweep_tmpl", "progs/ek_sweep_tmpl6", "progs/ek_xdp"}
 	for name := range r.maps.ByName() {
 		want = append(want, "maps/"+name)
 	}
