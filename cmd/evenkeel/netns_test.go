@@ -47,7 +47,7 @@ func TestLifeOfADaemon(t *testing.T) {
 			s.explained("flow        new, SYN_RECV", "forward     "+tt.kind)
 
 			if got := s.want(0, "map", "ek_services").Stdout; got != fmt.Sprintf(
-				"addr %s port 80 proto 6: id 0 scheduler SCHED_RR flags 0 prefix 32 persistence 0\n", s.top.VIP) {
+				"addr %s port 80 proto 6: id 0 scheduler SCHED_RR flags 0 prefix 32 persistence 0 rate 0 burst 0\n", s.top.VIP) {
 				t.Errorf("map ek_services:\n%s", got)
 			}
 			if got := s.want(0, "map").Stdout; !strings.Contains(got, "ek_flows") {
