@@ -4,6 +4,7 @@ package rawconn
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -184,7 +185,7 @@ func TestKeepalivedHears(t *testing.T) {
 			t.Parallel()
 			hosts := newLAN(t, 2, Options{})
 			cfg, advert := v.ours(hosts)
-			capture := record(t, hosts[1])
+			capture := record(t, hosts[1], advert.Source)
 			log := hosts[1].keepalived(t, "state BACKUP\npriority 100\n"+v.interval()+v.conf)
 			waitLog(t, log, "Entering MASTER STATE")
 			c := hosts[0].open(cfg)
@@ -212,9 +213,9 @@ func TestKeepalivedHears(t *testing.T) {
 	}
 }
 
-// record collects the adverts on the station's link. The returned function ends
-// that and returns a capture file.
-func record(t *testing.T, s *station) func() string {
+// record collects the frames on the station's link. The returned function ends
+// that once there is an advert from src, and returns a capture file.
+func record(t *testing.T, s *station, src netip.Addr) func() string {
 	t.Helper()
 	var conn *packet.Conn
 	err := s.node.Do(func() error {
@@ -233,7 +234,7 @@ func record(t *testing.T, s *station) func() string {
 	file = le.AppendUint16(le.AppendUint16(file, 2), 4)
 	file = le.AppendUint32(le.AppendUint64(file, 0), 65535)
 	file = le.AppendUint32(file, 1) // Ethernet
-	done := make(chan struct{})
+	done, heard := make(chan struct{}), make(chan struct{}, 1)
 	go func() {
 		defer close(done)
 		for b := make([]byte, 65535); ; {
@@ -241,12 +242,22 @@ func record(t *testing.T, s *station) func() string {
 			if err != nil {
 				return
 			}
+			if isAdvert(b[:n], src) {
+				select {
+				case heard <- struct{}{}:
+				default:
+				}
+			}
 			file = le.AppendUint64(file, uint64(time.Now().Unix()))
 			file = le.AppendUint32(le.AppendUint32(file, uint32(n)), uint32(n))
 			file = append(file, b[:n]...)
 		}
 	}()
 	return func() string {
+		select {
+		case <-heard:
+		case <-time.After(patience):
+		}
 		conn.Close()
 		<-done
 		path := filepath.Join(t.TempDir(), "adverts.pcap")
@@ -255,6 +266,17 @@ func record(t *testing.T, s *station) func() string {
 		}
 		return path
 	}
+}
+
+// isAdvert says whether an Ethernet frame carries VRRP, or AH, from src.
+func isAdvert(frame []byte, src netip.Addr) bool {
+	ethertype, protocol, source := []byte{0x08, 0x00}, 23, 26
+	if src.Is6() {
+		ethertype, protocol, source = []byte{0x86, 0xdd}, 20, 22
+	}
+	from := src.AsSlice()
+	return len(frame) >= source+len(from) && bytes.Equal(frame[12:14], ethertype) &&
+		(frame[protocol] == 112 || frame[protocol] == 51) && bytes.Equal(frame[source:source+len(from)], from)
 }
 
 // judge has tshark look at the adverts from src: none malformed, all checksums
