@@ -78,7 +78,7 @@ func (h *Host) Local() func(netip.Addr) bool {
 // WatchAddresses implements Machine. Where it cannot listen it tries again.
 func (h *Host) WatchAddresses(ctx context.Context, changed func()) error {
 	for ctx.Err() == nil {
-		sub, err := h.kernel.SubscribeLinks()
+		sub, err := h.kernel.SubscribeLocal()
 		if err != nil {
 			h.log.Error("cannot listen for addresses", "error", err)
 		} else {
@@ -107,10 +107,13 @@ func follow(ctx context.Context, sub netif.Subscription, changed func()) error {
 	}()
 	changed() // what came before is known by looking
 	for {
-		if _, err := sub.Next(); err != nil {
+		events, err := sub.Next()
+		if err != nil {
 			return err
 		}
-		changed()
+		if len(events) > 0 {
+			changed()
+		}
 	}
 }
 

@@ -173,3 +173,31 @@ func TestOverrun(t *testing.T) {
 		}
 	}
 }
+
+// TestSubscribeLocal asks IsLocal at the event of a local route alone, as it
+// comes after that of its address.
+func TestSubscribeLocal(t *testing.T) {
+	w := newReal(t)
+	sub, err := w.SubscribeLocal()
+	w.check(err)
+	defer sub.Close()
+	addr := netip.MustParseAddr("198.18.7.7")
+	local := &netlink.Route{
+		LinkIndex: w.linkIndex(), Dst: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(32, 32)},
+		Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST, Type: unix.RTN_LOCAL,
+	}
+	for _, step := range []struct {
+		change func(*netlink.Route) error
+		want   bool
+	}{{w.handle.RouteAdd, true}, {w.handle.RouteDel, false}} {
+		w.check(step.change(local))
+		for told := false; !told; {
+			events, err := sub.Next()
+			w.check(err)
+			told = len(events) > 0
+		}
+		if got, err := w.IsLocal(addr); err != nil || got != step.want {
+			t.Errorf("IsLocal = %v, %v at the event, want %v", got, err, step.want)
+		}
+	}
+}

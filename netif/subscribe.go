@@ -32,20 +32,29 @@ const eventBuffer = 4 << 20
 
 // Subscribe starts to listen for changes in the Kernel's namespace.
 func (k *Kernel) Subscribe() (Subscription, error) {
-	return k.subscribe(
+	return k.subscribe(everyMessage,
 		unix.RTNLGRP_NEIGH, unix.RTNLGRP_LINK,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE,
 		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE,
 		unix.RTNLGRP_NEXTHOP)
 }
 
+// SubscribeLocal starts to listen for what can change the answer of IsLocal and
+// Local. That is local routes beside addresses, since the kernel tells of an
+// address before its route is there: whoever asks on that event alone gets the
+// old answer, and nothing follows.
+func (k *Kernel) SubscribeLocal() (Subscription, error) {
+	return k.subscribe(aboutLocal,
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+}
+
 // SubscribeLinks starts to listen for changes of links and their addresses
 // only.
 func (k *Kernel) SubscribeLinks() (Subscription, error) {
-	return k.subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	return k.subscribe(everyMessage, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 }
 
-func (k *Kernel) subscribe(groups ...uint) (Subscription, error) {
+func (k *Kernel) subscribe(wants messageFilter, groups ...uint) (Subscription, error) {
 	var s *nl.NetlinkSocket
 	err := k.inNamespace(func() (err error) {
 		s, err = nl.Subscribe(unix.NETLINK_ROUTE, groups...)
@@ -60,10 +69,18 @@ func (k *Kernel) subscribe(groups ...uint) (Subscription, error) {
 			return nil, errors.Join(fmt.Errorf("set netlink buffer: %w", err), s.Close())
 		}
 	}
-	return &subscription{s}, nil
+	return &subscription{socket: s, wants: wants}, nil
 }
 
-type subscription struct{ socket *nl.NetlinkSocket }
+type subscription struct {
+	socket *nl.NetlinkSocket
+	wants  messageFilter
+}
+
+// messageFilter picks the messages that make events, by type and body.
+type messageFilter func(kind uint16, data []byte) bool
+
+func everyMessage(uint16, []byte) bool { return true }
 
 func (s *subscription) Close() error { return s.socket.Close() }
 
@@ -77,11 +94,24 @@ func (s *subscription) Next() ([]Event, error) {
 	}
 	var events []Event
 	for _, m := range msgs {
+		if !s.wants(m.Header.Type, m.Data) {
+			continue
+		}
 		if ev, ok := eventFrom(m.Header.Type, m.Data); ok {
 			events = append(events, ev)
 		}
 	}
 	return events, nil
+}
+
+// aboutLocal reports whether a message is of an address or of a local route,
+// whose type is the eighth byte (struct rtmsg). The other routes of a router can
+// change all the time.
+func aboutLocal(kind uint16, data []byte) bool {
+	if kind != unix.RTM_NEWROUTE && kind != unix.RTM_DELROUTE {
+		return true
+	}
+	return len(data) >= unix.SizeofRtMsg && data[7] == unix.RTN_LOCAL
 }
 
 // eventFrom turns a message into an event. Neighbours of other families, such
