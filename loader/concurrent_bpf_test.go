@@ -89,7 +89,7 @@ type fire struct {
 }
 
 func newFire(r *rig, random *rand.Rand) *fire {
-	f := &fire{rig: r, history: &history{random, map[model.ServiceKey]map[int]bool{}}}
+	f := &fire{rig: r, history: newHistory(random)}
 	if text := os.Getenv("EVENKEEL_FIRE_MINUTES"); text != "" {
 		minutes, err := strconv.Atoi(text)
 		check(r.t, err)
@@ -202,27 +202,7 @@ func (f *fire) change() {
 // reconfigure changes one of the services that may change.
 func (f *fire) reconfigure() sched.Op {
 	i := fireNAT + f.IntN(fireServices-fireNAT)
-	svc := fireService(i)
-	servers := f.running[svc.Key]
-	if servers == nil {
-		f.running[svc.Key] = map[int]bool{}
-		return op(sched.AddService, svc)
-	}
-	if f.IntN(20) == 0 {
-		delete(f.running, svc.Key)
-		return op(sched.DelService, svc)
-	}
-	n := f.IntN(6)
-	s := f.server(i, n, int32(f.IntN(3)))
-	switch {
-	case !servers[n]:
-		servers[n] = true
-		return op(sched.AddServer, svc, s)
-	case f.IntN(2) == 0:
-		delete(servers, n)
-		return op(sched.DelServer, svc, s)
-	}
-	return op(sched.EditServer, svc, s)
+	return f.history.change(fireService(i), 6, 20, func(n int, weight int32) model.Server { return f.server(i, n, weight) })
 }
 
 // shooter is one CPU.

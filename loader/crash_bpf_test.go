@@ -55,31 +55,42 @@ func bare(t model.Tables) string {
 	return b.String()
 }
 
-// history makes random operations on two services with four servers each.
+// history makes random operations.
 type history struct {
 	*rand.Rand
 	running map[model.ServiceKey]map[int]bool
 }
 
+func newHistory(random *rand.Rand) *history {
+	return &history{random, map[model.ServiceKey]map[int]bool{}}
+}
+
+// next changes one of two services with up to four servers each.
 func (h *history) next() sched.Op {
 	svc := service(netip.AddrPortFrom(vip.Addr(), vip.Port()+uint16(h.IntN(2))))
-	servers := h.running[svc.Key]
-	if servers == nil {
+	return h.change(svc, 4, 12, realServer)
+}
+
+// change adds the service when it does not run, takes it away once in lives
+// operations, and changes one of its servers else.
+func (h *history) change(svc model.Service, servers, lives int, server func(n int, weight int32) model.Server) sched.Op {
+	running := h.running[svc.Key]
+	if running == nil {
 		h.running[svc.Key] = map[int]bool{}
 		return op(sched.AddService, svc)
 	}
-	if h.IntN(12) == 0 {
+	if h.IntN(lives) == 0 {
 		delete(h.running, svc.Key)
 		return op(sched.DelService, svc)
 	}
-	n := h.IntN(4)
-	s := realServer(n, int32(h.IntN(3)))
+	n := h.IntN(servers)
+	s := server(n, int32(h.IntN(3)))
 	switch {
-	case !servers[n]:
-		servers[n] = true
+	case !running[n]:
+		running[n] = true
 		return op(sched.AddServer, svc, s)
 	case h.IntN(2) == 0:
-		delete(servers, n)
+		delete(running, n)
 		return op(sched.DelServer, svc, s)
 	}
 	return op(sched.EditServer, svc, s)
@@ -93,7 +104,7 @@ func (h *history) next() sched.Op {
 func TestKilledBetweenWrites(t *testing.T) {
 	r := newRig(t)
 	whole := newRig(t) // does the same and never dies
-	h := &history{rand.New(rand.NewPCG(1, 2)), map[model.ServiceKey]map[int]bool{}}
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	port := uint16(1000)
 	var open []uint16
 	deaths := 0
@@ -154,7 +165,7 @@ func TestPacketsBetweenWrites(t *testing.T) {
 		resolver.set(nil, realServer(n, 1).Addr.Addr(), resolved(serverMAC))
 	}
 	r := newRig(t, func(o *Options) { o.Resolver, o.Flows = resolver, 65536 })
-	h := &history{rand.New(rand.NewPCG(7, 8)), map[model.ServiceKey]map[int]bool{}}
+	h := newHistory(rand.New(rand.NewPCG(7, 8)))
 	sent := uint64(0)
 	packet := func() {
 		from := netip.AddrPortFrom(client, uint16(1000+sent))
@@ -181,7 +192,7 @@ func TestPacketsBetweenWrites(t *testing.T) {
 func TestWriteErrors(t *testing.T) {
 	r := newRig(t)
 	whole := newRig(t)
-	h := &history{rand.New(rand.NewPCG(3, 4)), map[model.ServiceKey]map[int]bool{}}
+	h := newHistory(rand.New(rand.NewPCG(3, 4)))
 	for step := range 30 {
 		o := h.next()
 		whole.apply(o)
@@ -207,7 +218,7 @@ func TestWriteErrors(t *testing.T) {
 // state knows are the same, deleted servers included.
 func TestStateIsWhatRuns(t *testing.T) {
 	r := newRig(t)
-	h := &history{rand.New(rand.NewPCG(5, 6)), map[model.ServiceKey]map[int]bool{}}
+	h := newHistory(rand.New(rand.NewPCG(5, 6)))
 	for step := range 40 {
 		r.apply(h.next())
 		r.chosen(uint16(1000 + step))
