@@ -28,6 +28,10 @@ func (b *builder) globalDefs(blk *block) {
 			on := &g.CheckerLogAllFailures
 			b.boolean(s, &on)
 			g.CheckerLogAllFailures = *on
+		case "rs_init_notifies":
+			on := &g.ServersToldAtStart
+			b.boolean(s, &on)
+			g.ServersToldAtStart = *on
 		case "smtp_alert":
 			b.boolean(s, &b.alerts.all)
 		case "smtp_alert_vrrp":

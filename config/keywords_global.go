@@ -72,7 +72,7 @@ func globalKeywords() []keyword {
 		{name: "lvs_flush", priority: p1, status: Runs},
 		{name: "lvs_flush_on_stop", args: "[VS]", priority: p2, status: Runs},
 		{name: "lvs_flush_onstop", args: "[VS]", priority: p3, status: Runs, note: "write lvs_flush_on_stop"},
-		{name: "rs_init_notifies", priority: p2, status: NotYet},
+		{name: "rs_init_notifies", args: "[BOOL]", priority: p2, status: Runs},
 
 		{name: "notify_fifo", args: "PATH [USER] [GROUP]", priority: p1, status: Runs, first: true},
 		{name: "notify_fifo_script", args: "COMMAND", priority: p1, status: Runs, first: true},

@@ -20,7 +20,7 @@ func samples() map[string]map[string]string {
 			"virtual_server":       "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
 		},
 		"global_defs": {
-			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures",
+			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures", "rs_init_notifies": "rs_init_notifies",
 			"smtp_alert_checker": "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",
 			"lvs_flush": "lvs_flush", "lvs_flush_on_stop": "lvs_flush_on_stop", "lvs_flush_onstop": "lvs_flush_onstop",
 			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic", "flow_table": "flow_table 65536",

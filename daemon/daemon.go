@@ -184,6 +184,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 	c.suspend(d.opts.Machine.IsLocal)
 	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, MaxInFlight: triesAtOnce(), Log: d.log})
 	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
+	c.tell.serversAtStart = cfg.Global.ServersToldAtStart
 	c.conf, c.running = cfg, loadOf(cfg, "start")
 	c.running.OK, c.running.LastGood = true, d.fellBack
 	c.repairs = time.NewTimer(time.Hour)

@@ -102,6 +102,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	c.conf, c.running, c.reload = cfg, load, &load
 	c.carryOut(ctx, change)
 	c.letGo(ctx)
+	c.tell.serversAtStart = cfg.Global.ServersToldAtStart
 	c.tell.reloaded(before, c.dir.Snapshot(), cfg.Services)
 	c.alignClaimed(ctx)
 	if c.scripts != nil {

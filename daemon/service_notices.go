@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/director"
 	"github.com/evenkeel/evenkeel/model"
@@ -29,6 +30,9 @@ type serviceNotices struct {
 	out serviceNotifier
 	// services have the settings of each block, by its name.
 	services map[model.ServiceKey]*model.VirtualServer
+	// serversAtStart tells of servers, too, that count as up when they begin
+	// (rs_init_notifies).
+	serversAtStart bool
 }
 
 func newServiceNotices(out serviceNotifier, services []model.VirtualServer) *serviceNotices {
@@ -58,8 +62,23 @@ func (n *serviceNotices) started(now director.Snapshot) {
 }
 
 func (n *serviceNotices) begun(s director.ServiceStatus) {
+	n.newServers(s, director.ServiceStatus{})
 	if conf := n.services[s.Key]; conf != nil && !conf.Alpha {
 		n.quorum(s.Key, s.QuorumUp, quorumReason(s))
+	}
+}
+
+// newServers tells, if it is wanted, of servers that count as up and were not
+// there before.
+func (n *serviceNotices) newServers(is, was director.ServiceStatus) {
+	if !n.serversAtStart {
+		return
+	}
+	for _, server := range is.Servers {
+		known := slices.ContainsFunc(was.Servers, func(s director.ServerStatus) bool { return s.Server == server.Server })
+		if server.Alive && !known {
+			n.server(is.Key, server.Server, true, server.Reason)
+		}
 	}
 }
 
@@ -98,6 +117,7 @@ func (n *serviceNotices) reloaded(before, after director.Snapshot, services []mo
 	}
 	n.use(services)
 	for _, was := range stay {
+		n.newServers(now[was.Key], was)
 		if is := now[was.Key]; is.QuorumUp != was.QuorumUp {
 			n.quorum(is.Key, is.QuorumUp, quorumReason(is))
 		}

@@ -179,3 +179,23 @@ func TestGroupNotices(t *testing.T) {
 	o.want(t, "reload without the group", "RS [10.0.0.2]:tcp:80 [web]:0 DOWN: no longer in the configuration",
 		"VS [web]:0 DOWN: no longer in the configuration", "VS [192.0.2.77]:tcp:80 UP: weight alive 1, quorum 1, hysteresis 0")
 }
+
+// With rs_init_notifies servers that count as up when they begin are told, before
+// their quorum.
+func TestInitNotices(t *testing.T) {
+	conf := virtual(vip, rs1)
+	conf.Servers[0].NotifyUp = &model.Script{Command: "/up"}
+	dir, _ := director.New([]model.VirtualServer{conf}, director.ThisVersion())
+	l := &listener{}
+	tell := newServiceNotices(l, []model.VirtualServer{conf})
+	tell.serversAtStart = true
+	tell.started(dir.Snapshot())
+	o := &told{l, dir, tell}
+	o.want(t, "start", "RS [10.0.0.1]:tcp:80 [192.0.2.1]:tcp:80 UP /up: not checked yet", "VS [192.0.2.1]:tcp:80 UP: weight alive 1, quorum 1, hysteresis 0")
+	more := virtual(vip, rs1, rs2)
+	more.Servers[0].NotifyUp = conf.Servers[0].NotifyUp
+	o.reload(more)
+	o.want(t, "reload with another server", "RS [10.0.0.2]:tcp:80 [192.0.2.1]:tcp:80 UP: not checked yet")
+	o.reload(more)
+	o.want(t, "reload of the same")
+}

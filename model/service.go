@@ -262,6 +262,9 @@ type Global struct {
 	TimeoutTCP, TimeoutTCPFin, TimeoutUDP time.Duration
 	// CheckerLogAllFailures is checker_log_all_failures.
 	CheckerLogAllFailures bool
+	// ServersToldAtStart is rs_init_notifies: servers that count as up when they
+	// begin are told, too.
+	ServersToldAtStart bool
 	// FlushAtStart empties the kernel's IPVS before the first service is
 	// added (lvs_flush); FlushAtStop is how it is left (lvs_flush_on_stop).
 	FlushAtStart bool
