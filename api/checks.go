@@ -32,8 +32,9 @@ func fromCheck(c health.CheckStatus) Check {
 	out := Check{
 		Kind:      string(c.Kind),
 		Position:  c.Position,
-		To:        c.To.String(),
+		Object:    c.Object,
 		Up:        c.Up,
+		Since:     c.Since,
 		Failures:  c.Failures,
 		Running:   c.Running,
 		Due:       c.Due,
@@ -42,15 +43,29 @@ func fromCheck(c health.CheckStatus) Check {
 		Failed:    c.Failed,
 		Changes:   c.Changes,
 	}
+	if c.To.IsValid() {
+		out.To = c.To.String()
+	}
 	if !c.Last.At.IsZero() {
-		out.Last = &Try{
-			At:          c.Last.At,
-			TookSeconds: c.Last.Took.Seconds(),
-			Result:      c.Last.Result.String(),
-			Error:       c.Last.Error,
-		}
+		out.Last = fromEvidence(c.Last)
+	}
+	if c.LastFailure != nil {
+		out.LastFailure = fromEvidence(*c.LastFailure)
 	}
 	return out
+}
+
+func fromEvidence(e health.Evidence) *Try {
+	return &Try{
+		At:          e.At,
+		TookSeconds: e.Took.Seconds(),
+		Result:      e.Result.String(),
+		Error:       e.Error,
+		From:        e.From,
+		Path:        e.Path,
+		Sent:        e.Sent,
+		Received:    e.Received,
+	}
 }
 
 // SummarizeChecks counts the checks.

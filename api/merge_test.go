@@ -184,6 +184,32 @@ func TestFirewallMarkHasNoAddress(t *testing.T) {
 	}
 }
 
+// TestFromChecksKeepsEvidence: the last failure stays with all that it showed,
+// whatever came after it.
+func TestFromChecksKeepsEvidence(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	failure := health.Evidence{
+		At: at, Took: 1500 * time.Millisecond, From: "10.0.0.9 on eth1", To: ap("10.0.0.1:80"), Path: "/health", Result: health.Failed,
+		Error: "status 503, want 200-299", Sent: `GET /health HTTP/1.0\r\n`, Received: "HTTP/1.0 503 No",
+	}
+	got := api.FromChecks(health.Snapshot{Servers: []health.ServerStatus{{
+		Key: tcpKey("192.0.2.1:80"), Server: ap("10.0.0.1:80"), Up: true,
+		Checks: []health.CheckStatus{
+			{Kind: model.MiscCheck, Object: "/bin/check a", Up: true, Since: at, LastFailure: &failure, Last: health.Evidence{At: at.Add(time.Minute), Result: health.Succeeded}},
+		},
+	}}}).Servers[0].Checks[0]
+	want := api.Check{
+		Kind: "MISC_CHECK", Object: "/bin/check a", Up: true, Since: at, Last: &api.Try{At: at.Add(time.Minute), Result: "succeeded"},
+		LastFailure: &api.Try{
+			At: at, TookSeconds: 1.5, Result: "failed", From: "10.0.0.9 on eth1", Path: "/health",
+			Error: "status 503, want 200-299", Sent: `GET /health HTTP/1.0\r\n`, Received: "HTTP/1.0 503 No",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("check (-want +got):\n%s", diff)
+	}
+}
+
 func TestFromChecksTellsATryFromNone(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	snap := health.Snapshot{MaxInFlight: 9, Servers: []health.ServerStatus{{
@@ -201,6 +227,9 @@ func TestFromChecksTellsATryFromNone(t *testing.T) {
 	want := &api.Try{At: at, TookSeconds: 1, Result: "failed", Error: "refused"}
 	if diff := cmp.Diff(want, checks[1].Last); diff != "" {
 		t.Errorf("last try (-want +got):\n%s", diff)
+	}
+	if checks[1].LastFailure != nil {
+		t.Errorf("a check without a failure has %+v", checks[1].LastFailure)
 	}
 	if sum := api.SummarizeChecks(snap); sum != (api.CheckSummary{Total: 2, Up: 1}) {
 		t.Errorf("summary = %+v", sum)

@@ -330,15 +330,25 @@ type Check struct {
 	Kind string `json:"kind"`
 	// Position is file:line:column of the check.
 	Position string `json:"position"`
-	To       string `json:"to"`
-	Up       bool   `json:"up"`
+	// To is where the check connects to; empty for those that do not.
+	To string `json:"to,omitempty"`
+	// Object is what the check is about: To, a script, a track_file.
+	Object string `json:"object"`
+	Up     bool   `json:"up"`
+	// Since is when the check turned up or down, or began.
+	Since time.Time `json:"since"`
 	// Failures counts the failed tries in a row that retry forgave so far.
 	Failures uint32 `json:"failures"`
 	Running  bool   `json:"running"`
 	// Due is when the next try is to start.
 	Due time.Time `json:"due"`
 	// Last is the last try; absent before the first one ended.
-	Last      *Try   `json:"last,omitempty"`
+	Last *Try `json:"last,omitempty"`
+	// LastFailure is the last failed try; absent before the first. It stays
+	// when later tries succeed.
+	LastFailure *Try `json:"last_failure,omitempty"`
+	// Tries counts all; those that neither succeeded nor failed could not be
+	// made.
 	Tries     uint64 `json:"tries"`
 	Successes uint64 `json:"successes"`
 	Failed    uint64 `json:"failed"`
@@ -351,7 +361,16 @@ type Try struct {
 	TookSeconds float64   `json:"took_seconds"`
 	// Result is succeeded, failed, or not tried.
 	Result string `json:"result"`
-	Error  string `json:"error,omitempty"`
+	// Error is the cause of a failure in plain words.
+	Error string `json:"error,omitempty"`
+	// From is the source that the check asks for (bindto), if any.
+	From string `json:"from,omitempty"`
+	// Path is that of the url that was tried.
+	Path string `json:"path,omitempty"`
+	// Sent and Received are excerpts, in printable characters, of what went to
+	// the server and what came back, of failed tries only.
+	Sent     string `json:"sent,omitempty"`
+	Received string `json:"received,omitempty"`
 }
 
 // Config is what the configuration said.

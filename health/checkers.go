@@ -50,7 +50,7 @@ func (k *Checkers) Probe(ctx context.Context, c model.Check) error { return k.Ex
 func (k *Checkers) Examine(ctx context.Context, c model.Check) Answer {
 	switch c.Kind {
 	case model.TCPCheck:
-		return Answer{Err: TCP{}.Probe(ctx, c)}
+		return unconnected(TCP{}.Probe(ctx, c))
 	case model.HTTPGet, model.SSLGet:
 		return k.http(ctx, c)
 	case model.SMTPCheck:

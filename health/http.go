@@ -34,7 +34,7 @@ func (k *Checkers) http(ctx context.Context, c model.Check) Answer {
 	began := time.Now()
 	conn, err := dial(ctx, "tcp", c)
 	if err != nil {
-		return Answer{Err: err}
+		return unconnected(err)
 	}
 	defer conn.Close()
 	defer closeAt(ctx, conn)()
@@ -49,7 +49,7 @@ func (k *Checkers) get(ctx context.Context, raw net.Conn, began time.Time, c mod
 	if c.Kind == model.SSLGet {
 		secured, err := k.handshake(ctx, conn, began, c, url)
 		if err != nil {
-			return Answer{Err: err}
+			return Answer{Err: err, Sent: helloText(c, url)}
 		}
 		stream = secured
 		if url.TLSCompliant {
@@ -125,6 +125,14 @@ func (k *Checkers) handshake(ctx context.Context, conn net.Conn, began time.Time
 		return nil, fmt.Errorf("TLS handshake: %s", tlsCause(err))
 	}
 	return secured, nil
+}
+
+// helloText describes what a failed handshake began with.
+func helloText(c model.Check, url model.URL) string {
+	if name := serverName(c, url); name != "" {
+		return "TLS client hello, server name " + name
+	}
+	return "TLS client hello"
 }
 
 func tlsCause(err error) string {

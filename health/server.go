@@ -58,6 +58,8 @@ type check struct {
 	// lastFailure is the evidence of the last failed try; nil before the
 	// first.
 	lastFailure *Evidence
+	// since is when state.Up became what it is.
+	since time.Time
 	// streak counts how often in a row the last result came.
 	streak uint64
 	counts counts
@@ -91,6 +93,7 @@ func (c *check) note(e Evidence, was State) {
 	}
 	if was.Up != c.state.Up {
 		c.counts.changes++
+		c.since = e.At
 	}
 }
 

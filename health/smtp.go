@@ -25,7 +25,7 @@ func smtp(ctx context.Context, c model.Check) Answer {
 	began := time.Now()
 	raw, err := dial(ctx, "tcp", c)
 	if err != nil {
-		return Answer{Err: err}
+		return unconnected(err)
 	}
 	defer raw.Close()
 	defer closeAt(ctx, raw)()

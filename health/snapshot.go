@@ -42,6 +42,8 @@ type CheckStatus struct {
 	// Object is what the check is about: To, a script, a track_file.
 	Object string `json:"object"`
 	Up     bool   `json:"up"`
+	// Since is when the check turned up or down, or began.
+	Since time.Time `json:"since"`
 	// Failures counts the failed tries in a row that retry forgave so far.
 	Failures uint32 `json:"failures"`
 	// Running is set while a try is in flight.
@@ -110,6 +112,7 @@ func (c *check) status() CheckStatus {
 		To:        c.definition.ConnectTo,
 		Object:    objectOf(c.definition),
 		Up:        c.state.Up,
+		Since:     c.since,
 		Failures:  c.state.Failures,
 		Running:   c.stop != nil,
 		Due:       c.due,

@@ -2,9 +2,18 @@ package health
 
 import (
 	"context"
+	"errors"
 
 	"github.com/evenkeel/evenkeel/model"
 )
+
+// unconnected is the answer of a try that ended with the connection itself.
+func unconnected(err error) Answer {
+	if err == nil || errors.Is(err, ErrNotTried) {
+		return Answer{Err: err}
+	}
+	return Answer{Err: err, Sent: "connection request"}
+}
 
 // TCP is the Prober of TCP_CHECK: it connects and closes, nothing more. The
 // zero value is ready.

@@ -83,7 +83,7 @@ func (r *Runner) newServer(key serverKey, t Target, now time.Time) *server {
 }
 
 func (r *Runner) newCheck(s *server, definition model.Check, start Start, now time.Time) *check {
-	c := &check{server: s, definition: definition, place: -1, state: Initial(definition, start)}
+	c := &check{server: s, definition: definition, place: -1, state: Initial(definition, start), since: now}
 	c.due = now.Add(r.firstDelay(definition, start))
 	r.due.add(c)
 	return c

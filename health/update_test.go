@@ -265,7 +265,7 @@ func TestSnapshot(t *testing.T) {
 					Key: failed.Service, Service: "[192.0.2.1]:tcp:80", Server: failed.Server,
 					Reason: "TCP_CHECK to 10.0.0.1:81: connection refused", Since: at,
 					Checks: []CheckStatus{{
-						Kind: model.TCPCheck, Position: "k.conf:3:5", To: port81(failed.Server), Object: "10.0.0.1:81", Due: at.Add(time.Minute),
+						Kind: model.TCPCheck, Position: "k.conf:3:5", To: port81(failed.Server), Object: "10.0.0.1:81", Since: at, Due: at.Add(time.Minute),
 						Last: refusal, LastFailure: &refusal,
 						Tries: 1, Failed: 1, Changes: 1,
 					}},

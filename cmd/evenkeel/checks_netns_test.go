@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/internal/lab"
 )
 
@@ -62,12 +64,32 @@ func TestHTTPChecks(t *testing.T) {
 
 	status.Store(503)
 	s.ready(2)
+	s.evidence("DOWN since ", "status 503, want 200-204", `sent      GET /health HTTP/1.0\r\n`, "received  HTTP/1.0 503 Service Unavailable")
 	if got := s.requests(6); got["server2"] != 0 || got[""] != 0 {
 		t.Errorf("requests without server2 = %v", got)
 	}
 	status.Store(200)
 	s.ready(3)
 	s.balanced(2)
+}
+
+// evidence checks that the command checks says why a server is down, in words
+// that all of texts are in.
+func (s *site) evidence(texts ...string) {
+	s.t.Helper()
+	got := s.want(0, "checks", "--down")
+	for _, text := range texts {
+		if !strings.Contains(got.Stdout, text) {
+			s.t.Errorf("evenkeel checks does not say %q:\n%s", text, got.Stdout)
+		}
+	}
+	var all api.Checks
+	if err := json.Unmarshal([]byte(s.want(0, "checks", "--down", "--json").Stdout), &all); err != nil {
+		s.t.Fatal(err)
+	}
+	if len(all.Servers) != 1 || all.Servers[0].Up || all.Servers[0].Checks[0].LastFailure == nil {
+		s.t.Errorf("evenkeel checks --json has %+v", all.Servers)
+	}
 }
 
 // TestMiscChecks: a script's exit status takes a server out and in, and with

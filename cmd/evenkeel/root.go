@@ -59,7 +59,7 @@ func (e *env) root(started *bool) *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddCommand(
-		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.vrrpCommand(), e.statusCommand(),
+		e.runCommand(), e.checkCommand(), e.servicesCommand(), e.vrrpCommand(), e.checksCommand(), e.statusCommand(),
 		e.reloadCommand(), e.diffCommand(), e.stopCommand(), e.doctorCommand(), e.demoCommand(), e.benchCommand(),
 		e.explainCommand(), e.mapCommand(), e.versionCommand(),
 	)

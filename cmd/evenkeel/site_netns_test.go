@@ -96,7 +96,7 @@ func (s *site) command(args ...string) *exec.Cmd {
 		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
 	case "map":
 		args = append(args, "--pin-dir", s.pins)
-	case "reload":
+	case "reload", "checks":
 		args = append(args, "--socket", s.sock)
 	}
 	return exec.Command("evenkeel", args...)
