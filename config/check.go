@@ -47,16 +47,15 @@ type connectDraft struct {
 // checkLeftOut is how messages about a check that cannot run end.
 const checkLeftOut = "the check is left out and the server counts as up"
 
-// checkKinds are the blocks that become checks.
-func checkKinds() map[string]model.CheckKind {
-	kinds := make(map[string]model.CheckKind)
-	for _, k := range []model.CheckKind{
-		model.TCPCheck, model.HTTPGet, model.SSLGet, model.SMTPCheck,
-		model.DNSCheck, model.UDPCheck, model.PingCheck, model.MiscCheck, model.FileCheck,
-	} {
-		kinds[string(k)] = k
+// checkKind returns which check a block's keyword makes.
+func checkKind(keyword string) (model.CheckKind, bool) {
+	switch kind := model.CheckKind(keyword); kind {
+	case model.TCPCheck, model.HTTPGet, model.SSLGet, model.SMTPCheck,
+		model.DNSCheck, model.UDPCheck, model.PingCheck, model.MiscCheck, model.FileCheck:
+		return kind, true
+	case model.BFDCheck: // not supported yet
 	}
-	return kinds
+	return "", false
 }
 
 // checker reads a checker's block.

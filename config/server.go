@@ -79,7 +79,7 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 	case "virtualhost":
 		b.hostName(s, &r.virtualHost)
 	default:
-		if kind, ok := checkKinds()[s.keyword()]; ok {
+		if kind, ok := checkKind(s.keyword()); ok {
 			r.checks = append(r.checks, b.checker(s, kind))
 		}
 	}

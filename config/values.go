@@ -28,30 +28,34 @@ const (
 // parseSeconds reads a decimal number of seconds between least and most.
 // Digits below a microsecond are dropped.
 func parseSeconds(s string, least, most time.Duration) (time.Duration, error) {
-	whole, fraction, _ := strings.Cut(s, ".")
-	bad := fmt.Errorf("not a number of seconds from %s to %s", seconds(least), seconds(most))
-	if whole == "" && fraction == "" || len(fraction) > 18 {
-		return 0, bad
+	d, ok := duration(s)
+	if !ok || d < least || d > most {
+		return 0, fmt.Errorf("not a number of seconds from %s to %s", seconds(least), seconds(most))
 	}
-	var d time.Duration
+	return d, nil
+}
+
+// duration reads seconds with a fraction, of which microseconds count.
+func duration(s string) (d time.Duration, ok bool) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	if whole == "" && fraction == "" || len(fraction) > 18 {
+		return 0, false
+	}
 	if whole != "" {
 		n, err := strconv.ParseUint(whole, 10, 63)
 		if err != nil || n > uint64(longest/time.Second) {
-			return 0, bad
+			return 0, false
 		}
 		d = time.Duration(n) * time.Second
 	}
 	if fraction != "" {
 		n, err := strconv.ParseUint((fraction + "000000")[:6], 10, 32)
 		if _, rest := strconv.ParseUint(fraction, 10, 63); err != nil || rest != nil {
-			return 0, bad
+			return 0, false
 		}
 		d += time.Duration(n) * time.Microsecond
 	}
-	if d < least || d > most {
-		return 0, bad
-	}
-	return d, nil
+	return d, true
 }
 
 // seconds prints a duration as keepalived.conf writes it: 60, 0.000001.
