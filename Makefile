@@ -119,7 +119,7 @@ STEPS ?= 50000
 .PHONY: vm-long
 vm-long: deps-vm bin/guest ## Compare IPVS, XDP and the model for STEPS (50000) steps on each kernel; hours
 	@for kernel in uml 6.12 6.1 newest; do \
-		lane=normal; test=TestXDPIsTheKernelAndTheModel; \
+		lane=counted; test=TestCountedXDPIsTheKernelAndTheModel; \
 		[ $$kernel != uml ] || { lane=fast; test=TestKernelIsTheModel; }; \
 		echo "== parity, $$kernel"; \
 		EVENKEEL_PARITY_STEPS=$(STEPS) EVENKEEL_PARITY_SEED=$${EVENKEEL_PARITY_SEED:-random} \

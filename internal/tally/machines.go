@@ -67,21 +67,28 @@ const packetTests = "-run=^Test(DR|NAT|TUN|RepliesOfNAT|ErrorsAbout|TooBig|Persi
 
 // machines returns the places in the order in which they run, quick ones
 // first. User-mode-linux has no JIT, without which the XDP program does not load.
+// In the lane counted there is no other load, so that long histories fit between
+// two time-outs.
 func machines() []machine {
 	return []machine{
 		{lane: "fast", kernel: "uml", kinds: []kind{everywhere}},
 		{lane: "normal", kernel: "6.12", kinds: []kind{everywhere, withJIT}, program: true},
 		{lane: "normal", kernel: "6.1", kinds: []kind{everywhere, withJIT}, program: true},
 		{lane: "normal", kernel: "newest", kinds: []kind{everywhere, withJIT}, program: true},
+		{lane: "counted", kernel: "6.12", kinds: []kind{counted}},
+		{lane: "counted", kernel: "6.1", kinds: []kind{counted}},
+		{lane: "counted", kernel: "newest", kinds: []kind{counted}},
 	}
 }
 
 // shortMachines returns the places of the tier vm-short, which is for every run
-// of CI: all tests at native speed, and those that need the JIT on one kernel.
+// of CI: all tests at native speed, and those that need the JIT, or virtual time,
+// on one kernel.
 func shortMachines() []machine {
 	return []machine{
 		{lane: "fast", kernel: "uml", kinds: []kind{everywhere}, short: true},
 		{lane: "normal", kernel: "6.12", kinds: []kind{withJIT}, short: true},
+		{lane: "counted", kernel: "6.12", kinds: []kind{counted}, short: true},
 	}
 }
 

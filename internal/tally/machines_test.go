@@ -23,6 +23,7 @@ func TestCommandsOfAMachine(t *testing.T) {
 		{lane: "fast", kernel: "uml", kinds: []kind{everywhere}},
 		{lane: "normal", kernel: "6.1", kinds: []kind{everywhere, withJIT}, program: true},
 		{lane: "normal", kernel: "6.1", kinds: []kind{withJIT}, short: true},
+		{lane: "counted", kernel: "6.12", kinds: []kind{counted}},
 	} {
 		for _, c := range m.commands(vm[0], files, "/bin/guest") {
 			got = append(got, strings.Join(c, " "))
@@ -37,6 +38,8 @@ func TestCommandsOfAMachine(t *testing.T) {
 		normal + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-short -tags=bpf " + packetTests + " ./bpf",
 		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",
+		"test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane counted -kernel 6.12 -timeout 20m0s " + packed +
+			" -tags=vm -run=^(TestCountedFour)$ ./b",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("commands are\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))

@@ -16,18 +16,22 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/evenkeel/evenkeel/internal/guest"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/ipvs"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
 
-// How many steps all runs take together without EVENKEEL_PARITY_STEPS, and with
-// -short.
+// How many steps all runs take together without EVENKEEL_PARITY_STEPS, and how
+// many where a processor is emulated, if XDP does not play or with -short.
 const (
 	defaultSteps = 2000
 	shortSteps   = 300
 )
+
+// logEvery is after how many steps a long test says that it goes on.
+const logEvery = 5000
 
 // runTime ends a run before the shortest time-out of a flow, 10 s in CLOSE,
 // can have passed: the model has no clock.
@@ -40,11 +44,19 @@ type site struct {
 	kernel                 *ipvs.IPVS
 	clientSide, serverSide tun
 	// xdp plays too, if it is there.
-	xdp  *datapath
-	runs int
+	xdp *datapath
+	// lastPort is that of the service that came last.
+	lastPort int
 }
 
-func newSite(t *testing.T) *site {
+// Where the tests take the ports of their services from, so that flows of one do
+// not come back in the other's.
+const (
+	portsOfKernel = 1000
+	portsOfXDP    = 30000
+)
+
+func newSite(t *testing.T, firstPort int) *site {
 	t.Helper()
 	kernel, err := ipvs.Start(t.Context(), ipvs.Options{})
 	if errors.Is(err, ipvs.ErrNoIPVS) {
@@ -67,6 +79,7 @@ func newSite(t *testing.T) *site {
 	addAddress(t, lo, vip.String()+"/32")
 	return &site{
 		kernel:     kernel,
+		lastPort:   firstPort,
 		clientSide: newTun(t, "clients", "192.0.2.1/24"),
 		serverSide: newTun(t, "servers", "10.1.255.254/16"),
 	}
@@ -88,8 +101,8 @@ type run struct {
 // deleted server of another run can come back in it.
 func (s *site) newRun(t *testing.T, random *rand.Rand, profile sched.Profile, svc model.Service, forward model.Forward) *run {
 	t.Helper()
-	s.runs++
-	svc.Key.Addr = netip.AddrPortFrom(vip, uint16(1000+s.runs))
+	s.lastPort++
+	svc.Key.Addr = netip.AddrPortFrom(vip, uint16(s.lastPort))
 	o, err := newOracle(profile, svc)
 	if err != nil {
 		t.Fatal(err)
@@ -355,7 +368,7 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 // scheduler of the model: IPVS and the model choose the same servers, send the
 // same bytes and count the same.
 func TestKernelIsTheModel(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, portsOfKernel)
 	s.playAll(t, s.probe(t))
 }
 
@@ -363,7 +376,8 @@ func TestKernelIsTheModel(t *testing.T) {
 func (s *site) playAll(t *testing.T, profile sched.Profile) {
 	t.Helper()
 	steps := uint64(defaultSteps)
-	if testing.Short() && s.xdp != nil {
+	emulated := os.Getenv(guest.Environment) != string(guest.Fast)
+	if emulated && (testing.Short() || s.xdp == nil) {
 		steps = shortSteps // such a machine is slow
 	}
 	total := int(number(t, "EVENKEEL_PARITY_STEPS", steps))
@@ -386,6 +400,9 @@ func (s *site) playAll(t *testing.T, profile sched.Profile) {
 		played := r.play(t, min(perRun, total-sum), weights)
 		r.end(t)
 		took[svc.Scheduler] += played
+		if sum/logEvery != (sum+played)/logEvery {
+			t.Logf("%d steps so far, no difference", sum+played)
+		}
 		sum += played
 	}
 	t.Logf("%d steps, no difference: %v", sum, took)

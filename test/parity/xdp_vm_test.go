@@ -170,11 +170,11 @@ func (r *run) serversOf(t *testing.T, tables model.Tables) []string {
 // All three play the same histories: IPVS, XDP in the same kernel, and the model.
 // They choose the same servers, send the same bytes and count the same, after
 // each step.
-func TestXDPIsTheKernelAndTheModel(t *testing.T) {
+func TestCountedXDPIsTheKernelAndTheModel(t *testing.T) {
 	if _, err := os.Stat("/sys/fs/bpf"); err != nil {
 		t.Skip("skipped: needs the bpf file system")
 	}
-	s := newSite(t)
+	s := newSite(t, portsOfXDP)
 	profile := s.probe(t)
 	s.xdp = newDatapath(t, profile)
 	s.playAll(t, profile)

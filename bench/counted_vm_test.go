@@ -1,0 +1,35 @@
+//go:build vm
+
+package bench
+
+import (
+	"math"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/bench/drive"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// In the lane counted a nanosecond is an instruction, so the cost of a packet is
+// the same each time: two measurements, each with a datapath of its own, agree
+// to about 1 %, however busy the machine is.
+func TestCountedInstructionsRepeat(t *testing.T) {
+	d, err := drive.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	c := established(service{model.TCP, vip, "rr", model.DR, 4}, 64)
+	var net [2]float64
+	for i := range net {
+		row, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 4000}.withDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		net[i] = row.Net.Median
+		t.Logf("%s: %.0f instructions a packet [%.0f to %.0f]", c.Name(), net[i], row.Net.Least, row.Net.Most)
+	}
+	if apart := math.Abs(net[0]-net[1]) / net[0]; apart > 0.015 || net[0] < 100 {
+		t.Errorf("%.0f and then %.0f instructions a packet, %.1f %% apart", net[0], net[1], 100*apart)
+	}
+}
