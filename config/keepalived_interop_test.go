@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -85,14 +86,7 @@ type theirInstance struct {
 // runKeepalived returns what keepalived makes of a configuration, by instance.
 func runKeepalived(t *testing.T, conf string, interfaces ...string) map[string]theirInstance {
 	t.Helper()
-	for _, program := range []string{"keepalived", "unshare", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("skipped: needs %s", program)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
+	labtest.Keepalived(t, "")
 	cmd := exec.Command("unshare", append([]string{"--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", asKeepalived, "sh"}, interfaces...)...)
 	cmd.Stdin = strings.NewReader(conf)
 	var log strings.Builder

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
 // testEach lets keepalived test each configuration named on its input, and
@@ -128,7 +130,7 @@ func explained(w unknownWord, ours bool, used map[int]bool) bool {
 // keepalived -t in the corpus, in the samples of Debian's package and in the
 // examples of keepalived.conf(5).
 func TestUnknownWordsAsKeepalived(t *testing.T) {
-	needsKeepalived227(t)
+	labtest.Keepalived(t, "2.2.7")
 	samples, err := filepath.Glob("/usr/share/doc/keepalived/samples/keepalived.conf*")
 	if err != nil || len(samples) < 20 {
 		t.Skipf("skipped: needs the samples of keepalived's package, found %d", len(samples))
@@ -166,21 +168,6 @@ func TestUnknownWordsAsKeepalived(t *testing.T) {
 		}
 	}
 	t.Logf("%d files, %d unknown words in keepalived, %d here", len(paths), len(theirs), len(ours))
-}
-
-func needsKeepalived227(t *testing.T) {
-	t.Helper()
-	for _, program := range []string{"keepalived", "unshare"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("skipped: needs %s", program)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
-	if out, _ := exec.Command("keepalived", "-v").CombinedOutput(); !strings.Contains(string(out), "Keepalived v2.2.7") {
-		t.Skip("skipped: needs keepalived 2.2.7, whose words the table is about")
-	}
 }
 
 // manualExamples writes the configurations of keepalived.conf(5), which the

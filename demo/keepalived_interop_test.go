@@ -3,16 +3,15 @@
 package demo
 
 import (
-	"os/exec"
 	"testing"
+
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
 // TestDemoWithKeepalived plays the story with keepalived as the second director,
 // which reads the same file.
 func TestDemoWithKeepalived(t *testing.T) {
-	if _, err := exec.LookPath("keepalived"); err != nil {
-		t.Skip("skipped: needs keepalived")
-	}
+	labtest.Keepalived(t, "")
 	r := playScript(t, "--peer", "keepalived")
 	if n := len(r.Claims); n != 27 || r.Peer != PeerKeepalived {
 		t.Errorf("%d claims with %s, want 27 with keepalived", n, r.Peer)

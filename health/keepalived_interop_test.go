@@ -32,17 +32,12 @@ type peer struct {
 // the check goes is said by connect_port. A small library stands in for IPVS.
 func startKeepalived(t *testing.T, checks []model.Check) *peer {
 	t.Helper()
-	program, err := exec.LookPath("keepalived")
-	if err != nil {
-		t.Skip("keepalived is not here")
-	}
-	library, dir := labtest.NoIPVS(t), t.TempDir()
+	dir := t.TempDir()
 	file := filepath.Join(dir, "k.conf")
 	if err := os.WriteFile(file, []byte(keepalivedConf(checks)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-C", "-n", "-l", "-D", "-f", file, "-p", filepath.Join(dir, "k.pid"), "-c", filepath.Join(dir, "c.pid"))
-	cmd.Env = append(os.Environ(), "LD_PRELOAD="+library, "LC_ALL=C")
+	cmd := labtest.KeepalivedCheckers(t, file)
 	// keepalived logs to its terminal's error output and ends its children.
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {

@@ -28,13 +28,6 @@ type realVerdict struct {
 // them, other ports are tried.
 func program(t *testing.T, name string, ports int, args func(on []netip.AddrPort) []string) []netip.AddrPort {
 	t.Helper()
-	on, _ := programs(t, name, ports, args)
-	return on
-}
-
-// programs is program for tests that steer the process, too.
-func programs(t *testing.T, name string, ports int, args func(on []netip.AddrPort) []string) ([]netip.AddrPort, *os.Process) {
-	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Skipf("%s is not here", name)
@@ -60,14 +53,14 @@ func programs(t *testing.T, name string, ports int, args func(on []netip.AddrPor
 		stop := func() { _ = cmd.Process.Signal(syscall.SIGTERM); <-ended }
 		if listens(on, ended) {
 			t.Cleanup(stop)
-			return on, cmd.Process
+			return on
 		}
 		stop()
 		text, _ := os.ReadFile(out.Name())
 		said = string(text)
 	}
 	t.Fatalf("%s does not listen: %s", name, said)
-	return nil, nil
+	return nil
 }
 
 // listens waits until all ports accept, or the process has ended.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,22 +29,14 @@ import (
 // a port has port 0 there, which IPVS takes for the service's, and that port
 // here. And persistence_granularity means nothing in a group there.
 func TestKeepalivedMakesTheSameServices(t *testing.T) {
-	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("skipped: needs %s", path)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
-	library := labtest.NoIPVS(t)
+	labtest.Keepalived(t, "2.2")
 	for _, tc := range oracleConfigs() {
 		t.Run(tc.what, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "keepalived.conf")
 			if err := os.WriteFile(path, []byte(tc.conf), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			theirs := servicesOfKeepalived(t, library, path)
+			theirs := servicesOfKeepalived(t, path)
 			cfg, err := config.Load(path, config.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -119,12 +110,13 @@ func serviceText(s model.Service, servers []model.Server) string {
 
 // servicesOfKeepalived starts keepalived's checkers and returns the services that
 // they make, sorted.
-func servicesOfKeepalived(t *testing.T, library, path string) []string {
+func servicesOfKeepalived(t *testing.T, path string) []string {
 	t.Helper()
 	dir := filepath.Dir(path)
 	log := filepath.Join(dir, "requests")
-	cmd := exec.Command("/usr/bin/unshare", "--net", "env", "LD_PRELOAD="+library, "EVENKEEL_IPVS_LOG="+log,
-		"/usr/sbin/keepalived", "-C", "-n", "-l", "-D", "-f", path, "-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "checkers"))
+	cmd := labtest.KeepalivedCheckers(t, path)
+	cmd.Env = append(cmd.Env, "EVENKEEL_IPVS_LOG="+log)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	output, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {
 		t.Fatal(err)

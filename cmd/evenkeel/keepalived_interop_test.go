@@ -10,14 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
 
-// bothTest tests each configuration, named on its input, by keepalived and by
-// the program given first, in a network namespace with the interfaces that
-// follow, and prints both exit codes.
+// bothTest tests each configuration, named on its input, by the programs given
+// first, ours and theirs, in a network namespace with the interfaces that
+// follow, and prints both exit codes, theirs first.
 const bothTest = `
 ours=$1
-shift
+theirs=$2
+shift 2
 ip link set lo up
 n=0
 for i in "$@"; do
@@ -27,10 +30,10 @@ for i in "$@"; do
 done
 while read -r file; do
 	cd "$(dirname "$file")" || exit 1
-	/usr/sbin/keepalived -t -i test -f "$file" > /dev/null 2>&1
-	theirs=$?
+	"$theirs" -t -i test -f "$file" > /dev/null 2>&1
+	code=$?
 	"$ours" -t -i test -f "$file" > /dev/null 2>&1
-	echo "$file $theirs $?"
+	echo "$file $code $?"
 done
 `
 
@@ -53,23 +56,13 @@ var interfaceWords = regexp.MustCompile(`(?m)\b(?:interface|dev)\s+([a-z]+[0-9][
 // on the corpus, on the samples of keepalived's package, and on files made for
 // each code.
 func TestConfigTestOfKeepalived(t *testing.T) {
-	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("skipped: needs %s", path)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
-	if out, _ := exec.Command("/usr/sbin/keepalived", "-v").CombinedOutput(); !strings.Contains(string(out), "Keepalived v2.2.") {
-		t.Skip("skipped: needs keepalived 2.2, whose complaints the table is about")
-	}
+	theirs := labtest.Keepalived(t, "2.2.")
 	ours, err := exec.LookPath("keepalived")
-	if err != nil || ours == "/usr/sbin/keepalived" {
+	if err != nil || ours == theirs {
 		t.Fatalf("keepalived in PATH is %s, want this test binary", ours)
 	}
 	files, interfaces := configTestFiles(t)
-	cmd := exec.Command("/usr/bin/unshare", slices.Concat([]string{"--net", "--mount", "sh", "-c", bothTest, "sh", ours}, interfaces)...)
+	cmd := exec.Command("/usr/bin/unshare", slices.Concat([]string{"--net", "--mount", "sh", "-c", bothTest, "sh", ours, theirs}, interfaces)...)
 	cmd.Stdin = strings.NewReader(strings.Join(files, "\n") + "\n")
 	var log strings.Builder
 	cmd.Stderr = &log
@@ -144,17 +137,10 @@ func configTestFiles(t *testing.T) (files, interfaces []string) {
 // TestCommandLinesOfTools: the command lines by which an Ansible role, a Puppet
 // module and scripts test a file end alike.
 func TestCommandLinesOfTools(t *testing.T) {
+	installed := labtest.Keepalived(t, "2.2.")
 	ours, err := exec.LookPath("keepalived")
-	if err != nil || ours == "/usr/sbin/keepalived" {
+	if err != nil || ours == installed {
 		t.Fatalf("keepalived in PATH is %s, want this test binary", ours)
-	}
-	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("skipped: needs %s", path)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
 	}
 	dir := t.TempDir()
 	files := map[string]string{
@@ -181,7 +167,7 @@ func TestCommandLinesOfTools(t *testing.T) {
 	for _, line := range [][]string{{"--config-test", "-f"}, {"-l", "-t", "-f"}, {"-t", "-f"}, {"--config-test", "--use-file"}} {
 		for name := range files {
 			args := append(slices.Clone(line), filepath.Join(dir, name))
-			if theirs, got := code("/usr/sbin/keepalived", args...), code(ours, args...); theirs != got {
+			if theirs, got := code(installed, args...), code(ours, args...); theirs != got {
 				t.Errorf("keepalived %v: exit code %d, keepalived's own is %d", args, got, theirs)
 			}
 		}

@@ -45,14 +45,7 @@ type balancer struct {
 // TestServiceScripts runs the same services here and in keepalived, and compares
 // what their scripts are told.
 func TestServiceScripts(t *testing.T) {
-	for _, path := range []string{"/usr/sbin/keepalived", "/usr/bin/unshare"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("skipped: needs %s", path)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
+	keepalived := labtest.Keepalived(t, "")
 	ours, err := exec.LookPath("evenkeel")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +56,7 @@ func TestServiceScripts(t *testing.T) {
 		touch(t, dir, n)
 	}
 	both := []*balancer{
-		newBalancer(t, dir, "keepalived", "/usr/bin/env", "LD_PRELOAD="+library, "/usr/sbin/keepalived", "-C", "-n", "-l", "-D", "-f", "CONF", "-p", "DIR/pid", "-c", "DIR/checkers"),
+		newBalancer(t, dir, "keepalived", "/usr/bin/env", "LD_PRELOAD="+library, keepalived, "-C", "-n", "-l", "-D", "-f", "CONF", "-p", "DIR/pid", "-c", "DIR/checkers"),
 		newBalancer(t, dir, "evenkeel", ours, "run", "-f", "CONF", "--socket", "DIR/socket", "--pin-dir", "DIR/bpf/ek"),
 	}
 	configure := func(servers []int, services ...string) {

@@ -1,4 +1,4 @@
-//go:build netns || vm
+//go:build netns || vm || interop
 
 package main
 

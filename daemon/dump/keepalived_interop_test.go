@@ -198,9 +198,7 @@ func ours(t *testing.T, n *lab.Node) dumps {
 // TestLikeKeepalived compares the dumps for one configuration: names, order and
 // values, but those of time.
 func TestLikeKeepalived(t *testing.T) {
-	if _, err := exec.LookPath("keepalived"); err != nil {
-		t.Skip("skipped: needs keepalived")
-	}
+	labtest.Keepalived(t, "")
 	l := labtest.New(t)
 	lan, err := l.AddLAN("lan")
 	if err != nil {
