@@ -32,6 +32,16 @@ func (b *builder) globalDefs(blk *block) {
 			on := &g.ServersToldAtStart
 			b.boolean(s, &on)
 			g.ServersToldAtStart = *on
+		case "reload_check_config":
+			g.ReloadLog = s.arg(0)
+		case "state_dump_file":
+			g.Dumps.State = s.arg(0)
+		case "stats_dump_file":
+			g.Dumps.Stats = s.arg(0)
+		case "json_dump_file":
+			g.Dumps.JSON = s.arg(0)
+		case "json_version":
+			b.jsonVersion(s)
 		case "smtp_alert":
 			b.boolean(s, &b.alerts.all)
 		case "smtp_alert_vrrp":
@@ -48,6 +58,16 @@ func (b *builder) globalDefs(blk *block) {
 			b.flowTable(s)
 		}
 	}
+}
+
+// jsonVersion reads the form of the JSON dump.
+func (b *builder) jsonVersion(s *statement) {
+	n, err := parseUint(s.arg(0), 1, 2)
+	if err != nil {
+		b.bad(s, 0, err, lineIgnored, "write json_version 1 or json_version 2")
+		return
+	}
+	b.global.Dumps.JSONVersion = uint8(n)
 }
 
 // month is 31 days, IPVS's longest time-out.

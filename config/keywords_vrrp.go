@@ -102,7 +102,7 @@ func vrrpInstanceKeywords() []keyword {
 		{name: "higher_prio_send_advert", args: "[BOOL]", priority: p2, status: Runs},
 		{name: "owner_ignore_adverts", args: "[BOOL]", priority: p2, status: Runs},
 		{name: "kernel_rx_buf_size", args: "BYTES", priority: p2, status: NotYet},
-		{name: "promote_secondaries", priority: p1, status: NotYet},
+		{name: "promote_secondaries", priority: p1, status: Runs},
 		{name: "lvs_sync_daemon_interface", args: "IF", priority: p2, status: NotYet, note: "write lvs_sync_daemon in global_defs"},
 		{name: "debug", args: "[0..4]", priority: p2, status: Ignored, note: "it has no effect"},
 	}

@@ -21,7 +21,9 @@ func samples() map[string]map[string]string {
 		},
 		"global_defs": {
 			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures", "rs_init_notifies": "rs_init_notifies",
-			"smtp_alert_checker": "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",
+			"state_dump_file": "state_dump_file /x", "stats_dump_file": "stats_dump_file /x", "json_dump_file": "json_dump_file /x", "json_version": "json_version 2",
+			"reload_check_config": "reload_check_config /x",
+			"smtp_alert_checker":  "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",
 			"lvs_flush": "lvs_flush", "lvs_flush_on_stop": "lvs_flush_on_stop", "lvs_flush_onstop": "lvs_flush_onstop",
 			"datapath": "datapath xdp", "xdp_interface": "xdp_interface eth7", "xdp_mode": "xdp_mode generic", "flow_table": "flow_table 65536",
 			"random_seed": "random_seed 7\nrouter_id ${_RANDOM}", "include_check": "include_check match\ninclude *.none",

@@ -95,6 +95,7 @@ func globalVRRPSamples() map[string]string {
 		"log_unknown_vrids": "log_unknown_vrids", "vmac_prefix": "vmac_prefix x", "dynamic_interfaces": "dynamic_interfaces",
 		"vrrp_notify_priority_changes": "vrrp_notify_priority_changes",
 		"vrrp_priority":                "vrrp_priority -7", "vrrp_rt_priority": "vrrp_rt_priority 7",
+		"checker_rt_priority": "checker_rt_priority 7", "checker_no_swap": "checker_no_swap",
 		"vrrp_no_swap": "vrrp_no_swap", "vrrp_cpu_affinity": "vrrp_cpu_affinity 1 0",
 	}
 }
@@ -121,7 +122,7 @@ func instanceSamples() map[string]string {
 		"garp_master_refresh_repeat": "garp_master_refresh_repeat 7", "garp_lower_prio_delay": "garp_lower_prio_delay 7",
 		"garp_lower_prio_repeat": "garp_lower_prio_repeat 7", "down_timer_adverts": "down_timer_adverts 7",
 		"lower_prio_no_advert": "lower_prio_no_advert", "higher_prio_send_advert": "higher_prio_send_advert no",
-		"owner_ignore_adverts": "owner_ignore_adverts",
-		"notify_deleted":       "notify_deleted", "notify_master_rx_lower_pri": "notify_master_rx_lower_pri /x",
+		"owner_ignore_adverts": "owner_ignore_adverts", "promote_secondaries": "promote_secondaries",
+		"notify_deleted": "notify_deleted", "notify_master_rx_lower_pri": "notify_master_rx_lower_pri /x",
 	}
 }

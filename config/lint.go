@@ -155,12 +155,16 @@ func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
 	if k.status != NotYet || outer != Runs || c.name == "global_defs" {
 		return
 	}
-	what := k.name + " is parsed, not used yet"
+	is := " is parsed, not used yet"
+	if strings.Contains(strings.ToLower(k.name), "bfd") {
+		is = " is not supported yet"
+	}
+	what := k.name + is
 	switch {
 	case isCheck(k.name):
 		l.often(silent(Warning), s, what, what+"; without a check that runs the server counts as up", "use TCP_CHECK")
 	case k.block != "" && s.arg(0) != "":
-		l.often(silent(Warning), s, what, fmt.Sprintf("%s %s is parsed, not used yet", k.name, s.arg(0)), "")
+		l.often(silent(Warning), s, what, k.name+" "+s.arg(0)+is, "")
 	default:
 		l.often(silent(Warning), s, what, what, "")
 	}
@@ -215,7 +219,7 @@ func (l *linter) words(s *statement, k keyword, c *context, status Status) bool 
 	least, most := k.arity()
 	got := len(s.args())
 	if got < least {
-		l.often(ends(fault(status)), s, k.name+" without its argument",
+		l.often(withoutArgument(c.name, k.name, fault(status)), s, k.name+" without its argument",
 			fmt.Sprintf("%s needs %s; %s", k.name, argumentCount(least), consequence), "write "+k.name+" "+k.args)
 		return false
 	}

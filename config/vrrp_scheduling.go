@@ -20,12 +20,13 @@ func (v *vrrpBuilder) globalScheduling(s *statement) {
 			return
 		}
 		out.Nice = &n
-	case "vrrp_rt_priority":
+	case "vrrp_rt_priority", "checker_rt_priority":
 		var n *uint32
 		if v.number(s, &n, 1, 99); n != nil {
-			out.RealTime = uint8(*n)
+			// One process does both.
+			out.RealTime = max(out.RealTime, uint8(*n))
 		}
-	case "vrrp_no_swap":
+	case "vrrp_no_swap", "checker_no_swap":
 		out.NoSwap = true
 	case "vrrp_cpu_affinity":
 		var cpus []int

@@ -461,6 +461,8 @@ func TestFIFOMeansNothingWithoutScripts(t *testing.T) {
 // TestScheduling: the place of the process among others.
 func TestScheduling(t *testing.T) {
 	for text, want := range map[string]model.Scheduling{
+		"vrrp_rt_priority 5\nchecker_rt_priority 9\nchecker_no_swap": {RealTime: 9, NoSwap: true},
+		"checker_rt_priority 3\nvrrp_rt_priority 4":                  {RealTime: 4},
 		"vrrp_priority -20":             {Nice: new(-20)},
 		"vrrp_priority 0":               {Nice: new(0)},
 		"vrrp_rt_priority 99":           {RealTime: 99},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -56,11 +57,12 @@ func (d *Daemon) writeDump(ctx context.Context, sig os.Signal) (name string, err
 		return "", err
 	}
 	var content []byte
+	asked := state.Global.Dumps.Stats
 	switch sig {
 	case signalData:
-		name, content = dump.DataFile, state.Data()
+		name, asked, content = dump.DataFile, state.Global.Dumps.State, state.Data()
 	case signalJSON:
-		name = dump.JSONFile
+		name, asked = dump.JSONFile, state.Global.Dumps.JSON
 		content, err = state.JSON(d.cleared)
 	default:
 		name, content = dump.StatsFile, state.Stats(d.cleared)
@@ -71,7 +73,8 @@ func (d *Daemon) writeDump(ctx context.Context, sig os.Signal) (name string, err
 	if sig == signalStatsClear {
 		d.cleared = state.Clear()
 	}
-	return name, dump.Write(d.opts.DumpDir, name, content)
+	dir, name := dump.Place(d.opts.DumpDir, name, asked)
+	return filepath.Join(dir, name), dump.Write(dir, name, content)
 }
 
 func (d *Daemon) dumpState(ctx context.Context) (s dump.State, err error) {

@@ -77,6 +77,7 @@ func monotonicMicroseconds() int64 {
 
 // takeOver puts a configuration in the place of the running one, or refuses it.
 func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, cause string) api.Load {
+	c.writeReloadLog(cfg, readErr)
 	if readErr != nil {
 		return c.refuse(refusedLoad(readErr, cause), refusedReport(readErr))
 	}

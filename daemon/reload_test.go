@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,6 +99,43 @@ func TestRefusedReloadChangesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReloadLog: what is wrong with a file that is read again goes into the file
+// that the running configuration names, and no complaint when all is well.
+func TestReloadLog(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "reload.log")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(virtual(vip, rs1))
+		r.run(t)
+		logs := &config.Config{Global: model.Global{ReloadLog: name}, Services: []model.VirtualServer{virtual(vip, rs1)}}
+		bad := config.Diagnostic{Severity: config.Error, File: "/etc/ek.conf", Line: 3, Column: 1, Message: "no such thing"}
+		for _, step := range []struct {
+			cfg  *config.Config
+			err  error
+			want string
+		}{
+			// The configuration that runs until then names no file.
+			{cfg: logs, want: "none"},
+			{err: &config.UnparsableError{Fatal: bad, Diagnostics: []config.Diagnostic{bad}}, want: bad.Error() + "\n"},
+			{cfg: &config.Config{Diagnostics: []config.Diagnostic{bad}, Services: logs.Services}, want: bad.Error() + "\n"},
+			{err: errors.New("disk on fire"), want: "disk on fire\n"},
+			{cfg: logs, want: ""},
+		} {
+			r.file.set(step.cfg, step.err)
+			if _, err := r.source().Reload(t.Context(), "api"); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(name)
+			if errors.Is(err, os.ErrNotExist) {
+				got = []byte("none")
+			}
+			if string(got) != step.want {
+				t.Errorf("the log has %q, want %q", got, step.want)
+			}
+		}
+		r.stop(t)
+	})
 }
 
 func TestReloadConfiguresTheDatapath(t *testing.T) {

@@ -96,6 +96,7 @@ func (s *Service) readLinks(ctx context.Context) {
 	}
 	if len(changed) > 0 {
 		s.ensureVMACs()
+		s.promote()
 	}
 	for _, u := range units {
 		for _, m := range u.members {
@@ -154,6 +155,17 @@ func (s *Service) source(m *member) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return chooseSource(m.plan.instance, s.links, s.virtual)
+}
+
+// promote puts promote_secondaries in force on the interfaces of the instances
+// that ask for it.
+func (s *Service) promote() {
+	s.mu.Lock()
+	links := slices.Clone(s.promoted)
+	s.mu.Unlock()
+	if err := s.vmac.Promote(links); err != nil {
+		s.opt.Log.Error("promote_secondaries has no effect", "error", err)
+	}
 }
 
 // ensureVMACs makes the virtual MAC interfaces that are missing. What is in the

@@ -277,6 +277,17 @@ func (p plan) sets() []keep.Set {
 	return list
 }
 
+// promoted returns the interfaces of the instances with promote_secondaries. A
+// virtual MAC interface has it anyway.
+func promoted(cfg model.VRRP) (links []string) {
+	for _, i := range cfg.Instances {
+		if i.PromoteSecondaries && i.VMAC == nil && i.Interface != "" && !slices.Contains(links, i.Interface) {
+			links = append(links, i.Interface)
+		}
+	}
+	return links
+}
+
 func (p plan) vmacs() (list []vmac.Interface) {
 	for _, u := range p.units {
 		for _, m := range u.members {

@@ -52,7 +52,7 @@ func (s *Service) apply(cfg model.VRRP) {
 
 	s.mu.Lock()
 	oldVMACs := s.vmacs
-	s.global, s.virtual, s.vmacs = cfg.Global, p.virtual, p.vmacs()
+	s.global, s.virtual, s.vmacs, s.promoted = cfg.Global, p.virtual, p.vmacs(), promoted(cfg)
 	s.mu.Unlock()
 	refused := p.refused()
 	// At the start there is at most something left to take away, and the kernel
@@ -63,6 +63,7 @@ func (s *Service) apply(cfg model.VRRP) {
 	}
 	s.removeLeftovers()
 	s.ensureVMACs()
+	s.promote()
 	s.refreshLinks()
 	s.epoch++
 	s.keeper.Hold(static, s.epoch, p.static)

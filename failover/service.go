@@ -90,7 +90,9 @@ type Service struct {
 	links   []netif.Link
 	virtual map[netip.Addr]bool
 	vmacs   []vmac.Interface
-	global  model.VRRPGlobal
+	// promoted are the interfaces with promote_secondaries.
+	promoted []string
+	global   model.VRRPGlobal
 }
 
 // New returns a Service that Run starts. The error says which part of the
@@ -257,9 +259,10 @@ func (s *Service) clean() {
 	s.refuse(nil)
 	s.mu.Lock()
 	gone := s.vmacs
-	s.vmacs = nil
+	s.vmacs, s.promoted = nil, nil
 	s.mu.Unlock()
 	s.removeVMACs(gone)
+	s.promote()
 }
 
 // refuse keeps packets to the addresses away from this host.

@@ -203,6 +203,31 @@ func TestPutBack(t *testing.T) {
 	}
 }
 
+// TestPromoteSecondaries: when the first address of a subnet goes, the others stay;
+// the setting is put back at the end.
+func TestPromoteSecondaries(t *testing.T) {
+	s := newSite(t, 1)
+	a := s.routers[0]
+	const key = "net/ipv4/conf/eth0/promote_secondaries"
+	s.check(a.node.SetSysctl(key, "0"))
+	setting := func() string {
+		got, err := a.node.Sysctl(key)
+		s.check(err)
+		return got
+	}
+	i := quick(instance("VI", 1), 200)
+	i.PromoteSecondaries = true
+	a.start(config(i))
+	a.await("VI", vrrp.Master)
+	if got := setting(); got != "1" {
+		t.Errorf("promote_secondaries = %q while the instance runs", got)
+	}
+	a.end()
+	if got := setting(); got != "0" {
+		t.Errorf("promote_secondaries = %q after the end", got)
+	}
+}
+
 // TestLinkDown: no link, no master; back through BACKUP.
 func TestLinkDown(t *testing.T) {
 	s := newSite(t, 2)

@@ -282,4 +282,18 @@ type Global struct {
 	Scripts ScriptSettings
 	FIFOs   FIFOs
 	Mail    *Mail
+	Dumps   Dumps
+	// ReloadLog is the file that reload_check_config names: it holds the
+	// complaints about the file that was read last. Empty is none.
+	ReloadLog string
+}
+
+// Dumps is where the files go that signals ask for, and their form. A name that
+// ends in a slash is a directory; an empty one is the daemon's default.
+type Dumps struct {
+	// State, Stats and JSON are state_dump_file, stats_dump_file and
+	// json_dump_file.
+	State, Stats, JSON string
+	// JSONVersion is 1 or 2 (json_version); 0 counts as 1.
+	JSONVersion uint8
 }

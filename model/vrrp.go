@@ -52,9 +52,10 @@ type VRRPGlobal struct {
 type Scheduling struct {
 	// Nice is -20 to 19 (vrrp_priority), nil without the keyword.
 	Nice *int
-	// RealTime is the priority under SCHED_RR, 1 to 99 (vrrp_rt_priority).
+	// RealTime is the priority under SCHED_RR, 1 to 99: the higher one of
+	// vrrp_rt_priority and checker_rt_priority, since one process does both.
 	RealTime uint8
-	// NoSwap keeps the process in memory (vrrp_no_swap).
+	// NoSwap keeps the process in memory (vrrp_no_swap, checker_no_swap).
 	NoSwap bool
 	// CPUs are those that it may run on (vrrp_cpu_affinity).
 	CPUs []int

@@ -34,6 +34,24 @@ const (
 // fileMode lets only the daemon's user read, as keepalived does.
 const fileMode = 0o600
 
+// Place returns the directory and the name of a file. asked is a path, a
+// directory that ends in a slash, or empty for name in dir; dir is also where a
+// relative path begins.
+func Place(dir, name, asked string) (inDir, asName string) {
+	if asked == "" {
+		return dir, name
+	}
+	if !filepath.IsAbs(asked) {
+		// Not Join, which takes the last slash away.
+		asked = dir + "/" + asked
+	}
+	inDir, asName = filepath.Split(asked)
+	if asName == "" {
+		asName = name
+	}
+	return inDir, asName
+}
+
 // Write puts a file into a directory that others may write to, such as /tmp.
 // A file of this name is replaced as a whole; a link of this name is not
 // followed.

@@ -124,6 +124,58 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// TestJSONVersion2: the array of version 1, and the processes.
+func TestJSONVersion2(t *testing.T) {
+	s := someState(t)
+	s.VRRP.Processes = append(s.VRRP.Processes, model.TrackProcess{
+		Name: "two", Process: "/bin/two", Params: []string{"a", "b"}, Match: model.MatchPartial, Quorum: 2, QuorumMax: 5, Weight: 4, Reverse: true,
+		ForkDelay: 500 * time.Millisecond, FullCommand: true,
+	})
+	one, err := s.JSON(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Global.Dumps.JSONVersion = 2
+	two, err := s.JSON(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		VRRP      json.RawMessage  `json:"vrrp"`
+		Processes []map[string]any `json:"track_process"`
+	}
+	if err := json.Unmarshal(two, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(one), string(got.VRRP)+"\n"); diff != "" {
+		t.Errorf("vrrp (-version 1 +version 2):\n%s", diff)
+	}
+	want := []map[string]any{
+		{
+			"process": "sleep", "param_match": "none", "min_processes": 1.0, "current_processes": 0.0, "have_quorum": false, "weight": 3.0,
+			"terminate_delay": 0.0, "fork_delay": 0.0, "full_command": false,
+		},
+		{
+			"process": "/bin/two", "parameters": "a b", "param_match": "partial", "min_processes": 2.0, "max_processes": 5.0, "current_processes": 0.0, "have_quorum": false,
+			"weight": -4.0, "terminate_delay": 0.0, "fork_delay": 0.5, "full_command": true,
+		},
+	}
+	if diff := cmp.Diff(want, got.Processes); diff != "" {
+		t.Errorf("track_process (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlace(t *testing.T) {
+	for asked, want := range map[string]string{
+		"": "/tmp/k.json", "/run/x.json": "/run/x.json", "/run/ek/": "/run/ek/k.json", "x.json": "/tmp/x.json", "ek/": "/tmp/ek/k.json",
+	} {
+		dir, name := Place("/tmp", "k.json", asked)
+		if got := filepath.Join(dir, name); got != want {
+			t.Errorf("%q gives %s, want %s", asked, got, want)
+		}
+	}
+}
+
 func TestClear(t *testing.T) {
 	s := someState(t)
 	if s.Clear()["VI_1"].AdvertsSent == 0 {

@@ -3,10 +3,12 @@ package dump
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/failover"
 	"github.com/evenkeel/evenkeel/model"
+	"github.com/evenkeel/evenkeel/track"
 	"github.com/evenkeel/evenkeel/vrrp"
 )
 
@@ -65,15 +67,72 @@ type jsonData struct {
 	AuthData         string      `json:"auth_data,omitempty"`
 }
 
-// JSON returns the state as SIGRTMIN+2 makes keepalived write it, in its
-// version 1.
+// jsonAll is version 2: the array of version 1, and the processes if there are
+// some.
+type jsonAll struct {
+	VRRP      []jsonInstance `json:"vrrp"`
+	Processes []jsonProcess  `json:"track_process,omitempty"`
+}
+
+// jsonProcess is a vrrp_track_process. Whether one of its delays runs is not
+// known here, so that keepalived's two fields about it are not there.
+type jsonProcess struct {
+	Process        string  `json:"process"`
+	Parameters     string  `json:"parameters,omitempty"`
+	ParamMatch     string  `json:"param_match"`
+	Min            int     `json:"min_processes"`
+	Max            *int    `json:"max_processes,omitempty"`
+	Current        int     `json:"current_processes"`
+	Quorum         bool    `json:"have_quorum"`
+	Weight         int     `json:"weight"`
+	TerminateDelay float64 `json:"terminate_delay"`
+	ForkDelay      float64 `json:"fork_delay"`
+	FullCommand    bool    `json:"full_command"`
+}
+
+// JSON returns the state as SIGRTMIN+2 makes keepalived write it, in the version
+// that json_version asks for.
 func (s State) JSON(cleared Cleared) ([]byte, error) {
 	list := make([]jsonInstance, 0, len(s.Instances))
 	for _, i := range s.Instances {
 		list = append(list, jsonInstance{s.json(i), cleared.since(i.Instance)})
 	}
-	out, err := json.Marshal(list)
+	var all any = list
+	if s.Global.Dumps.JSONVersion == 2 {
+		all = jsonAll{list, s.jsonProcesses()}
+	}
+	out, err := json.Marshal(all)
 	return append(out, '\n'), err
+}
+
+// matchWord is keepalived's word for how parameters are compared.
+func matchWord(d model.TrackProcess) string {
+	switch {
+	case len(d.Params) == 0:
+		return "none"
+	case d.Match == model.MatchExact:
+		return "exact"
+	}
+	return string(d.Match)
+}
+
+func (s State) jsonProcesses() (list []jsonProcess) {
+	for _, d := range s.VRRP.Processes {
+		st := s.tracked(track.Process, d.Name)
+		p := jsonProcess{
+			Process: d.Process, Parameters: strings.Join(d.Params, " "), ParamMatch: matchWord(d),
+			Min: d.Quorum, Current: st.Value, Quorum: st.State == track.Up, Weight: d.Weight,
+			TerminateDelay: d.TerminateDelay.Seconds(), ForkDelay: d.ForkDelay.Seconds(), FullCommand: d.FullCommand,
+		}
+		if d.QuorumMax >= 0 {
+			p.Max = &d.QuorumMax
+		}
+		if d.Reverse {
+			p.Weight = -p.Weight
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 func (s State) json(st failover.Status) jsonData {

@@ -90,6 +90,11 @@ func (m *Manager) settle() error {
 			return err
 		}
 		want := shared(m.made, unchanged(rpFilter, m.saved))
+		for _, link := range m.promote {
+			if _, ours := m.made[link]; !ours {
+				want[path4(link, "promote_secondaries")] = "1"
+			}
+		}
 		var errs []error
 		for _, i := range m.made {
 			for path, value := range i.own() {

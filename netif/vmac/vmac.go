@@ -48,6 +48,8 @@ type Manager struct {
 	mu    sync.Mutex // guards the fields below
 	made  map[string]Interface
 	saved map[string]string // settings as they were, by path
+	// promote are the links of Promote.
+	promote []string
 }
 
 // New returns a Manager for the namespace of k, which stays the caller's to
@@ -111,6 +113,23 @@ func (m *Manager) ensure(want Interface) error {
 		return nil
 	}
 	return m.handle.LinkSetUp(link)
+}
+
+// Promote asks that on these links, and on no others, the other addresses of a
+// subnet stay when its first one goes (promote_secondaries). The setting of links
+// that are no longer among them is put back. A link that is missing is no error:
+// the caller comes again when it is there.
+func (m *Manager) Promote(links []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(links)+len(m.promote) == 0 {
+		return nil
+	}
+	m.promote = links
+	if err := m.settle(); err != nil {
+		return fmt.Errorf("promote secondary addresses on %v: %w", links, err)
+	}
+	return nil
 }
 
 // right says whether a link is what Ensure would make.

@@ -225,6 +225,24 @@ func diff(a, b string) string {
 
 // TestReuse: a right interface of an earlier process is kept with what is on
 // it, another one is replaced, and one of somebody else's is left alone.
+// TestPromote: the setting is on while it is asked for, and then what it was.
+func TestPromote(t *testing.T) {
+	b := newBench(t)
+	const key = "net/ipv4/conf/eth0/promote_secondaries"
+	b.check(b.node.SetSysctl(key, "0"))
+	for _, step := range []struct {
+		links []string
+		want  string
+	}{{[]string{"eth0", "eth9"}, "1"}, {[]string{"eth0"}, "1"}, {nil, "0"}} {
+		b.check(b.manager.Promote(step.links))
+		got, err := b.node.Sysctl(key)
+		b.check(err)
+		if got != step.want {
+			t.Errorf("promote_secondaries for %v is %q, want %q", step.links, got, step.want)
+		}
+	}
+}
+
 func TestReuse(t *testing.T) {
 	b := newBench(t)
 	index := func() int {
