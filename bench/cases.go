@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bpf/reasons"
@@ -11,28 +12,24 @@ import (
 
 // The addresses of the cases. Clients are numbered from firstClient on.
 var (
-	vip         = netip.MustParseAddrPort("198.51.100.1:80")
-	firstClient = netip.MustParseAddr("10.64.0.0")
+	vip          = netip.MustParseAddrPort("198.51.100.1:80")
+	vip6         = netip.MustParseAddrPort("[2001:db8:100::1]:80")
+	firstClient  = netip.MustParseAddr("10.64.0.0")
+	firstClient6 = netip.MustParseAddr("2001:db8:64::")
 )
 
 // Case is one path through the program, with one number of flows.
 type Case struct {
-	// Path is what a packet meets: established, reply, new, foreign, port.
-	Path string `json:"path"`
-	// Protocol is TCP or UDP.
-	Protocol string `json:"protocol"`
-	// Forward is the servers' method, as ipvsadm names it; empty when no server is reached.
-	Forward string `json:"forward,omitempty"`
-	// Scheduler chose the servers.
-	Scheduler string `json:"scheduler,omitempty"`
-	// Servers is how many the service has.
-	Servers int `json:"servers,omitempty"`
+	// Path is what a packet meets.
+	Path string
 	// Flows is how many flows live, visited out of order; for a new flow, how many
-	// there are at the end of a round.
-	Flows uint32 `json:"flows"`
+	// are opened in a round.
+	Flows uint32
 
 	service service
-	// table is the size of the flow table.
+	// services is how many services there are, like service but for the port.
+	services uint32
+	// table is the size of the flow table for each round.
 	table uint32
 	// open are the packets that make the flows; nil for none.
 	open *drive.Plan
@@ -40,19 +37,58 @@ type Case struct {
 	// of them must end in.
 	measured drive.Plan
 	want     reasons.Reason
-	// fresh is set when every packet must open a flow of its own.
+	// fresh is set when every packet must open a flow of its own, in every round.
 	fresh bool
+	// renew makes a datapath for each round.
+	renew bool
+	// others is the part of the packets that may end otherwise.
+	others float64
 }
+
+// The paths.
+const (
+	pathEstablished = "established"
+	pathReply       = "reply"
+	pathNew         = "new flow"
+	pathFull        = "new flow, table nearly full"
+	pathForeign     = "foreign address"
+	pathPort        = "our address, no such port"
+)
+
+// Series names the case but for the number of live flows.
+func (c Case) Series() string {
+	v := c.service
+	proto := v.protocol.String()
+	if v.vip.Addr().Is6() {
+		proto += "/IPv6"
+	}
+	name := c.Path + " " + proto
+	switch c.Path {
+	case pathForeign, pathPort:
+		return name
+	case pathNew, pathFull:
+		name += fmt.Sprintf(" %s %s, %d servers", v.forward, v.scheduler, v.servers)
+	default:
+		name += fmt.Sprintf(" %s", v.forward)
+		if v.servers > 4 {
+			name += fmt.Sprintf(", %d servers", v.servers)
+		}
+	}
+	if c.services > 1 {
+		name += fmt.Sprintf(", %s services", round(c.services))
+	}
+	return name
+}
+
+// counted reports whether the number of flows is part of what is measured.
+func (c Case) counted() bool { return c.Path == pathEstablished || c.Path == pathReply }
 
 // Name says in one line what is measured.
 func (c Case) Name() string {
-	switch c.Path {
-	case pathForeign, pathPort:
-		return c.Path + " " + c.Protocol
-	case pathNew:
-		return fmt.Sprintf("%s %s %s %s, %d servers", c.Path, c.Protocol, c.Forward, c.Scheduler, c.Servers)
+	if c.counted() {
+		return fmt.Sprintf("%s, %s flows", c.Series(), round(c.Flows))
 	}
-	return fmt.Sprintf("%s %s %s, %s flows", c.Path, c.Protocol, c.Forward, round(c.Flows))
+	return c.Series()
 }
 
 // round prints a power of two as people say it: 1 k, 128 k, 1 M.
@@ -66,116 +102,156 @@ func round(n uint32) string {
 	return fmt.Sprint(n)
 }
 
-// The paths.
-const (
-	pathEstablished = "established"
-	pathReply       = "reply"
-	pathNew         = "new flow"
-	pathForeign     = "foreign address"
-	pathPort        = "our address, no such port"
-)
+// schedulers are those that the program runs.
+func schedulers() []string {
+	return []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "fo", "ovf"}
+}
 
 // cases returns what the program level measures. most bounds the live flows.
 func cases(most uint32) []Case {
-	var all []Case
-	for _, v := range []service{
-		{model.TCP, vip, "rr", model.DR, 4},
-		{model.UDP, vip, "rr", model.DR, 4},
-		{model.TCP, vip, "rr", model.NAT, 4},
-	} {
-		for flows := range flowCounts(most) {
-			all = append(all, established(v, flows))
-		}
-	}
-	for flows := range flowCounts(most) {
-		all = append(all, reply(flows))
-	}
-	for _, scheduler := range []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "fo", "ovf"} {
-		for _, servers := range []int{4, 256} {
+	all := establishedCases(most)
+	for _, scheduler := range schedulers() {
+		for _, servers := range []int{2, 256} {
 			all = append(all, newFlow(service{model.TCP, vip, scheduler, model.DR, servers}, most))
 		}
 	}
-	all = append(all, newFlow(service{model.TCP, vip, "rr", model.NAT, 4}, most))
-	elsewhere := netip.MustParseAddrPort("203.0.113.77:80")
-	noPort := netip.AddrPortFrom(vip.Addr(), 81)
-	return append(all, foreign(pathForeign, elsewhere), foreign(pathPort, noPort))
+	for _, v := range []service{
+		{model.UDP, vip, "rr", model.DR, 2},
+		{model.TCP, vip, "rr", model.NAT, 2},
+		{model.TCP, vip, "rr", model.TUN, 2},
+		{model.TCP, vip6, "rr", model.DR, 2},
+		{model.TCP, vip6, "rr", model.NAT, 2},
+	} {
+		all = append(all, newFlow(v, most))
+	}
+	all = append(all, nearlyFull(most))
+	for _, to := range []string{"203.0.113.77:80", "[2001:db8:200::77]:80"} {
+		all = append(all, foreign(pathForeign, netip.MustParseAddrPort(to)))
+	}
+	return append(all, foreign(pathPort, netip.AddrPortFrom(vip.Addr(), 81)))
 }
 
-// flowCounts yields the numbers of live flows up to a bound.
-func flowCounts(most uint32) func(func(uint32) bool) {
-	return func(yield func(uint32) bool) {
-		for _, n := range []uint32{1, 1 << 10, 1 << 17, 1 << 20, 1 << 22} {
-			if n > most || !yield(n) {
-				return
-			}
+// establishedCases are packets of flows that live, and replies to them: with each
+// number of flows for those that most people run, with two numbers for the rest.
+func establishedCases(most uint32) []Case {
+	var all []Case
+	counts := flowCounts(most)
+	few := slices.DeleteFunc(slices.Clone(counts), func(n uint32) bool { return n != 1<<10 && n != 1<<20 })
+	for _, x := range []struct {
+		service
+		counts   []uint32
+		services uint32
+	}{
+		{service{model.TCP, vip, "rr", model.DR, 4}, counts, 1},
+		{service{model.UDP, vip, "rr", model.DR, 4}, counts, 1},
+		{service{model.TCP, vip, "rr", model.NAT, 4}, counts, 1},
+		{service{model.TCP, vip, "rr", model.TUN, 4}, few, 1},
+		{service{model.TCP, vip6, "rr", model.DR, 4}, counts, 1},
+		{service{model.TCP, vip6, "rr", model.NAT, 4}, few, 1},
+		{service{model.TCP, vip6, "rr", model.TUN, 4}, few, 1},
+		{service{model.TCP, vip, "rr", model.DR, 256}, few, 1},
+		{service{model.TCP, vip, "rr", model.DR, 2}, few, 1 << 10},
+	} {
+		for _, flows := range x.counts {
+			all = append(all, established(x.service, flows, x.services))
 		}
 	}
+	for _, flows := range counts {
+		all = append(all, reply(vip, flows))
+	}
+	for _, flows := range few {
+		all = append(all, reply(vip6, flows))
+	}
+	return all
 }
 
-func describe(path string, v service, flows uint32) Case {
-	return Case{
-		Path: path, Protocol: v.protocol.String(), Forward: v.forward.String(), Scheduler: v.scheduler,
-		Servers: v.servers, Flows: flows, service: v, table: roomy(flows),
-	}
+// flowCounts returns the numbers of live flows up to a bound.
+func flowCounts(most uint32) []uint32 {
+	return slices.DeleteFunc([]uint32{1, 1 << 10, 1 << 17, 1 << 20, 1 << 22}, func(n uint32) bool { return n > most })
 }
 
 // roomy is a table in which so many flows leave every shard half empty.
 func roomy(flows uint32) uint32 { return max(2*flows, 1<<16) }
 
-// client is the first flow's end.
-func client() netip.AddrPort { return netip.AddrPortFrom(firstClient, 1024) }
+// clientOf is the first flow's end, of the service's family.
+func clientOf(v netip.AddrPort) netip.AddrPort {
+	if v.Addr().Is6() {
+		return netip.AddrPortFrom(firstClient6, 1024)
+	}
+	return netip.AddrPortFrom(firstClient, 1024)
+}
 
 func toVIP(v service, flags byte, flows uint32, shuffled bool) drive.Plan {
-	p := packet{v.protocol, client(), v.vip, flags}
-	return drive.Plan{Frame: p.frame(), Flows: flows, First: firstClient, Shuffled: shuffled}
+	from := clientOf(v.vip)
+	p := packet{v.protocol, from, v.vip, flags}
+	return drive.Plan{Frame: p.frame(), Flows: flows, First: from.Addr(), Shuffled: shuffled}
+}
+
+// forwarded is what becomes of a packet that such a server gets.
+func forwarded(f model.Forward) reasons.Reason {
+	switch f {
+	case model.NAT:
+		return reasons.ForwardedNAT
+	case model.TUN:
+		return reasons.ForwardedTUN
+	default:
+		return reasons.ForwardedDR
+	}
 }
 
 // established is a packet of a flow that lives.
-func established(v service, flows uint32) Case {
-	c := describe(pathEstablished, v, flows)
-	open := toVIP(v, flagSYN, flows, false)
-	c.open, c.measured = &open, toVIP(v, flagACK, flows, true)
-	c.want = reasons.ForwardedDR
-	if v.forward == model.NAT {
-		c.want = reasons.ForwardedNAT
+func established(v service, flows, services uint32) Case {
+	open, measured := toVIP(v, flagSYN, flows, false), toVIP(v, flagACK, flows, true)
+	open.Services, measured.Services = services, services
+	return Case{
+		Path: pathEstablished, Flows: flows, service: v, services: services, table: roomy(flows),
+		open: &open, measured: measured, want: forwarded(v.forward),
 	}
-	return c
 }
 
 // reply is a packet of a NAT server. With one server all replies come from it.
-func reply(flows uint32) Case {
-	v := service{model.TCP, vip, "rr", model.NAT, 1}
-	c := describe(pathReply, v, flows)
-	open := toVIP(v, flagSYN, flows, false)
-	c.open = &open
-	server := v.ops()[1].Server.Addr
+func reply(to netip.AddrPort, flows uint32) Case {
+	v := service{model.TCP, to, "rr", model.NAT, 1}
+	c := established(v, flows, 1)
+	c.Path, c.want = pathReply, reasons.ForwardedReply
+	client := clientOf(to)
 	c.measured = drive.Plan{
-		Frame: packet{v.protocol, server, client(), flagACK}.frame(),
-		Flows: flows, First: firstClient, Shuffled: true, Reply: true,
+		Frame: packet{v.protocol, v.server(0), client, flagACK}.frame(),
+		Flows: flows, First: client.Addr(), Shuffled: true, Reply: true,
 	}
-	c.want = reasons.ForwardedReply
 	return c
 }
 
 // newFlow is a packet that opens a flow.
 func newFlow(v service, most uint32) Case {
 	flows := min(1<<16, most)
-	c := describe(pathNew, v, flows)
-	c.measured, c.fresh = toVIP(v, flagSYN, flows, true), true
-	c.want = reasons.ForwardedDR
-	if v.forward == model.NAT {
-		c.want = reasons.ForwardedNAT
+	return Case{
+		Path: pathNew, Flows: flows, service: v, services: 1, table: roomy(flows),
+		measured: toVIP(v, flagSYN, flows, true), fresh: true, want: forwarded(v.forward),
 	}
+}
+
+// nearlyFull opens flows where nine of ten places of the table are taken. A few
+// of them may find their part of it full.
+func nearlyFull(most uint32) Case {
+	const live = 1 << 16
+	v := service{model.TCP, vip, "rr", model.DR, 4}
+	c := newFlow(v, min(1<<12, most))
+	open := toVIP(v, flagSYN, live, false)
+	c.Path, c.open, c.renew, c.others = pathFull, &open, true, 0.05
+	c.measured.Skip, c.table = live, live*10/9
 	return c
 }
 
 // foreign is a packet for which there is no service.
 func foreign(path string, to netip.AddrPort) Case {
-	v := service{model.TCP, vip, "rr", model.DR, 4}
+	service := service{model.TCP, vip, "rr", model.DR, 4}
 	flows := uint32(1 << 10)
-	return Case{
-		Path: path, Protocol: v.protocol.String(), Flows: flows, service: v, table: roomy(flows),
-		measured: drive.Plan{Frame: packet{v.protocol, client(), to, flagACK}.frame(), Flows: flows, First: firstClient, Shuffled: true},
-		want:     reasons.NoService,
+	c := Case{Path: path, Flows: flows, service: service, services: 1, table: roomy(flows), want: reasons.NoService}
+	service.vip = to
+	c.measured = toVIP(service, flagACK, flows, true)
+	if to.Addr().Is6() {
+		c.service.vip = vip6
 	}
+	return c
 }

@@ -1,70 +1,126 @@
 package bench
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
+	"os"
+	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/bench/figure"
 )
 
-// Summary is a number of measurements, in nanoseconds.
-type Summary struct {
-	Median float64 `json:"median_ns"`
-	Least  float64 `json:"least_ns"`
-	Most   float64 `json:"most_ns"`
-}
-
-// summarize returns the median, the mean of the two in the middle of an even number,
-// and the range. Without any it is zero.
-func summarize(values []float64) Summary {
-	if len(values) == 0 {
-		return Summary{}
-	}
-	s := slices.Sorted(slices.Values(values))
-	mid := s[len(s)/2]
-	if len(s)%2 == 0 {
-		mid = (mid + s[len(s)/2-1]) / 2
-	}
-	return Summary{Median: mid, Least: s[0], Most: s[len(s)-1]}
-}
-
-// Row is what one case cost, for each packet.
-type Row struct {
-	Case
-	// Driver is the cost of making the packets, which is taken off the others.
-	Driver Summary `json:"driver"`
-	// Floor is the least that a balancer must do: look at the headers, swap
-	// the MAC addresses, send.
-	Floor Summary `json:"floor"`
-	// Net is what the program costs.
-	Net Summary `json:"net"`
-}
-
-// Report is a run of the program level.
+// Report is a run of one or more levels.
 type Report struct {
 	Version string    `json:"version"`
 	Kernel  string    `json:"kernel"`
+	CPU     string    `json:"cpu"`
+	CPUs    int       `json:"cpus"`
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
-	Rounds  int       `json:"rounds"`
-	Packets int       `json:"packets"`
-	Rows    []Row     `json:"rows"`
+	// Quick is set for a run that shows that everything works, and measures too
+	// little to mean anything.
+	Quick bool `json:"quick,omitempty"`
+	// Skipped says in one line each what could not be measured here, and why.
+	Skipped []string        `json:"skipped,omitempty"`
+	Figures []figure.Figure `json:"figures"`
 }
 
-// WriteText prints the report as a table for people.
+// NewReport returns an empty report about this machine.
+func NewReport(version string) Report {
+	return Report{Version: version, Kernel: kernelRelease(), CPU: processor(), CPUs: runtime.NumCPU(), Started: time.Now()}
+}
+
+// WriteText prints the report as tables for people.
 func (r Report) WriteText(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "XDP program by BPF_PROG_TEST_RUN, kernel %s, one CPU: net ns per packet, median of %d rounds (range)\n\n", r.Kernel, r.Rounds)
-	tab := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tab, "path\tns\trange\tfloor\n")
-	for _, row := range r.Rows {
-		fmt.Fprintf(tab, "%s\t%.0f\t%.0f-%.0f\t%.0f\n", row.Name(), row.Net.Median, row.Net.Least, row.Net.Most, row.Floor.Median)
+	if _, err := fmt.Fprintf(w, "%s; medians, with the interval of 95 %% confidence (of less than six rounds: least and greatest)\n\n", r.about()); err != nil {
+		return fmt.Errorf("write report: %w", err)
 	}
-	tab.Flush()
-	if _, err := io.WriteString(w, b.String()); err != nil {
+	if err := figure.WriteText(w, r.Figures); err != nil {
+		return err
+	}
+	for _, line := range r.Skipped {
+		if _, err := fmt.Fprintf(w, "\nnot measured: %s\n", line); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	return nil
+}
+
+// about says in one line where the figures are from.
+func (r Report) about() string {
+	text := fmt.Sprintf("Evenkeel %s, kernel %s, %d CPUs (%s)", r.Version, r.Kernel, r.CPUs, r.CPU)
+	if r.Quick {
+		text += "; a quick run, whose figures mean nothing"
+	}
+	return text
+}
+
+// ReadReport reads a report that evenkeel bench has written.
+func ReadReport(file string) (Report, error) {
+	var r Report
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return r, fmt.Errorf("read report: %w", err)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("read report %s: %w", file, err)
+	}
+	return r, nil
+}
+
+// WriteFile writes the report as JSON.
+func (r Report) WriteFile(file string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// Level is one of the things that a run can measure.
+type Level struct {
+	Name figure.Level
+	// Run measures it. skipped says what could not be measured here, and why.
+	Run func(context.Context) (figures []figure.Figure, skipped []string, err error)
+}
+
+// Levels returns what can be measured, in the order of a whole run.
+func Levels(o Options) []Level {
+	return []Level{
+		{figure.Program, func(ctx context.Context) ([]figure.Figure, []string, error) {
+			figures, err := Program(ctx, o)
+			return figures, nil, err
+		}},
+	}
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// processor returns the name that the CPU gives itself.
+func processor() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
 }

@@ -40,8 +40,12 @@ type oneHop struct{}
 
 func (oneHop) Watch(...netip.Addr)   {}
 func (oneHop) Unwatch(...netip.Addr) {}
-func (oneHop) NextHop(netip.Addr) (netif.NextHop, bool) {
-	return netif.NextHop{IfIndex: loopback, IfName: "lo", MTU: 1500, SrcMAC: ownMAC, DstMAC: serverMAC, Resolved: true}, true
+func (oneHop) NextHop(to netip.Addr) (netif.NextHop, bool) {
+	source := netip.MustParseAddr("10.0.0.1")
+	if to.Is6() {
+		source = netip.MustParseAddr("2001:db8::1")
+	}
+	return netif.NextHop{IfIndex: loopback, IfName: "lo", Source: source, MTU: 1500, SrcMAC: ownMAC, DstMAC: serverMAC, Resolved: true}, true
 }
 
 // site is a datapath of its own, on a bpf file system of its own.
@@ -118,16 +122,39 @@ type service struct {
 	servers   int
 }
 
+// copies returns so many services that differ by the port only.
+func (v service) copies(n uint32) []service {
+	all := make([]service, n)
+	for i := range all {
+		all[i] = v
+		all[i].vip = netip.AddrPortFrom(v.vip.Addr(), v.vip.Port()+uint16(i))
+	}
+	return all
+}
+
+// server returns the address of server n.
+func (v service) server(n int) netip.AddrPort {
+	if v.vip.Addr().Is6() {
+		addr := netip.MustParseAddr("2001:db8:1::").As16()
+		addr[14], addr[15] = byte(n>>8), byte(n)
+		return netip.AddrPortFrom(netip.AddrFrom16(addr), v.vip.Port())
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}), v.vip.Port())
+}
+
 // ops returns the operations that make the service.
 func (v service) ops() []sched.Op {
-	s := model.Service{Key: model.ServiceKey{Protocol: v.protocol, Addr: v.vip}, Scheduler: v.scheduler}
+	s := v.model()
 	ops := []sched.Op{{Kind: sched.AddService, Service: s}}
 	for n := range v.servers {
-		addr := netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)})
-		server := model.Server{Addr: netip.AddrPortFrom(addr, v.vip.Port()), Forward: v.forward, Weight: v.weight(n)}
+		server := model.Server{Addr: v.server(n), Forward: v.forward, Weight: v.weight(n)}
 		ops = append(ops, sched.Op{Kind: sched.AddServer, Service: s, Server: server})
 	}
 	return ops
+}
+
+func (v service) model() model.Service {
+	return model.Service{Key: model.ServiceKey{Protocol: v.protocol, Addr: v.vip}, Scheduler: v.scheduler}
 }
 
 // weight returns that of server n. ovf takes a server out that has more flows than
@@ -135,7 +162,7 @@ func (v service) ops() []sched.Op {
 func (v service) weight(n int) int32 {
 	w := int32(1 + n%4)
 	if v.scheduler == "ovf" {
-		w += 60000
+		w += 10_000_000
 	}
 	return w
 }

@@ -19,21 +19,37 @@ type DrivePlan struct {
 	Multiplier uint32
 	Increment  uint32
 	Mask       uint32
-	FirstAddr  uint32
+	First      uint32
+	Size       uint32
+	Sum        uint32
+	Services   uint32
+	Port       uint16
 	Reply      uint8
-	Pad        [3]uint8
-	Frame      [56]uint8
+	Ipv6       uint8
+	Count      uint32
+	Ifindex    uint32
+	StampAt    uint32
+	ApartNs    uint64
+	DueNs      uint64
+	Frame      [10]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	DriveMapTarget = "target"
-	DriveProgDrive = "drive"
-	DriveProgEmpty = "empty"
-	DriveProgLeast = "least"
-	DriveVarNext   = "next"
+	DriveMapDelays  = "delays"
+	DriveMapSunk    = "sunk"
+	DriveMapTarget  = "target"
+	DriveProgDrive  = "drive"
+	DriveProgEmpty  = "empty"
+	DriveProgLeast  = "least"
+	DriveProgLive   = "live"
+	DriveProgRelay  = "relay"
+	DriveProgSink   = "sink"
+	DriveVarNext    = "next"
+	DriveVarRelayTo = "relay_to"
+	DriveVarStamps  = "stamps"
 )
 
 // LoadDrive returns the embedded CollectionSpec for Drive.
@@ -81,12 +97,17 @@ type DriveProgramSpecs struct {
 	Drive *ebpf.ProgramSpec `ebpf:"drive"`
 	Empty *ebpf.ProgramSpec `ebpf:"empty"`
 	Least *ebpf.ProgramSpec `ebpf:"least"`
+	Live  *ebpf.ProgramSpec `ebpf:"live"`
+	Relay *ebpf.ProgramSpec `ebpf:"relay"`
+	Sink  *ebpf.ProgramSpec `ebpf:"sink"`
 }
 
 // DriveMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DriveMapSpecs struct {
+	Delays *ebpf.MapSpec `ebpf:"delays"`
+	Sunk   *ebpf.MapSpec `ebpf:"sunk"`
 	Target *ebpf.MapSpec `ebpf:"target"`
 }
 
@@ -94,7 +115,9 @@ type DriveMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DriveVariableSpecs struct {
-	Next *ebpf.VariableSpec `ebpf:"next"`
+	Next    *ebpf.VariableSpec `ebpf:"next"`
+	RelayTo *ebpf.VariableSpec `ebpf:"relay_to"`
+	Stamps  *ebpf.VariableSpec `ebpf:"stamps"`
 }
 
 // DriveObjects contains all objects after they have been loaded into the kernel.
@@ -117,11 +140,15 @@ func (o *DriveObjects) Close() error {
 //
 // It can be passed to LoadDriveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DriveMaps struct {
+	Delays *ebpf.Map `ebpf:"delays"`
+	Sunk   *ebpf.Map `ebpf:"sunk"`
 	Target *ebpf.Map `ebpf:"target"`
 }
 
 func (m *DriveMaps) Close() error {
 	return _DriveClose(
+		m.Delays,
+		m.Sunk,
 		m.Target,
 	)
 }
@@ -130,7 +157,9 @@ func (m *DriveMaps) Close() error {
 //
 // It can be passed to LoadDriveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DriveVariables struct {
-	Next *ebpf.Variable `ebpf:"next"`
+	Next    *ebpf.Variable `ebpf:"next"`
+	RelayTo *ebpf.Variable `ebpf:"relay_to"`
+	Stamps  *ebpf.Variable `ebpf:"stamps"`
 }
 
 // DrivePrograms contains all programs after they have been loaded into the kernel.
@@ -140,6 +169,9 @@ type DrivePrograms struct {
 	Drive *ebpf.Program `ebpf:"drive"`
 	Empty *ebpf.Program `ebpf:"empty"`
 	Least *ebpf.Program `ebpf:"least"`
+	Live  *ebpf.Program `ebpf:"live"`
+	Relay *ebpf.Program `ebpf:"relay"`
+	Sink  *ebpf.Program `ebpf:"sink"`
 }
 
 func (p *DrivePrograms) Close() error {
@@ -147,6 +179,9 @@ func (p *DrivePrograms) Close() error {
 		p.Drive,
 		p.Empty,
 		p.Least,
+		p.Live,
+		p.Relay,
+		p.Sink,
 	)
 }
 

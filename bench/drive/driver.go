@@ -5,13 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
 
-// Headers is how many bytes of a frame the driver writes: Ethernet, IPv4 and TCP.
-const Headers = 54
+// Headers is how many bytes of a frame the driver writes: Ethernet, IPv4 or
+// IPv6, and TCP.
+func Headers(ipv6 bool) int {
+	if ipv6 {
+		return 74
+	}
+	return 54
+}
 
 // Plan says which packets come.
 type Plan struct {
@@ -21,13 +27,18 @@ type Plan struct {
 	// Flows is the number of different clients, a power of two; each is seen
 	// once before any comes again.
 	Flows uint32
-	// First is the client's address of flow 0.
+	// First is the client's address of flow 0. The last four bytes count up.
 	First netip.Addr
+	// Skip is how many addresses the first client is further on. Optional.
+	Skip uint32
 	// Shuffled visits the flows out of order, so that neighbours share no cache
 	// lines.
 	Shuffled bool
 	// Reply makes the client the destination instead of the source.
 	Reply bool
+	// Services spreads the flows over so many destination ports, a power of
+	// two, from that of the frame on. Optional, default one.
+	Services uint32
 }
 
 // Target is a program that the driver can be aimed at.
@@ -59,26 +70,37 @@ func (d *Driver) Empty() Target { return d.objects.Empty }
 func (d *Driver) Least() Target { return d.objects.Least }
 
 // Set makes the next runs follow the plan, from its first flow on.
-func (d *Driver) Set(p Plan) error {
-	if len(p.Frame) < Headers {
-		return fmt.Errorf("set plan: frame of %d bytes, want %d or more", len(p.Frame), Headers)
+func (d *Driver) Set(p Plan) error { return d.set(p, DrivePlan{}) }
+
+// set fills in what the plan says.
+func (d *Driver) set(p Plan, next DrivePlan) error {
+	if err := p.check(); err != nil {
+		return fmt.Errorf("set plan: %w", err)
 	}
-	if p.Flows == 0 || p.Flows&(p.Flows-1) != 0 {
-		return fmt.Errorf("set plan: %d flows, want a power of two", p.Flows)
-	}
-	if !p.First.Is4() {
-		return fmt.Errorf("set plan: first client %s, want an IPv4 address", p.First)
-	}
-	first := p.First.As4()
-	next := DrivePlan{Multiplier: 1, Increment: 1, Mask: p.Flows - 1, FirstAddr: binary.BigEndian.Uint32(first[:])}
+	next.Multiplier, next.Increment = 1, 1
 	if p.Shuffled {
 		// A full period for every power of two (Knuth, TAOCP 2, 3.2.1.2).
 		next.Multiplier, next.Increment = 1664525, 1013904223
 	}
+	next.Mask, next.Size = p.Flows-1, uint32(len(p.Frame))
+	first := p.First.AsSlice()
+	next.First = binary.BigEndian.Uint32(first[len(first)-4:]) + p.Skip
 	if p.Reply {
 		next.Reply = 1
 	}
-	copy(next.Frame[:], p.Frame[:Headers])
+	ports := 36
+	if p.First.Is6() {
+		next.Ipv6, ports = 1, 56
+	}
+	if p.Services > 1 {
+		next.Services, next.Port = p.Services-1, binary.BigEndian.Uint16(p.Frame[ports:])
+	}
+	var headers [80]byte
+	copy(headers[:], p.Frame[:Headers(p.First.Is6())])
+	next.Sum = headerSum(headers[14:34], p.Reply)
+	for i := range next.Frame {
+		next.Frame[i] = binary.NativeEndian.Uint64(headers[8*i:])
+	}
 	d.frame = p.Frame
 	if err := d.objects.Next.Set(next); err != nil {
 		return fmt.Errorf("set plan: %w", err)
@@ -86,22 +108,92 @@ func (d *Driver) Set(p Plan) error {
 	return nil
 }
 
+func (p Plan) check() error {
+	if least := Headers(p.First.Is6()); len(p.Frame) < least {
+		return fmt.Errorf("frame of %d bytes, want %d or more", len(p.Frame), least)
+	}
+	for _, n := range []uint32{p.Flows, max(p.Services, 1)} {
+		if n == 0 || n&(n-1) != 0 {
+			return fmt.Errorf("%d is no power of two", n)
+		}
+	}
+	if !p.First.IsValid() {
+		return errors.New("no first client")
+	}
+	return nil
+}
+
+// headerSum returns the sum of the words of an IPv4 header without its checksum
+// and the client's address, as the BPF program adds them: in the machine's order.
+func headerSum(ip []byte, reply bool) uint32 {
+	client := 12
+	if reply {
+		client = 16
+	}
+	var sum uint32
+	for i := 0; i < 20; i += 2 {
+		if i != 10 && (i < client || i >= client+4) {
+			sum += uint32(binary.NativeEndian.Uint16(ip[i:]))
+		}
+	}
+	return sum
+}
+
 // ErrNoVerdict says that the measured program was not reached.
 var ErrNoVerdict = errors.New("the tail call failed")
 
 // Run sends packets through a program, and returns the verdict of the last one
-// and what one packet took, with the driver's part. It runs on the CPU of the
-// calling thread.
-func (d *Driver) Run(target Target, packets int) (verdict uint32, each time.Duration, err error) {
+// and what one packet took in nanoseconds, with the driver's part. It runs on the
+// CPU of the calling thread. The time is the median of batches of 1024 packets,
+// so that what interrupts some of them does not count; with fewer packets than
+// two batches it is the mean of all.
+func (d *Driver) Run(target Target, packets int) (verdict uint32, each float64, err error) {
 	if err := d.objects.Target.Put(uint32(0), target); err != nil {
 		return 0, 0, fmt.Errorf("aim the driver: %w", err)
 	}
-	verdict, each, err = d.objects.Drive.Benchmark(d.frame, packets, nil)
+	verdict, mean, err := d.objects.Drive.Benchmark(d.frame, packets, nil)
 	if err != nil {
 		return 0, 0, fmt.Errorf("run the driver: %w", err)
 	}
 	if verdict == 0 { // XDP_ABORTED
 		return 0, 0, ErrNoVerdict
 	}
-	return verdict, each, nil
+	var next DrivePlan
+	if err := d.objects.Next.Get(&next); err != nil {
+		return 0, 0, fmt.Errorf("read plan: %w", err)
+	}
+	var stamps [maxStamps]uint64
+	if err := d.objects.Stamps.Get(&stamps); err != nil {
+		return 0, 0, fmt.Errorf("read time stamps: %w", err)
+	}
+	if each, ok := batchMedian(stamps[:], next.Count); ok {
+		return verdict, each, nil
+	}
+	return verdict, float64(mean), nil
+}
+
+// The sizes that drive.c has: packets of a batch, and room for stamps.
+const (
+	batch     = 1024
+	maxStamps = 16384
+)
+
+// batchMedian returns the nanoseconds of one packet in the middle one of the batches
+// between the stamps that so many packets left. Without a whole batch it is not ok.
+func batchMedian(stamps []uint64, packets uint32) (each float64, ok bool) {
+	made := min(int((packets+batch-1)/batch), len(stamps))
+	if made < 2 {
+		return 0, false
+	}
+	took := make([]uint64, 0, made-1)
+	for i := range made - 1 {
+		if stamps[i+1] > stamps[i] { // not where a long run began anew
+			took = append(took, stamps[i+1]-stamps[i])
+		}
+	}
+	if len(took) == 0 {
+		return 0, false
+	}
+	slices.Sort(took)
+	return float64(took[len(took)/2]) / batch, true
 }

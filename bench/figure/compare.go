@@ -1,0 +1,106 @@
+package figure
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/perf/benchmath"
+)
+
+// Change is one figure in two runs.
+type Change struct {
+	Level  Level
+	Name   string
+	Unit   string
+	Before Summary
+	After  Summary
+	// Delta is the part by which the median changed, 0.03 for 3 % more, and P
+	// the probability that chance alone makes such a difference.
+	Delta, P float64
+	// Significant is set where P is below 0.05.
+	Significant bool
+	// Worse is set where the change is significant and to the bad side.
+	Worse bool
+}
+
+// Compare returns the figures that both runs have, in the order of the second.
+func Compare(before, after []Figure) []Change {
+	type key struct {
+		level Level
+		name  string
+		unit  string
+	}
+	old := make(map[key]Figure)
+	for _, f := range before {
+		old[key{f.Level, f.Name, f.Unit}] = f
+	}
+	var changes []Change
+	for _, f := range after {
+		if was, ok := old[key{f.Level, f.Name, f.Unit}]; ok && len(was.Values) > 0 && len(f.Values) > 0 {
+			changes = append(changes, compare(was, f))
+		}
+	}
+	return changes
+}
+
+func compare(was, is Figure) Change {
+	c := Change{Level: is.Level, Name: is.Name, Unit: is.Unit, Before: was.Summary(), After: is.Summary()}
+	a := benchmath.NewSample(append([]float64(nil), was.Values...), &benchmath.DefaultThresholds)
+	b := benchmath.NewSample(append([]float64(nil), is.Values...), &benchmath.DefaultThresholds)
+	test := benchmath.AssumeNothing.Compare(a, b)
+	c.P, c.Significant = test.P, test.P < test.Alpha
+	if c.Before.Median != 0 {
+		c.Delta = (c.After.Median - c.Before.Median) / math.Abs(c.Before.Median)
+	}
+	c.Worse = c.Significant && (c.Delta > 0) != is.More && c.Delta != 0
+	return c
+}
+
+// WriteChanges prints changes as benchstat does: "~" where chance explains the
+// difference. The last line is the geometric mean of what can be divided.
+func WriteChanges(w io.Writer, changes []Change) error {
+	var b strings.Builder
+	tab := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tab, "level\tfigure\tunit\tbefore\tafter\tchange\tp\n")
+	for _, c := range changes {
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\tp=%.3f n=%d+%d\n",
+			c.Level, c.Name, c.Unit, c.Before, c.After, c.delta(), c.P, c.Before.N, c.After.N)
+	}
+	tab.Flush()
+	if mean, n := geometricMean(changes); n > 1 {
+		fmt.Fprintf(&b, "\ngeometric mean of after / before, %d figures: %.3f\n", n, mean)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write comparison: %w", err)
+	}
+	return nil
+}
+
+func (c Change) delta() string {
+	if !c.Significant {
+		return "~"
+	}
+	text := fmt.Sprintf("%+.1f %%", 100*c.Delta)
+	if c.Worse {
+		text += " worse"
+	}
+	return text
+}
+
+// geometricMean returns the mean ratio and of how many.
+func geometricMean(changes []Change) (float64, int) {
+	sum, n := 0.0, 0
+	for _, c := range changes {
+		if c.Before.Median > 0 && c.After.Median > 0 {
+			sum += math.Log(c.After.Median / c.Before.Median)
+			n++
+		}
+	}
+	if n == 0 {
+		return 1, 0
+	}
+	return math.Exp(sum / float64(n)), n
+}
