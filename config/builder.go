@@ -54,6 +54,8 @@ func (b *builder) run(root *block) {
 			b.clientTLS(s.block)
 		case s.keyword() == "instance" && b.global.Instance == "":
 			b.global.Instance = s.arg(0)
+		case s.keyword() == "net_namespace":
+			b.netNamespace(s)
 		case s.keyword() == "use_pid_dir":
 			b.global.UsePIDDir = true
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
@@ -58,6 +59,16 @@ func (b *builder) globalDefs(blk *block) {
 			b.flowTable(s)
 		}
 	}
+}
+
+// netNamespace reads the name of a network namespace, which is that of a file.
+func (b *builder) netNamespace(s *statement) {
+	name := s.arg(0)
+	if name == "." || name == ".." || strings.ContainsRune(name, '/') {
+		b.bad(s, 0, fmt.Errorf("no name of a network namespace"), lineIgnored, "write a name that ip netns lists")
+		return
+	}
+	b.global.NetNamespace = name
 }
 
 // jsonVersion reads the form of the JSON dump.

@@ -22,7 +22,7 @@ func topLevelKeywords() []keyword {
 		{name: "linkbeat_interfaces", priority: p3, status: Ignored, block: "linkbeat_interfaces"},
 		{name: "linkbeat_use_polling", priority: p3, status: Ignored},
 		{name: "SSL", priority: p2, status: Runs, block: "SSL"},
-		{name: "net_namespace", args: "NAME", priority: p2, status: NotYet},
+		{name: "net_namespace", args: "NAME", priority: p2, status: Runs},
 		{name: "net_namespace_ipvs", args: "[NAME]", priority: p2, status: NotYet},
 		{name: "namespace_with_ipsets", priority: p3, status: Ignored},
 		{name: "instance", args: "NAME", priority: p2, status: Runs},

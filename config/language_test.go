@@ -15,7 +15,7 @@ func samples() map[string]map[string]string {
 	}
 	all := map[string]map[string]string{
 		"": {
-			"global_defs": "global_defs { router_id x\n}", "instance": "instance x", "use_pid_dir": "use_pid_dir", "SSL": "SSL { ca /x\n}",
+			"global_defs": "global_defs { router_id x\n}", "instance": "instance x", "use_pid_dir": "use_pid_dir", "net_namespace": "net_namespace x", "SSL": "SSL { ca /x\n}",
 			"virtual_server_group": "virtual_server_group g { 192.0.2.7 80\n}",
 			"virtual_server":       "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
 		},

@@ -62,10 +62,11 @@ type fixedVRRP struct {
 	global      model.VRRPGlobal
 	groups      []model.GARPGroup
 	noFaultMail bool
+	namespace   string
 }
 
 func fixedVRRPOf(cfg *config.Config) fixedVRRP {
-	return fixedVRRP{cfg.VRRP.Global, cfg.VRRP.GARPGroups, cfg.Global.Mail != nil && cfg.Global.Mail.NoFaults}
+	return fixedVRRP{cfg.VRRP.Global, cfg.VRRP.GARPGroups, cfg.Global.Mail != nil && cfg.Global.Mail.NoFaults, cfg.Global.NetNamespace}
 }
 
 // newElection prepares the elections. Nothing is left of one that cannot begin.
@@ -192,6 +193,9 @@ func (f fixedVRRP) changed(o fixedVRRP) (restart []string) {
 	}
 	if !sameGARPGroups(f.groups, o.groups) {
 		restart = append(restart, "garp_group")
+	}
+	if f.namespace != o.namespace {
+		restart = append(restart, "net_namespace")
 	}
 	return restart
 }

@@ -255,6 +255,9 @@ type Global struct {
 	RouterID string
 	// Instance is the top-level instance keyword.
 	Instance string
+	// NetNamespace is the network namespace to run in (net_namespace); empty is
+	// that of whoever starts the daemon.
+	NetNamespace string
 	// UsePIDDir is use_pid_dir: pid files are in a directory of their own.
 	UsePIDDir bool
 	// Timeouts of idle flows (lvs_timeouts): zero keeps IPVS's default of

@@ -50,7 +50,7 @@ func keepalivedOptions() []lineOption {
 		{short: 'a', long: "address-monitoring", help: "Report changes of addresses", note: "not supported yet"},
 		{short: 'x', long: "snmp", help: "Accepted", note: noSNMP},
 		{short: 'A', long: "snmp-agent-socket", arg: "FILE", help: "Accepted", note: noSNMP},
-		{short: 's', long: "namespace", arg: "NAME", help: "Refused: start in the network namespace by ip netns exec"},
+		{short: 's', long: "namespace", arg: "NAME", help: "Run in network namespace (overrides config)"},
 		{short: 'm', long: "core-dump", help: "Accepted", note: "no core is written"},
 		{short: 'M', long: "core-dump-pattern", arg: "[PATTERN]", help: "Accepted", note: "no core is written"},
 		{short: 'L', long: "mem-check-log", help: "Accepted", note: "there is nothing to check"},

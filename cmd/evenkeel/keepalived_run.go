@@ -48,8 +48,6 @@ func (e *env) keepalived(ctx context.Context, args []string) int {
 		}
 		fmt.Fprintln(e.stdout, number)
 		return exitOK
-	case l.has("namespace"):
-		return e.usageError(fmt.Errorf("-s %s is not supported; start it by: ip netns exec %[1]s keepalived OPTIONS", l.last("namespace", "")))
 	case l.has("config-test"):
 		return e.configTest(l)
 	}
@@ -69,6 +67,15 @@ func (e *env) keepalivedDaemon(ctx context.Context, l readOptions, args []string
 	}
 	if !l.has("dont-fork") {
 		return inBackground(args)
+	}
+	if !worker {
+		name := l.last("namespace", "")
+		if name == "" {
+			name = namespaceOf(l.last("use-file", defaultFile), config.Options{ConfigID: l.last("config-id", "")})
+		}
+		if err := enterNamespace(name); err != nil {
+			return err
+		}
 	}
 	if l.has("umask") {
 		syscall.Umask(int(mask))

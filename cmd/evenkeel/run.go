@@ -82,6 +82,11 @@ func (e *env) runDaemon(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
+	if !o.worker {
+		if err := enterNamespace(namespaceOf(o.file, config.Options{ConfigID: o.configID})); err != nil {
+			return err
+		}
+	}
 	if o.pidFile != "" && !o.worker {
 		remove, err := writePIDFile(o.pidFile, os.Getpid())
 		if err != nil {
