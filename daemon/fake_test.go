@@ -373,9 +373,19 @@ type file struct {
 	mu  sync.Mutex // guards the rest
 	cfg *config.Config
 	err error
+	// loads counts; hold keeps a load from ending until it is closed.
+	loads int
+	hold  chan struct{}
 }
 
 func (f *file) load(string) (*config.Config, error) {
+	f.mu.Lock()
+	f.loads++
+	hold := f.hold
+	f.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.cfg, f.err

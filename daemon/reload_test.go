@@ -101,6 +101,31 @@ func TestRefusedReloadChangesNothing(t *testing.T) {
 	}
 }
 
+// TestReloadsAreDebounced: of many signals while a reload is under way one counts,
+// and that one reads the file as it is after the last of them.
+func TestReloadsAreDebounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(virtual(vip, rs1))
+		r.run(t)
+		before := r.file.loads
+		r.file.hold = make(chan struct{})
+		for range 100 {
+			r.signals <- hangup
+			synctest.Wait()
+		}
+		r.file.set(&config.Config{Services: []model.VirtualServer{virtual(vip, rs1, rs2)}}, nil)
+		close(r.file.hold)
+		synctest.Wait()
+		if got := r.file.loads - before; got != 2 {
+			t.Errorf("the file was read %d times, want 2", got)
+		}
+		if s := r.status(t); s.LastReload == nil || !s.LastReload.OK || s.Running.Services != 1 {
+			t.Errorf("status = %+v", s)
+		}
+		r.stop(t)
+	})
+}
+
 // TestReloadLog: what is wrong with a file that is read again goes into the file
 // that the running configuration names, and no complaint when all is well.
 func TestReloadLog(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/config"
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // pidFiles are those that were written. They name this process, but for the one
@@ -17,28 +19,37 @@ type pidFiles struct {
 	removers []func()
 }
 
-// write writes the pid files: the one of keepalived's parent always, those of
-// its children where the command line names them and the part runs.
+// pidPath returns where keepalived puts a pid file that its command line does
+// not name. option is that of the file (pid, vrrp_pid, checkers_pid), namespace
+// the network namespace to run in.
+func pidPath(option string, g model.Global, namespace string) string {
+	name, dir := strings.TrimSuffix(option, "_pid"), "/run"
+	if option == "pid" {
+		name = "keepalived"
+	}
+	if g.Instance != "" {
+		name += "_" + g.Instance
+	}
+	if g.UsePIDDir || g.Instance != "" || namespace != "" {
+		dir = filepath.Join("/run/keepalived", namespace)
+	}
+	return filepath.Join(dir, name+".pid")
+}
+
+// write writes the pid files: the one of keepalived's parent, and those of its
+// children where the part runs.
 func (p *pidFiles) write(l readOptions, cfg *config.Config) error {
-	name := "keepalived"
-	if cfg.Global.Instance != "" {
-		name += "_" + cfg.Global.Instance
-	}
-	dir := "/run/"
-	if cfg.Global.UsePIDDir {
-		dir += "keepalived/"
-	}
-	pids := make(map[string]int)
+	namespace := l.last("namespace", cfg.Global.NetNamespace)
+	pids := map[string]int{"pid": p.parent}
 	if len(cfg.VRRP.Instances) > 0 {
-		pids[l.last("vrrp_pid", "")] = os.Getpid()
+		pids["vrrp_pid"] = os.Getpid()
 	}
 	if len(cfg.Services) > 0 {
-		pids[l.last("checkers_pid", "")] = os.Getpid()
+		pids["checkers_pid"] = os.Getpid()
 	}
-	pids[l.last("pid", dir+name+".pid")] = p.parent
-	delete(pids, "")
 	var errs []error
-	for path, pid := range pids {
+	for option, pid := range pids {
+		path := l.last(option, pidPath(option, cfg.Global, namespace))
 		remove, err := writePIDFile(path, pid)
 		if err != nil {
 			errs = append(errs, err)
