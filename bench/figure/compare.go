@@ -1,9 +1,11 @@
 package figure
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -22,6 +24,8 @@ type Change struct {
 	Delta, P float64
 	// Significant is set where P is below 0.05.
 	Significant bool
+	// More is set where more is better.
+	More bool
 	// Worse is set where the change is significant and to the bad side.
 	Worse bool
 }
@@ -55,8 +59,38 @@ func compare(was, is Figure) Change {
 	if c.Before.Median != 0 {
 		c.Delta = (c.After.Median - c.Before.Median) / math.Abs(c.Before.Median)
 	}
-	c.Worse = c.Significant && (c.Delta > 0) != is.More && c.Delta != 0
+	c.More = is.More
+	c.Worse = c.Significant && c.loss() > 0
 	return c
+}
+
+// loss returns the part by which the median became worse; below zero it is better.
+func (c Change) loss() float64 {
+	if c.More {
+		return -c.Delta
+	}
+	return c.Delta
+}
+
+// ErrGate says that something costs more than it may.
+var ErrGate = errors.New("costs more than it may")
+
+// Gate compares medians with those that are allowed: its error wraps ErrGate when one
+// is worse by more than the part within, or was not measured at all.
+func Gate(allowed []Figure, changes []Change, within float64) error {
+	var errs []error
+	for _, f := range allowed {
+		i := slices.IndexFunc(changes, func(c Change) bool { return c.Level == f.Level && c.Name == f.Name && c.Unit == f.Unit })
+		switch {
+		case i < 0:
+			errs = append(errs, fmt.Errorf("%w: %s was not measured", ErrGate, f.Name))
+		case changes[i].loss() > within:
+			c := changes[i]
+			errs = append(errs, fmt.Errorf("%w: %s, %s instead of %s %s (%+.1f %%)",
+				ErrGate, c.Name, Short(c.After.Median), Short(c.Before.Median), c.Unit, 100*c.Delta))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // WriteChanges prints changes as benchstat does: "~" where chance explains the

@@ -17,7 +17,7 @@ const (
 	Path    Level = "path"    // live frames through interfaces
 	Users   Level = "users"   // real clients and servers
 	Scale   Level = "scale"   // tables as large as they get
-	Counted Level = "counted" // instructions, in a machine that counts them
+	Versus  Level = "versus"  // XDP against IPVS
 )
 
 // Figure is one thing that was measured in some rounds.

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -58,6 +59,30 @@ func TestCompare(t *testing.T) {
 		}
 		if c := got[0]; c.Significant != tt.significant || c.Worse != tt.worse {
 			t.Errorf("%s: %+v", tt.name, c)
+		}
+	}
+}
+
+func TestGate(t *testing.T) {
+	f := func(name string, more bool, v float64) Figure {
+		return Figure{Level: Versus, Name: name, Unit: "instructions", More: more, Values: []float64{v, v}}
+	}
+	allowed := []Figure{f("a", false, 1000), f("ratio", true, 6)}
+	for _, tt := range []struct {
+		name string
+		now  []Figure
+		bad  bool
+	}{
+		{"as before", allowed, false},
+		{"a little more", []Figure{f("a", false, 1029), f("ratio", true, 5.9)}, false},
+		{"too much", []Figure{f("a", false, 1031), f("ratio", true, 6)}, true},
+		{"too small a ratio", []Figure{f("a", false, 1000), f("ratio", true, 5.8)}, true},
+		{"much better", []Figure{f("a", false, 100), f("ratio", true, 60)}, false},
+		{"one is gone", []Figure{f("a", false, 1000)}, true},
+	} {
+		err := Gate(allowed, Compare(allowed, tt.now), 0.03)
+		if errors.Is(err, ErrGate) != tt.bad {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 }

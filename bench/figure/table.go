@@ -15,7 +15,7 @@ func titles() map[Level]string {
 		Path:    "Live frames through interfaces and namespaces, one CPU",
 		Users:   "Real clients and servers through the load balancer",
 		Scale:   "Large tables",
-		Counted: "Instructions for a packet, in a machine that counts them, net of the generator and the first interface",
+		Versus:  "XDP against the kernel's IPVS, for a packet, net of the generator and the first interface",
 	}
 }
 
