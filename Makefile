@@ -28,6 +28,8 @@ TEST_PACKAGES   := bpftool ethtool frr iproute2 keepalived tshark \
 	dnsmasq-base gcc haproxy libc6-dev nginx openssl python3 python3-aiosmtpd
 # What tests in machines call, the emulator, and what unpacks kernels.
 VM_PACKAGES     := ipvsadm lz4 qemu-system-x86 xz-utils zstd
+# What make bench calls beside them.
+BENCH_PACKAGES  := nftables nginx wrk
 VERIFY_PACKAGES := $(CLANG) llvm-19 $(CLANG_FORMAT)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -149,6 +151,34 @@ bin/guest:
 
 ## Measuring
 
+# The kernels on which XDP is measured against IPVS, in machines that count
+# instructions, and how often.
+VERSUS_KERNELS := 6.1 6.12 newest
+VERSUS_ROUNDS  := 4
+
+versus = bin/guest -lane counted -kernel $(1) -timeout 30m bin/evenkeel bench --level versus --rounds $(VERSUS_ROUNDS) --json
+
+.PHONY: bench
+bench: build bin/guest deps-bench ## Measure everything (as root), and write bench/results/report.md; some 20 minutes
+	@$(MAKE) --no-print-directory deps-vm || echo "going on: kernels that cannot run here are left out"
+	@with=; for kernel in $(VERSUS_KERNELS); do \
+		echo "== XDP against IPVS, kernel $$kernel"; \
+		if $(call versus,$$kernel) > bin/versus-$$kernel.json; then with="$$with,bin/versus-$$kernel.json"; \
+		else echo "left out: kernel $$kernel"; fi; \
+	done; \
+	$(SUDO) ./bin/evenkeel bench --level program,path,users,scale --with "$${with#,}" --page bench/results $(ARGS)
+
+# Instructions do not depend on what else the machine does, so few rounds are enough.
+.PHONY: bench-gate
+bench-gate: build bin/guest deps-vm ## Fail if a path costs 3 % more instructions than bench/testdata/gate.json says
+	@$(call versus,6.12) > bin/gate.json
+	@./bin/evenkeel bench compare --within 3 --only '^XDP ' bench/testdata/gate.json bin/gate.json
+
+.PHONY: bench-gate-set
+bench-gate-set: build bin/guest deps-vm ## Make what paths cost now the figures of bench-gate
+	@mkdir -p bench/testdata
+	@$(call versus,6.12) > bin/gate.json && cp bin/gate.json bench/testdata/gate.json
+
 # Flags and measures go into ARGS; ARGS=-help lists them.
 .PHONY: bench-failover
 bench-failover: build ## Measure failover beside keepalived (as root); over an hour, or parts by ARGS
@@ -227,6 +257,10 @@ deps: ## Install the Debian packages that the tests call, if missing
 .PHONY: deps-vm
 deps-vm: ## Install the Debian packages that make vm calls, if missing
 	@SUDO=$(SUDO) tools/install-packages $(VM_PACKAGES)
+
+.PHONY: deps-bench
+deps-bench: ## Install the Debian packages that make bench calls, if missing
+	@SUDO=$(SUDO) tools/install-packages $(BENCH_PACKAGES)
 
 .PHONY: deps-verify
 deps-verify: ## Install the pinned clang for generate, format, lint and verify, if missing

@@ -41,6 +41,10 @@ type Case struct {
 	fresh bool
 	// renew makes a datapath for each round.
 	renew bool
+	// given are the services of a configuration, instead of service's copies, and
+	// label is the name of the case then.
+	given *given
+	label string
 	// others is the part of the packets that may end otherwise.
 	others float64
 }
@@ -57,6 +61,9 @@ const (
 
 // Series names the case but for the number of live flows.
 func (c Case) Series() string {
+	if c.label != "" {
+		return c.label
+	}
 	v := c.service
 	proto := v.protocol.String()
 	if v.vip.Addr().Is6() {
@@ -112,15 +119,15 @@ func cases(most uint32) []Case {
 	all := establishedCases(most)
 	for _, scheduler := range schedulers() {
 		for _, servers := range []int{2, 256} {
-			all = append(all, newFlow(service{model.TCP, vip, scheduler, model.DR, servers}, most))
+			all = append(all, newFlow(service{protocol: model.TCP, vip: vip, scheduler: scheduler, forward: model.DR, servers: servers}, most))
 		}
 	}
 	for _, v := range []service{
-		{model.UDP, vip, "rr", model.DR, 2},
-		{model.TCP, vip, "rr", model.NAT, 2},
-		{model.TCP, vip, "rr", model.TUN, 2},
-		{model.TCP, vip6, "rr", model.DR, 2},
-		{model.TCP, vip6, "rr", model.NAT, 2},
+		{protocol: model.UDP, vip: vip, scheduler: "rr", forward: model.DR, servers: 2},
+		{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.NAT, servers: 2},
+		{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.TUN, servers: 2},
+		{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.DR, servers: 2},
+		{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.NAT, servers: 2},
 	} {
 		all = append(all, newFlow(v, most))
 	}
@@ -142,15 +149,15 @@ func establishedCases(most uint32) []Case {
 		counts   []uint32
 		services uint32
 	}{
-		{service{model.TCP, vip, "rr", model.DR, 4}, counts, 1},
-		{service{model.UDP, vip, "rr", model.DR, 4}, counts, 1},
-		{service{model.TCP, vip, "rr", model.NAT, 4}, counts, 1},
-		{service{model.TCP, vip, "rr", model.TUN, 4}, few, 1},
-		{service{model.TCP, vip6, "rr", model.DR, 4}, counts, 1},
-		{service{model.TCP, vip6, "rr", model.NAT, 4}, few, 1},
-		{service{model.TCP, vip6, "rr", model.TUN, 4}, few, 1},
-		{service{model.TCP, vip, "rr", model.DR, 256}, few, 1},
-		{service{model.TCP, vip, "rr", model.DR, 2}, few, 1 << 10},
+		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, counts, 1},
+		{service{protocol: model.UDP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, counts, 1},
+		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.NAT, servers: 4}, counts, 1},
+		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.TUN, servers: 4}, few, 1},
+		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.DR, servers: 4}, counts, 1},
+		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.NAT, servers: 4}, few, 1},
+		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.TUN, servers: 4}, few, 1},
+		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 256}, few, 1},
+		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 2}, few, 1 << 10},
 	} {
 		for _, flows := range x.counts {
 			all = append(all, established(x.service, flows, x.services))
@@ -211,7 +218,7 @@ func established(v service, flows, services uint32) Case {
 
 // reply is a packet of a NAT server. With one server all replies come from it.
 func reply(to netip.AddrPort, flows uint32) Case {
-	v := service{model.TCP, to, "rr", model.NAT, 1}
+	v := service{protocol: model.TCP, vip: to, scheduler: "rr", forward: model.NAT, servers: 1}
 	c := established(v, flows, 1)
 	c.Path, c.want = pathReply, reasons.ForwardedReply
 	client := clientOf(to)
@@ -235,7 +242,7 @@ func newFlow(v service, most uint32) Case {
 // of them may find their part of it full.
 func nearlyFull(most uint32) Case {
 	const live = 1 << 16
-	v := service{model.TCP, vip, "rr", model.DR, 4}
+	v := service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}
 	c := newFlow(v, min(1<<12, most))
 	open := toVIP(v, flagSYN, live, false)
 	c.Path, c.open, c.renew, c.others = pathFull, &open, true, 0.05
@@ -245,7 +252,7 @@ func nearlyFull(most uint32) Case {
 
 // foreign is a packet for which there is no service.
 func foreign(path string, to netip.AddrPort) Case {
-	service := service{model.TCP, vip, "rr", model.DR, 4}
+	service := service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}
 	flows := uint32(1 << 10)
 	c := Case{Path: path, Flows: flows, service: service, services: 1, table: roomy(flows), want: reasons.NoService}
 	service.vip = to

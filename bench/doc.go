@@ -8,10 +8,18 @@
 // with its interval. Nanoseconds do not travel from machine to machine; the ratios
 // to the floor of the same run do.
 //
-// It owns the cases, the rounds and the report; package figure holds and compares
-// the values. It decides nothing about the datapath and leaves nothing behind.
+// The path level sends live frames through namespaces, by XDP, IPVS, nftables and
+// the kernel's forwarding in turns, and counts what arrives. Level versus is that
+// for XDP and IPVS alone, each method and scheduler; in a machine of
+// internal/guest whose time counts instructions it is the regression gate. The
+// users level runs the real daemon between wrk and nginx, and the scale level
+// fills large tables.
 //
-// Cases and report are tested by tables; the rig runs once with few packets
-// in tier bpf, where every case must end in the verdict and the reason that it
-// is meant to measure. No test compares times.
+// The package owns the cases, the rounds and the report; package figure holds and
+// compares the values, plot draws them, process runs programs. It decides nothing
+// about the datapath and leaves nothing behind.
+//
+// Cases and report are tested by tables. Each level runs once with few packets, in
+// the tiers bpf, netns and interop, where every packet must go the way that is meant to be
+// measured. No test compares times.
 package bench

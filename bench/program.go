@@ -13,6 +13,7 @@ import (
 	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // Options say how much is measured. The zero value is the default of each field.
@@ -25,6 +26,12 @@ type Options struct {
 	Packets int
 	// MostFlows bounds the live flows, default 1,048,576.
 	MostFlows uint32
+	// Short sends few packets where the number is chosen by time: it shows that
+	// everything works, and the figures mean nothing.
+	Short bool
+	// Services makes the program level measure these instead of its own cases: those of a
+	// configuration. Optional.
+	Services []model.VirtualServer
 	// Only leaves out the cases whose names it does not match. Optional.
 	Only *regexp.Regexp
 	// Progress takes the name of each case when it begins; default nothing.
@@ -49,10 +56,15 @@ func (o Options) withDefaults() Options {
 
 // Program measures the program level. It needs root, and the CPU that it
 // happens to run on; other load there shows in the ranges.
-func Program(ctx context.Context, o Options) ([]figure.Figure, error) {
+func Program(ctx context.Context, o Options) (figures []figure.Figure, skipped []string, err error) {
 	o = o.withDefaults()
-	list := slices.DeleteFunc(cases(o.MostFlows), func(c Case) bool { return o.leavesOut(c.Name()) })
-	return measureAll(ctx, list, o)
+	list := cases(o.MostFlows)
+	if o.Services != nil {
+		list, skipped = configCases(o.Services, o.MostFlows)
+	}
+	list = slices.DeleteFunc(list, func(c Case) bool { return o.leavesOut(c.Name()) })
+	figures, err = measureAll(ctx, list, o)
+	return figures, skipped, err
 }
 
 // leavesOut reports whether a case of this name is not asked for.
@@ -76,6 +88,9 @@ func measureAll(ctx context.Context, list []Case, o Options) ([]figure.Figure, e
 		}
 		o.Progress(c.Name(), i+1, len(list))
 		f, err := measure(ctx, d, c, o)
+		if c.given != nil && errors.Is(err, ErrElsewhere) {
+			f.Note, err = "not measured: "+err.Error(), nil // the file says where its packets go
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name(), err)
 		}
@@ -175,12 +190,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.c.fresh && !r.c.renew {
 		table = roomy(r.c.Flows * r.rounds)
 	}
-	servers := r.c.services * uint32(r.c.service.servers)
-	var err error
-	if r.site, err = newSite(table, max(r.c.services, 16), max(servers, 512)); err != nil {
-		return err
-	}
-	if err := r.site.add(ctx, r.c.service.copies(r.c.services)...); err != nil {
+	if err := r.fill(ctx, table); err != nil {
 		return err
 	}
 	if r.c.open == nil {
@@ -189,8 +199,23 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.driver.Set(*r.c.open); err != nil {
 		return err
 	}
-	_, _, err = r.driver.Run(r.site.program, int(r.c.open.Flows))
+	_, _, err := r.driver.Run(r.site.program, int(r.c.open.Flows))
 	return err
+}
+
+// fill makes the datapath and its services.
+func (r *run) fill(ctx context.Context, table uint32) (err error) {
+	services, servers := r.c.services, r.c.services*uint32(r.c.service.servers)
+	if r.c.given != nil {
+		services, servers = r.c.given.count, r.c.given.servers
+	}
+	if r.site, err = newSite(table, max(services, 16), max(servers, 512)); err != nil {
+		return err
+	}
+	if r.c.given != nil {
+		return r.site.applyWhatRuns(ctx, r.c.given.ops)
+	}
+	return r.site.add(ctx, r.c.service.copies(r.c.services)...)
 }
 
 // count is how many packets one measurement sends.

@@ -86,6 +86,18 @@ func (r Report) WriteFile(file string) error {
 	return nil
 }
 
+// Add takes over the figures of another report, such as that of a machine with
+// another kernel, which is named with each of them.
+func (r *Report) Add(other Report) {
+	for _, f := range other.Figures {
+		f.Name = "kernel " + other.Kernel + ": " + f.Name
+		r.Figures = append(r.Figures, f)
+	}
+	for _, line := range other.Skipped {
+		r.Skipped = append(r.Skipped, "kernel "+other.Kernel+": "+line)
+	}
+}
+
 // Level is one of the things that a run can measure.
 type Level struct {
 	Name figure.Level
@@ -93,13 +105,18 @@ type Level struct {
 	Run func(context.Context) (figures []figure.Figure, skipped []string, err error)
 }
 
-// Levels returns what can be measured, in the order of a whole run.
-func Levels(o Options) []Level {
+// Levels returns what can be measured, in the order of a whole run. program is
+// the evenkeel binary that runs as daemon.
+func Levels(program string, o Options) []Level {
 	return []Level{
-		{figure.Program, func(ctx context.Context) ([]figure.Figure, []string, error) {
-			figures, err := Program(ctx, o)
+		{figure.Program, func(ctx context.Context) ([]figure.Figure, []string, error) { return Program(ctx, o) }},
+		{figure.Path, func(ctx context.Context) ([]figure.Figure, []string, error) { return Path(ctx, o) }},
+		{figure.Users, func(ctx context.Context) ([]figure.Figure, []string, error) { return Users(ctx, program, o) }},
+		{figure.Scale, func(ctx context.Context) ([]figure.Figure, []string, error) {
+			figures, err := Large(ctx, o)
 			return figures, nil, err
 		}},
+		{figure.Versus, func(ctx context.Context) ([]figure.Figure, []string, error) { return Versus(ctx, o) }},
 	}
 }
 

@@ -52,6 +52,7 @@ func (oneHop) NextHop(to netip.Addr) (netif.NextHop, bool) {
 type site struct {
 	*loader.XDP
 	program *ebpf.Program
+	pins    string
 	close   []func() error
 }
 
@@ -76,6 +77,7 @@ func (s *site) start(flows, services, servers uint32) error {
 	}
 	s.close = append(s.close, unmount)
 	pins := filepath.Join(dir, "evenkeel")
+	s.pins = pins
 	s.XDP, err = loader.Start(loader.Options{
 		Links: noLinks{}, Dir: pins, Resolver: oneHop{}, Flows: flows, Services: services, Servers: servers,
 	})
@@ -120,6 +122,9 @@ type service struct {
 	scheduler string
 	forward   model.Forward
 	servers   int
+	// first is the address of the first server, where it is not that of the
+	// program level. Optional.
+	first netip.Addr
 }
 
 // copies returns so many services that differ by the port only.
@@ -134,6 +139,13 @@ func (v service) copies(n uint32) []service {
 
 // server returns the address of server n.
 func (v service) server(n int) netip.AddrPort {
+	if v.first.IsValid() {
+		addr := v.first
+		for range n {
+			addr = addr.Next()
+		}
+		return netip.AddrPortFrom(addr, v.vip.Port())
+	}
 	if v.vip.Addr().Is6() {
 		addr := netip.MustParseAddr("2001:db8:1::").As16()
 		addr[14], addr[15] = byte(n>>8), byte(n)
@@ -173,4 +185,15 @@ func (s *site) add(ctx context.Context, services ...service) error {
 		ops = append(ops, v.ops()...)
 	}
 	return s.Apply(ctx, ops)
+}
+
+// applyWhatRuns carries out the operations that XDP can, one by one.
+func (s *site) applyWhatRuns(ctx context.Context, ops []sched.Op) error {
+	for _, op := range ops {
+		err := s.Apply(ctx, []sched.Op{op})
+		if err != nil && !errors.Is(err, loader.ErrUnsupported) && !errors.Is(err, sched.ErrNoService) {
+			return err
+		}
+	}
+	return nil
 }

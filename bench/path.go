@@ -1,0 +1,426 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bench/drive"
+	"github.com/evenkeel/evenkeel/bench/figure"
+	"github.com/evenkeel/evenkeel/model"
+)
+
+// subject is one way of a packet from the client to where it ends.
+type subject struct {
+	name string
+	// to is where the client sends to.
+	to netip.AddrPort
+	// flows live; fresh makes every packet open one of its own.
+	flows uint32
+	fresh bool
+	// setUp makes the director forward that way, until the function returned is
+	// called.
+	setUp func(context.Context) (takeDown func() error, err error)
+	// stack is set where the kernel's stack forwards.
+	stack bool
+	// grown is by how many bytes frames become longer.
+	grown  int
+	anchor string
+}
+
+// xdpWay attaches the XDP datapath, which has all services from the start: flows of
+// one that was deleted would wait for its servers.
+func (w *wire) xdpWay(context.Context) (func() error, error) {
+	attach := func(names ...string) error {
+		return w.director.Do(func() error { return w.xdp.Attach(names, model.XDPNative) })
+	}
+	return func() error { return attach() }, attach(w.near.Name)
+}
+
+// ipvsWay gives the kernel's IPVS the same operations.
+func (w *wire) ipvsWay(v service) func(context.Context) (func() error, error) {
+	return func(ctx context.Context) (func() error, error) {
+		return func() error { return w.ipvs.Apply(context.WithoutCancel(ctx), v.removal()) }, w.ipvs.Apply(ctx, v.ops())
+	}
+}
+
+// programWay attaches a program to the director.
+func (w *wire) programWay(p drive.Target) func(context.Context) (func() error, error) {
+	return func(context.Context) (func() error, error) { return w.attach(w.near, p) }
+}
+
+// nftWay loads rules of nftables.
+func (w *wire) nftWay(rules string) func(context.Context) (func() error, error) {
+	return func(ctx context.Context) (func() error, error) {
+		load := exec.CommandContext(ctx, "nft", "-f", "-")
+		load.Stdin = strings.NewReader(rules)
+		if err := w.director.Run(load); err != nil {
+			return nil, err
+		}
+		return func() error { return w.director.Run(exec.Command("nft", "flush", "ruleset")) }, nil
+	}
+}
+
+func plainWay(context.Context) (func() error, error) { return func() error { return nil }, nil }
+
+// methods are the forwarding methods that are measured, each with a service of its
+// own at the port of its place.
+func methods() []model.Forward { return []model.Forward{model.DR, model.NAT, model.TUN} }
+
+// The ports of the services: of the methods by place, and of new flows.
+const (
+	firstPort = 80
+	freshPort = 90
+)
+
+func portOf(f model.Forward) uint16 { return firstPort + uint16(slices.Index(methods(), f)) }
+
+// xdpServices are those of the XDP datapath.
+func (w *wire) xdpServices() []service {
+	all := []service{w.service(freshPort, "rr", model.DR, 4, false)}
+	for _, f := range methods() {
+		all = append(all, w.service(portOf(f), "rr", f, 4, false))
+	}
+	return all
+}
+
+func at(port uint16) netip.AddrPort { return netip.AddrPortFrom(wireVIP, port) }
+
+// subjects returns what the path level measures, the base first: what the way
+// to the director costs alone.
+func (w *wire) subjects() []subject {
+	all := []subject{
+		{name: "XDP_DROP at the director", to: at(firstPort), setUp: w.programWay(w.driver.Sink()), anchor: "17.9 Mpps"},
+		{name: "XDP_TX (floor)", to: at(firstPort), setUp: w.programWay(w.driver.Least()), anchor: "12.4 Mpps"},
+		{name: "redirect (floor)", to: at(firstPort), setUp: w.programWay(w.driver.Relay()), anchor: "11.4 Mpps"},
+		{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay},
+		{name: "XDP NAT", to: at(portOf(model.NAT)), setUp: w.xdpWay},
+		{name: "XDP TUN", to: at(portOf(model.TUN)), setUp: w.xdpWay, grown: 20, anchor: "Katran 5.18 Mpps"},
+		{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay, flows: 1 << 17, anchor: "Katran (tunnel) 3.90 Mpps"},
+		{name: "XDP DR", to: at(freshPort), setUp: w.xdpWay, fresh: true, anchor: "Katran (tunnel) 1.13 Mpps"},
+		{name: "kernel forwarding", to: w.server(firstPort), setUp: plainWay, stack: true, anchor: "2.57 Mpps"},
+	}
+	if w.ipvs != nil {
+		for _, f := range methods()[:2] {
+			v := w.service(portOf(f), "rr", f, 4, true)
+			all = append(all, subject{name: "IPVS " + f.String(), to: v.vip, setUp: w.ipvsWay(v), stack: true})
+		}
+	}
+	if _, err := exec.LookPath("nft"); err == nil {
+		rules := dnatRules(at(firstPort), w.server(firstPort).Addr(), 4)
+		all = append(all, subject{name: nftDNAT, to: at(firstPort), setUp: w.nftWay(rules), stack: true, anchor: "1.55 Mpps"})
+	}
+	for i := range all {
+		if all[i].flows == 0 {
+			all[i].flows = 1 << 10
+		}
+	}
+	return all
+}
+
+// server returns the first server of the kernel's stack.
+func (w *wire) server(port uint16) netip.AddrPort {
+	if w.dummy != nil {
+		return netip.AddrPortFrom(dummyServer, port)
+	}
+	return netip.AddrPortFrom(farServers, port)
+}
+
+// nftDNAT names the rival that every distribution brings.
+const nftDNAT = "nftables DNAT"
+
+// dnatRules returns rules that give flows to servers in turn.
+func dnatRules(to netip.AddrPort, first netip.Addr, servers int) string {
+	var elements []string
+	for i := range servers {
+		elements = append(elements, fmt.Sprintf("%d : %s", i, first))
+		first = first.Next()
+	}
+	return fmt.Sprintf(`table ip bench {
+	chain prerouting {
+		type nat hook prerouting priority dstnat;
+		ip daddr %s udp dport %d dnat to numgen inc mod %d map { %s }
+	}
+}
+`, to.Addr(), to.Port(), servers, strings.Join(elements, ", "))
+}
+
+// label says the name with the flows.
+func (s subject) label() string {
+	if s.fresh {
+		return s.name + ", every packet a new flow"
+	}
+	return fmt.Sprintf("%s, %s flows", s.name, round(s.flows))
+}
+
+func (s subject) plan() drive.Plan {
+	p := packet{model.UDP, clientOf(s.to), s.to, 0}
+	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: firstClient}
+	if s.fresh {
+		plan.Flows = 1 << 22
+	}
+	return plan
+}
+
+// sends says how many packets a measurement sends: first few, and then many. The
+// difference of the two times is the packets' alone, without the milliseconds that the
+// kernel needs to begin and to end.
+type sends struct{ few, many int }
+
+// trial is one measurement of a subject.
+type trial struct {
+	// each is the time of one packet in nanoseconds.
+	each float64
+	// lost is the part of the packets that did not reach the end.
+	lost float64
+}
+
+// run sends the packets of a subject that is set up.
+func (w *wire) run(s subject, n sends, batch int, skip uint32) (trial, error) {
+	var few, many drive.Sent
+	before, err := w.arrived(s)
+	if err != nil {
+		return trial{}, err
+	}
+	err = w.client.Node.Do(func() error {
+		unpin, err := pinCPU()
+		if err != nil {
+			return err
+		}
+		defer unpin()
+		plan := s.plan()
+		plan.Skip = skip
+		if err := w.driver.SetLive(plan, drive.Live{Interface: w.client.Index}); err != nil {
+			return err
+		}
+		if few, err = w.driver.Send(n.few, batch); err != nil {
+			return err
+		}
+		many, err = w.driver.Send(n.many, batch)
+		return err
+	})
+	if err != nil {
+		return trial{}, err
+	}
+	after, err := w.arrived(s)
+	if err != nil {
+		return trial{}, err
+	}
+	return slope(few, many, after-before), nil
+}
+
+// slope returns the cost of the packets that one run had more than the other.
+func slope(few, many drive.Sent, arrived uint64) trial {
+	t := trial{}
+	if more := many.Packets - few.Packets; more > 0 {
+		t.each = float64(many.Took-few.Took) / float64(more)
+	}
+	if sent := few.Packets + many.Packets; sent > 0 && uint64(sent) > arrived {
+		t.lost = 1 - float64(arrived)/float64(sent)
+	}
+	return t
+}
+
+// arrived counts what reached the end of a subject's way.
+func (w *wire) arrived(s subject) (uint64, error) {
+	if s.stack && w.dummy != nil {
+		return w.dummy.Sent()
+	}
+	return w.driver.Sunk()
+}
+
+// Path measures the path level. Needs root; makes namespaces of its own.
+func Path(ctx context.Context, o Options) (figures []figure.Figure, skipped []string, err error) {
+	o = o.withDefaults()
+	w, err := newWire(ctx, 1<<21, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if w.noIPVS != nil {
+		skipped = append(skipped, fmt.Sprintf("IPVS: %v", w.noIPVS))
+	}
+	list := w.subjects()
+	if !slices.ContainsFunc(list, func(s subject) bool { return s.name == nftDNAT }) {
+		skipped = append(skipped, "nftables: there is no program nft")
+	}
+	list = slices.DeleteFunc(list, func(s subject) bool { return o.leavesOut(s.label()) })
+	if err := w.driver.RelayTo(w.far.Index); err != nil {
+		return nil, skipped, err
+	}
+	rates, err := w.rates(ctx, list, o)
+	if err != nil {
+		return nil, skipped, err
+	}
+	delays, err := w.delays(ctx, list, o)
+	return append(rates, delays...), skipped, err
+}
+
+// rates measures packets per second without loss: all subjects in each round, beside
+// nftables in the same round.
+func (w *wire) rates(ctx context.Context, list []subject, o Options) ([]figure.Figure, error) {
+	figures := make([]figure.Figure, len(list))
+	plans := make([]pace, len(list))
+	for i, s := range list {
+		o.Progress("path: "+s.label(), i+1, len(list))
+		figures[i] = figure.Figure{Level: figure.Path, Name: s.label(), Unit: "Mpps", More: true, Anchor: s.anchor}
+		var err error
+		if plans[i], err = w.choosePace(ctx, s, o); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.label(), err)
+		}
+		if plans[i].lost > 0 {
+			figures[i].Note = fmt.Sprintf("%.2f %% lost", 100*plans[i].lost)
+		}
+	}
+	for round := range o.Rounds {
+		for i, s := range list {
+			t, err := w.trial(ctx, s, plans[i], uint32(round+1))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.label(), err)
+			}
+			if t.each > 0 {
+				figures[i].Values = append(figures[i].Values, 1000/t.each)
+			}
+		}
+	}
+	beside(figures, nftDNAT)
+	return figures, nil
+}
+
+// beside makes the figure whose name begins so the yardstick of the others.
+func beside(figures []figure.Figure, name string) {
+	k := slices.IndexFunc(figures, func(f figure.Figure) bool { return strings.HasPrefix(f.Name, name) })
+	if k < 0 {
+		return
+	}
+	for i := range figures {
+		if i != k {
+			figures[i].Beside, figures[i].Yardstick = name, figures[k].Values
+		}
+	}
+}
+
+// pace is how a subject is measured: the largest batch with which nothing is lost.
+type pace struct {
+	sends
+	batch int
+	lost  float64
+}
+
+// measureFor is how long the longer of two runs of one measurement takes.
+const measureFor = 400 * time.Millisecond
+
+// choosePace finds out how many packets a measurement takes, and the batch.
+func (w *wire) choosePace(ctx context.Context, s subject, o Options) (pace, error) {
+	p := pace{sends: sends{1000, 21000}, batch: 64}
+	t, err := w.trial(ctx, s, p, 0)
+	if err != nil {
+		return p, err
+	}
+	if !o.Short && t.each > 0 {
+		p.many = max(int(float64(measureFor)/t.each), p.many)
+		p.few = p.many / 10
+	}
+	if s.fresh {
+		p.few, p.many = min(p.few, 20_000), min(p.many, 200_000)
+	}
+	for ; ; p.batch /= 2 {
+		if t, err = w.trial(ctx, s, p, 0); err != nil {
+			return p, err
+		}
+		p.lost = t.lost
+		if t.lost == 0 || p.batch <= 8 {
+			return p, nil
+		}
+	}
+}
+
+// trial sets a subject up, measures it once and takes it down.
+func (w *wire) trial(ctx context.Context, s subject, p pace, round uint32) (t trial, err error) {
+	if err := ctx.Err(); err != nil {
+		return t, err
+	}
+	down, err := s.setUp(ctx)
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, down()) }()
+	// Clients of a round of new flows are none of another round's.
+	skip := uint32(0)
+	if s.fresh {
+		skip = round * uint32(p.few+p.many)
+	}
+	return w.run(s, p.sends, p.batch, skip)
+}
+
+// load is the packets per second under which delays are measured.
+const load = 500_000
+
+// delays measures how long packets take at a given load, on the ways that forward.
+func (w *wire) delays(ctx context.Context, list []subject, o Options) ([]figure.Figure, error) {
+	var figures []figure.Figure
+	for i, s := range list {
+		if s.fresh || s.flows != 1<<10 || i < 2 {
+			continue
+		}
+		o.Progress("delays: "+s.name, i+1, len(list))
+		each := make([]figure.Figure, len(percentiles()))
+		for k, p := range percentiles() {
+			name := fmt.Sprintf("%s, %d kpps: p%v", s.name, load/1000, p)
+			each[k] = figure.Figure{Level: figure.Path, Name: name, Unit: "µs"}
+		}
+		for range o.Rounds {
+			d, err := w.delay(ctx, s, o)
+			if err != nil {
+				return nil, fmt.Errorf("delays of %s: %w", s.name, err)
+			}
+			for k, p := range percentiles() {
+				each[k].Values = append(each[k].Values, float64(d.Percentile(p))/1000)
+			}
+		}
+		figures = append(figures, each...)
+	}
+	return figures, nil
+}
+
+func percentiles() []float64 { return []float64{50, 99, 99.9} }
+
+// delay measures delays once.
+func (w *wire) delay(ctx context.Context, s subject, o Options) (d drive.Delays, err error) {
+	turns := 4_000_000
+	if o.Short {
+		turns = 50_000
+	}
+	down, err := s.setUp(ctx)
+	if err != nil {
+		return d, err
+	}
+	defer func() { err = errors.Join(err, down()) }()
+	before, err := w.driver.Delays()
+	if err != nil {
+		return d, err
+	}
+	err = w.client.Node.Do(func() error {
+		unpin, err := pinCPU()
+		if err != nil {
+			return err
+		}
+		defer unpin()
+		live := drive.Live{Interface: w.client.Index, Apart: time.Second / load, Grown: s.grown}
+		if err := w.driver.SetLive(s.plan(), live); err != nil {
+			return err
+		}
+		_, err = w.driver.Send(turns, 1)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	after, err := w.driver.Delays()
+	return after.Since(before), err
+}

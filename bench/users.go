@@ -1,0 +1,305 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/evenkeel/evenkeel/bench/figure"
+	"github.com/evenkeel/evenkeel/bench/process"
+	"github.com/evenkeel/evenkeel/internal/lab"
+)
+
+// usersSite is a NAT network with the real daemon, nginx on every server, and a
+// client that runs wrk.
+type usersSite struct {
+	top    *lab.Topology
+	dir    string
+	daemon *process.Process
+	close  []func() error
+}
+
+// userServers is how many servers there are.
+const userServers = 2
+
+// udpPort is that of the UDP service.
+const udpPort = 5300
+
+func newUsersSite(program string) (*usersSite, error) {
+	s := &usersSite{}
+	if err := s.build(program); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *usersSite) build(program string) error {
+	l, err := lab.New(fmt.Sprintf("ekusers%d", os.Getpid()))
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, l.Close)
+	if s.dir, err = os.MkdirTemp("", "evenkeel-bench-"); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	s.close = append(s.close, func() error { return os.RemoveAll(s.dir) })
+	if s.top, err = lab.NAT(l, userServers); err != nil {
+		return err
+	}
+	// The yardstick goes to a server directly.
+	if err := s.top.Client.AddRoute(s.top.ServerIfs[0].Addrs[0].Masked(), s.top.ClientSide.Addr()); err != nil {
+		return err
+	}
+	pins := filepath.Join(s.dir, "bpf")
+	if err := os.Mkdir(pins, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	unmount, err := lab.MountBPFFS(pins)
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, unmount)
+	for i, n := range s.top.Servers {
+		if err := s.serve(i, n); err != nil {
+			return err
+		}
+	}
+	return s.startDaemon(program)
+}
+
+// serve starts nginx and a UDP echo on a server.
+func (s *usersSite) serve(i int, n *lab.Node) error {
+	dir := filepath.Join(s.dir, n.Name())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(nginxConf(dir)), 0o644); err != nil {
+		return fmt.Errorf("write nginx.conf: %w", err)
+	}
+	p, err := process.Start(n, exec.Command("nginx", "-p", dir, "-c", file), filepath.Join(dir, "nginx.log"))
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, func() error { return p.End(time.Minute) })
+	_, err = n.ServeUDPEcho(fmt.Sprintf("%s:%d", s.top.ServerAddr(i), udpPort))
+	return err
+}
+
+func nginxConf(dir string) string {
+	return fmt.Sprintf(`daemon off;
+user root;
+worker_processes 1;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	keepalive_requests 1000000;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	server {
+		listen 80 backlog=4096;
+		location / { return 200 "ok\n"; }
+	}
+}
+`, dir)
+}
+
+// conf returns the director's configuration, with the weight of the second server.
+func (s *usersSite) conf(weight int) string {
+	var b strings.Builder
+	b.WriteString("global_defs {\n\tscript_user root\n}\n")
+	for _, v := range []struct {
+		port     int
+		protocol string
+	}{{80, "TCP"}, {udpPort, "UDP"}} {
+		fmt.Fprintf(&b, "virtual_server %s %d {\n\tlb_algo rr\n\tlb_kind NAT\n\tprotocol %s\n", s.top.VIP, v.port, v.protocol)
+		for i := range s.top.Servers {
+			w := 1
+			if i == 1 {
+				w = weight
+			}
+			fmt.Fprintf(&b, "\treal_server %s %d {\n\t\tweight %d\n\t}\n", s.top.ServerAddr(i), v.port, w)
+		}
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
+
+func (s *usersSite) confFile() string { return filepath.Join(s.dir, "keepalived.conf") }
+
+func (s *usersSite) configure(weight int) error {
+	if err := os.WriteFile(s.confFile(), []byte(s.conf(weight)), 0o644); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// startDaemon starts it and waits until it balances.
+func (s *usersSite) startDaemon(program string) error {
+	if err := s.configure(1); err != nil {
+		return err
+	}
+	cmd := exec.Command(program, "run", "-f", s.confFile(),
+		"--socket", filepath.Join(s.dir, "evenkeel.sock"), "--pin-dir", filepath.Join(s.dir, "bpf", "evenkeel"))
+	var err error
+	if s.daemon, err = process.Start(s.top.Director, cmd, filepath.Join(s.dir, "evenkeel.log")); err != nil {
+		return err
+	}
+	s.close = append(s.close, func() error { return s.daemon.End(time.Minute) })
+	client := s.top.Client.HTTPClient()
+	client.Timeout = time.Second
+	return s.daemon.Await("an answer through the balancer", time.Minute, func() bool {
+		answer, err := client.Get(s.url(true))
+		if err != nil {
+			return false
+		}
+		return answer.Body.Close() == nil && answer.StatusCode == 200
+	})
+}
+
+// url is that of the virtual service, or of a server behind plain forwarding.
+func (s *usersSite) url(balanced bool) string {
+	if balanced {
+		return fmt.Sprintf("http://%s/", s.top.VIP)
+	}
+	return fmt.Sprintf("http://%s/", s.top.ServerAddr(0))
+}
+
+// Close takes everything away, the last thing first.
+func (s *usersSite) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}
+
+// churn reloads the daemon with other weights, all the time, until the function
+// returned is called. That says how often.
+func (s *usersSite) churn(ctx context.Context) (stop func() (int, error)) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	var failed error
+	reloads := 0
+	wg.Go(func() {
+		for tick := time.NewTicker(250 * time.Millisecond); ; reloads++ {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			if failed = s.configure(1 + reloads%3); failed != nil {
+				return
+			}
+			if failed = s.daemon.Cmd.Process.Signal(unix.SIGHUP); failed != nil {
+				return
+			}
+		}
+	})
+	return func() (int, error) {
+		cancel()
+		wg.Wait()
+		return reloads, failed
+	}
+}
+
+// users is one way of measuring with real clients.
+type users struct {
+	name     string
+	balanced bool
+	churn    bool
+}
+
+// ways are what is measured in turns in each round, the yardstick first.
+func ways() []users {
+	return []users{
+		{name: "plain forwarding to one server"},
+		{name: "XDP NAT", balanced: true},
+		{name: "XDP NAT, four reloads a second", balanced: true, churn: true},
+	}
+}
+
+// Users measures the users level: program is the evenkeel binary that runs as
+// daemon. It needs root, nginx and wrk.
+func Users(ctx context.Context, program string, o Options) (figures []figure.Figure, skipped []string, err error) {
+	o = o.withDefaults()
+	for _, tool := range []string{"nginx", "wrk"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, []string{fmt.Sprintf("users level: %s is not installed (apt-get install nginx-core wrk)", tool)}, nil
+		}
+	}
+	s, err := newUsersSite(program)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	m := newUsersFigures()
+	for round := range o.Rounds {
+		for i, way := range ways() {
+			o.Progress(fmt.Sprintf("users: %s, round %d", way.name, round+1), i+1, len(ways()))
+			if err := s.measure(ctx, way, o, m); err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", way.name, err)
+			}
+		}
+	}
+	return m.all(), nil, nil
+}
+
+// measure measures one way once.
+func (s *usersSite) measure(ctx context.Context, way users, o Options, m *usersFigures) error {
+	seconds := 3
+	if o.Short {
+		seconds = 1
+	}
+	if way.churn {
+		stop := s.churn(ctx)
+		defer func() { _, _ = stop() }() // stopped below already unless something failed
+		err := s.load(ctx, way, seconds, m)
+		reloads, failed := stop()
+		if err := errors.Join(err, failed); err != nil {
+			return err
+		}
+		if reloads == 0 {
+			return errors.New("no reload took place")
+		}
+		return nil
+	}
+	return s.load(ctx, way, seconds, m)
+}
+
+// load runs the clients: requests on open connections, a connection for each
+// request, and UDP.
+func (s *usersSite) load(ctx context.Context, way users, seconds int, m *usersFigures) error {
+	open, err := s.wrk(ctx, seconds, s.url(way.balanced))
+	if err != nil {
+		return err
+	}
+	fresh, err := s.wrk(ctx, seconds, s.url(way.balanced), "-H", "Connection: close")
+	if err != nil {
+		return err
+	}
+	datagrams, err := s.datagrams(ctx, way.balanced, time.Duration(seconds)*time.Second)
+	if err != nil {
+		return err
+	}
+	m.add(way, map[string]float64{
+		requests: open.perSecond, requestP99: open.p99, connections: fresh.perSecond, connectionP99: fresh.p99,
+		errorsSeen: float64(open.errors + fresh.errors), udpRoundTrips: datagrams,
+	})
+	return nil
+}
