@@ -86,6 +86,7 @@ type word struct {
 // a quote that is not closed, else -1; the rest of the line is its word.
 func words(t text) (list []word, open int) {
 	s := t.s
+	list = make([]word, 0, 2) // most statements are a keyword and a value
 	for i := 0; i < len(s); {
 		switch {
 		case blank(s[i]):

@@ -222,13 +222,17 @@ func (h *Host) interfaces(s Settings) ([]string, error) {
 // addresses of which it says nothing. An address may be away now, with no route
 // that tells where it belongs.
 func (h *Host) routed(s Settings) (names []string, rest []netip.Addr) {
+	there := make(map[string]bool) // asked once for each name
 	for _, addr := range s.Virtual {
-		name, ok := s.Routed[addr]
-		if _, err := h.kernel.LinkByName(name); !ok || err != nil {
-			rest = append(rest, addr)
-			continue
+		name := s.Routed[addr]
+		if _, asked := there[name]; !asked && name != "" {
+			_, err := h.kernel.LinkByName(name)
+			there[name] = err == nil
 		}
-		if !slices.Contains(names, name) {
+		switch {
+		case !there[name]:
+			rest = append(rest, addr)
+		case !slices.Contains(names, name):
 			names = append(names, name)
 		}
 	}

@@ -99,7 +99,8 @@ func (n *serviceNotices) changed(events []director.Event) {
 func (n *serviceNotices) reloaded(before, after director.Snapshot, services []model.VirtualServer) {
 	const gone = "no longer in the configuration"
 	old := running(before)
-	now := byKey(running(after))
+	current := running(after)
+	now := byKey(current)
 	var stay []director.ServiceStatus
 	for _, was := range old {
 		is, ok := now[was.Key]
@@ -123,7 +124,7 @@ func (n *serviceNotices) reloaded(before, after director.Snapshot, services []mo
 		}
 	}
 	known := byKey(old)
-	for _, is := range running(after) {
+	for _, is := range current {
 		if _, ok := known[is.Key]; !ok {
 			n.begun(is)
 		}
@@ -197,27 +198,48 @@ func runs(s director.ServiceStatus) bool { return s.Datapath != "none" }
 // servers, in the order of the file.
 func running(s director.Snapshot) []director.ServiceStatus {
 	var out []director.ServiceStatus
-	known := make(map[netip.AddrPort]bool) // servers of the last block of out
 	for _, status := range s.Services {
 		if !runs(status) {
 			continue
 		}
-		if n := len(out); n == 0 || out[n-1].Key != status.Block {
-			clear(known)
-			block := status
-			block.Key, block.Servers = status.Block, nil
-			out = append(out, block)
+		if n := len(out); n > 0 && out[n-1].Key == status.Block {
+			out[n-1].Servers = addServers(out[n-1].Servers, status.Servers)
+			continue
 		}
-		last := &out[len(out)-1]
-		for _, server := range status.Servers {
-			if !known[server.Name] {
-				known[server.Name] = true
-				server.Server = server.Name
-				last.Servers = append(last.Servers, server)
-			}
-		}
+		block := status
+		block.Key, block.Servers = status.Block, named(status.Servers)
+		out = append(out, block)
 	}
 	return out
+}
+
+// named puts each server's name in the place of its address. Most have the same.
+func named(list []director.ServerStatus) []director.ServerStatus {
+	if !slices.ContainsFunc(list, func(s director.ServerStatus) bool { return s.Server != s.Name }) {
+		return slices.Clip(list)
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Server = list[i].Name
+	}
+	return list
+}
+
+// addServers adds those of another service of the block that the first did not
+// have.
+func addServers(list, more []director.ServerStatus) []director.ServerStatus {
+	known := make(map[netip.AddrPort]bool, len(list))
+	for _, server := range list {
+		known[server.Name] = true
+	}
+	for _, server := range more {
+		if !known[server.Name] {
+			known[server.Name] = true
+			server.Server = server.Name
+			list = append(list, server)
+		}
+	}
+	return list
 }
 
 func byKey(list []director.ServiceStatus) map[model.ServiceKey]director.ServiceStatus {

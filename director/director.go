@@ -223,7 +223,11 @@ func placeAll(running map[model.DatapathChoice]model.Tables) []placedTable {
 // services that run, with what they count as now. The services of a group share
 // their servers' checks.
 func (d *Director) Targets() []health.Target {
-	var targets []health.Target
+	n := 0
+	for _, s := range d.blocks {
+		n += len(s.servers)
+	}
+	targets := make([]health.Target, 0, n)
 	for _, s := range d.blocks {
 		if !s.runs() {
 			continue

@@ -101,11 +101,13 @@ func (b *block) status(s *service) ServiceStatus {
 
 // tableWeights returns the weight of each server in the datapath's table.
 func (b *block) tableWeights(s *service) map[serverAddr]int32 {
-	weights := make(map[serverAddr]int32)
-	if s.placement.Runs() {
-		for _, entry := range b.table(s.conf).Servers {
-			weights[entry.Addr] = entry.Weight
-		}
+	if !s.placement.Runs() {
+		return nil
+	}
+	servers := b.table(s.conf).Servers
+	weights := make(map[serverAddr]int32, len(servers))
+	for _, entry := range servers {
+		weights[entry.Addr] = entry.Weight
 	}
 	return weights
 }
