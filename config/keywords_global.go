@@ -127,8 +127,8 @@ func globalVRRPKeywords() []keyword {
 		{name: "dynamic_interfaces", args: "[allow_if_changes]", priority: p1, status: Runs},
 		{name: "vrrp_notify_priority_changes", args: "[BOOL]", priority: p2, status: Runs},
 
-		{name: "vrrp_iptables", args: "[IN] [OUT]", priority: p1, status: NotYet},
-		{name: "vrrp_ipsets", args: "[NAME] [...]", priority: p2, status: NotYet},
+		{name: "vrrp_iptables", args: "[IN] [OUT]", priority: p1, status: Ignored},
+		{name: "vrrp_ipsets", args: "[NAME] [...]", priority: p2, status: Ignored},
 		{name: "nftables", args: "[TABLE]", priority: p2, status: NotYet},
 		{name: "nftables_priority", args: "NUMBER", priority: p3, status: Ignored},
 		{name: "nftables_ifindex", priority: p3, status: Ignored},

@@ -29,7 +29,7 @@ type realCheck struct {
 // The steps of TestCheckersOnRealServers.
 const (
 	stepStart       = "start"
-	stepSlow        = "slow: stopped 0.5 s of each 0.7 s"
+	stepSlow        = "slow: stopped 0.8 s of each 1.3 s"
 	stepWrong       = "wrong answer"
 	stepRight       = "right again"
 	stepHalfOpen    = "half-open: connections are accepted, nobody answers"
@@ -206,11 +206,10 @@ func (j judges) slow(servers *realServers) {
 	t := j.site.t
 	t.Helper()
 	before := j.tries()
-	labtest.Until(t, "three tries of each check on slow servers", func() bool {
+	labtest.UntilFor(t, 3*time.Minute, "three tries of each check on slow servers", func() bool {
 		servers.signal(syscall.SIGSTOP, true)
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(800 * time.Millisecond)
 		servers.signal(syscall.SIGCONT, true)
-		time.Sleep(200 * time.Millisecond)
 		for i, n := range j.tries() {
 			if n < before[i]+3 {
 				return false
