@@ -214,13 +214,18 @@ func (w *wire) run(s subject, n sends, batch int, skip uint32) (trial, error) {
 	return slope(few, many, after-before), nil
 }
 
-// slope returns the cost of the packets that one run had more than the other.
+// slope returns the cost of the packets that one run had more than the other. Where
+// that took no longer, it is the mean of all.
 func slope(few, many drive.Sent, arrived uint64) trial {
 	t := trial{}
+	sent := few.Packets + many.Packets
 	if more := many.Packets - few.Packets; more > 0 {
 		t.each = float64(many.Took-few.Took) / float64(more)
 	}
-	if sent := few.Packets + many.Packets; sent > 0 && uint64(sent) > arrived {
+	if t.each <= 0 && sent > 0 { // too few packets to stand out on a busy machine
+		t.each = float64(many.Took+few.Took) / float64(sent)
+	}
+	if sent > 0 && uint64(sent) > arrived {
 		t.lost = 1 - float64(arrived)/float64(sent)
 	}
 	return t

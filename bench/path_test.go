@@ -26,8 +26,14 @@ func TestSlope(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
-	if got := slope(few, few, 0); got.each != 0 {
-		t.Errorf("two runs alike: %+v", got)
+	if got := slope(few, few, 0); got.each != 25000 {
+		t.Errorf("two runs alike: %+v, want the mean", got)
+	}
+	if got := slope(many, drive.Sent{Packets: 12000, Took: 20 * time.Millisecond}, 0); got.each != 2000 {
+		t.Errorf("the longer run took less time: %+v, want the mean", got)
+	}
+	if got := slope(drive.Sent{}, drive.Sent{}, 0); got.each != 0 {
+		t.Errorf("nothing sent: %+v", got)
 	}
 }
 

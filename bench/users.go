@@ -141,7 +141,12 @@ func (s *usersSite) conf(weight int) string {
 func (s *usersSite) confFile() string { return filepath.Join(s.dir, "keepalived.conf") }
 
 func (s *usersSite) configure(weight int) error {
-	if err := os.WriteFile(s.confFile(), []byte(s.conf(weight)), 0o644); err != nil {
+	next := s.confFile() + ".new"
+	if err := os.WriteFile(next, []byte(s.conf(weight)), 0o644); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	// A daemon that reads at this moment shall find a whole file.
+	if err := os.Rename(next, s.confFile()); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return nil
@@ -264,7 +269,7 @@ func Users(ctx context.Context, program string, o Options) (figures []figure.Fig
 func (s *usersSite) measure(ctx context.Context, way users, o Options, m *usersFigures) error {
 	seconds := 3
 	if o.Short {
-		seconds = 1
+		seconds = 2
 	}
 	if way.churn {
 		stop := s.churn(ctx)

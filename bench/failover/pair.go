@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/evenkeel/evenkeel/bench/process"
 )
 
 // pair is two directors with one subject at work, and perhaps a client.
 type pair struct {
 	*site
 	setup
-	routers [2]*process
+	routers [2]*process.Process
 	client  *client
 }
 
@@ -44,7 +46,7 @@ func (p *pair) begin(sub subject) (err error) {
 		return err
 	}
 	if !await(p.settled, p.startTime()) {
-		return fmt.Errorf("the first director is not the only master after %s; its log ends:\n%s", p.startTime(), p.routers[first].tail(5))
+		return fmt.Errorf("the first director is not the only master after %s; its log ends:\n%s", p.startTime(), p.routers[first].Tail(5))
 	}
 	return p.alive()
 }
@@ -78,8 +80,8 @@ func (p *pair) mastersSince(director int, since time.Time) int {
 // alive returns an error if a process has ended.
 func (p *pair) alive() error {
 	for n, r := range p.routers {
-		if r.ended() {
-			return fmt.Errorf("director %d has ended; its log ends:\n%s", n+1, r.tail(5))
+		if r.Ended() {
+			return fmt.Errorf("director %d has ended; its log ends:\n%s", n+1, r.Tail(5))
 		}
 	}
 	return nil
@@ -95,7 +97,7 @@ func (p *pair) end() error {
 	var errs []error
 	for _, r := range p.routers {
 		if r != nil {
-			errs = append(errs, r.end())
+			errs = append(errs, r.End(endPatience))
 		}
 	}
 	return errors.Join(append(errs, p.restore())...)

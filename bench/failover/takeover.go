@@ -55,7 +55,7 @@ func silence(p *pair) error { return p.setJoined(first, false) }
 func cut(p *pair) error { return p.setPort(first, false) }
 
 // terminate stops the program as its users do.
-func terminate(p *pair) error { return p.routers[first].cmd.Process.Signal(unix.SIGTERM) }
+func terminate(p *pair) error { return p.routers[first].Cmd.Process.Signal(unix.SIGTERM) }
 
 // longest bounds the wait for what must come. A machine may be busy.
 const longest = 30 * time.Second
@@ -83,7 +83,7 @@ func (p *pair) takeover(f fault, part float64, after time.Duration) (values, err
 	}
 	taken := func() bool { return len(p.capture.since(t0, from(second, advert))) > 0 }
 	if !await(taken, downTime(secondPriority, p.interval)+longest) {
-		return nil, fmt.Errorf("no takeover; the log of the second director ends:\n%s", p.routers[second].tail(5))
+		return nil, fmt.Errorf("no takeover; the log of the second director ends:\n%s", p.routers[second].Tail(5))
 	}
 	to := p.recovered(second)
 	v := p.client.outage(t0, to).values()
@@ -144,18 +144,18 @@ func (p *pair) kill(part float64) (values, error) {
 		return nil, err
 	}
 	main := p.routers[first]
-	worker := main.worker()
+	pid := worker(main)
 	t0 := time.Now().Round(0)
-	if err := unix.Kill(worker, unix.SIGKILL); err != nil {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		return nil, fmt.Errorf("kill the worker: %w", err)
 	}
-	if worker == main.cmd.Process.Pid {
-		<-main.done
-		again, err := main.again(p.directors[first].eth0.Node)
+	if pid == main.Cmd.Process.Pid {
+		<-main.Done
+		next, err := again(main, p.directors[first].eth0.Node)
 		if err != nil {
 			return nil, err
 		}
-		p.routers[first] = again
+		p.routers[first] = next
 	}
 	// Long enough for a takeover and its end.
 	time.Sleep(2*downTime(secondPriority, p.interval) + time.Second)

@@ -57,16 +57,16 @@ func (s *site) measure(sub subject, p plan) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, proc.end()) }()
-	if err := proc.await("the first check of every server", p.patience, func() bool { return s.first.Load() == int64(p.servers) }); err != nil {
+	defer func() { err = errors.Join(err, proc.End(endPatience)) }()
+	if err := proc.Await("the first check of every server", p.patience, func() bool { return s.first.Load() == int64(p.servers) }); err != nil {
 		return r, err
 	}
 	r.Every = time.Since(began).Seconds()
-	first, err := proc.use()
+	first, err := proc.Usage()
 	if err != nil {
 		return r, err
 	}
-	r.EveryCPU = first.cpu.Seconds()
+	r.EveryCPU = first.CPU.Seconds()
 	if err := s.steady(proc, p, &r); err != nil {
 		return r, err
 	}
@@ -92,15 +92,15 @@ func (r *result) check(sub subject, file, dir string) error {
 
 // steady measures while nothing but checks happens. The first checks of all
 // have to be through.
-func (s *site) steady(proc *process, p plan, r *result) error {
+func (s *site) steady(proc *running, p plan, r *result) error {
 	time.Sleep(p.window / 4)
-	before, err := proc.use()
+	before, err := proc.Usage()
 	if err != nil {
 		return err
 	}
 	began, checks := time.Now(), s.total.Load()
 	time.Sleep(p.window)
-	after, err := proc.use()
+	after, err := proc.Usage()
 	if err != nil {
 		return err
 	}
@@ -109,36 +109,36 @@ func (s *site) steady(proc *process, p plan, r *result) error {
 		return errors.New("no check came while they were watched: the window is too short for the delay_loop")
 	}
 	r.Rate = n / time.Since(began).Seconds()
-	r.CPU = (after.cpu - before.cpu).Seconds() / n * 1000
-	r.Memory, r.Peak = float64(after.resident)/(1<<20), float64(after.peak)/(1<<20)
+	r.CPU = (after.CPU - before.CPU).Seconds() / n * 1000
+	r.Memory, r.Peak = float64(after.Resident)/(1<<20), float64(after.Peak)/(1<<20)
 	return nil
 }
 
 var operations = regexp.MustCompile(`configuration taken over.* operations=(\d+)`)
 
 // reload measures a reload, then how many servers are checked at once after it.
-func (s *site) reload(proc *process, p plan, r *result) error {
-	before, err := proc.use()
+func (s *site) reload(proc *running, p plan, r *result) error {
+	before, err := proc.Usage()
 	if err != nil {
 		return err
 	}
 	ended := proc.reloads()
 	s.forget()
 	began := time.Now()
-	if err := proc.cmd.Process.Signal(unix.SIGHUP); err != nil {
+	if err := proc.Cmd.Process.Signal(unix.SIGHUP); err != nil {
 		return err
 	}
-	if err := proc.await("the reload", p.patience, func() bool { return proc.reloads() > ended }); err != nil {
+	if err := proc.Await("the reload", p.patience, func() bool { return proc.reloads() > ended }); err != nil {
 		return err
 	}
 	r.Reload = time.Since(began).Seconds()
-	after, err := proc.use()
+	after, err := proc.Usage()
 	if err != nil {
 		return err
 	}
-	r.ReloadCPU = (after.cpu - before.cpu).Seconds()
+	r.ReloadCPU = (after.CPU - before.CPU).Seconds()
 	r.Operations = -1
-	log, err := os.ReadFile(proc.log)
+	log, err := os.ReadFile(proc.Log)
 	if err != nil {
 		return err
 	}

@@ -69,10 +69,3 @@ func TestReport(t *testing.T) {
 		t.Errorf("two operations are no miss:\n%s", text)
 	}
 }
-
-func TestUsage(t *testing.T) {
-	u, err := usageOf(os.Getpid())
-	if err != nil || u.resident <= 0 || u.peak < u.resident {
-		t.Errorf("usage = %+v, %v", u, err)
-	}
-}
