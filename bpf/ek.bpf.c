@@ -40,7 +40,9 @@ static __always_inline __u32 opens(const struct packet *p)
 {
 	if (p->sport == htons(20))
 		return REASON_SOURCE_PORT_20;
-	if (p->is_tcp && (p->tcp_flags & (TCP_SYN | TCP_RST)) != TCP_SYN)
+	if (p->is_tcp && (p->event & (TCP_SYN | TCP_RST)) != TCP_SYN)
+		return REASON_NO_FLOW;
+	if (!p->is_tcp && proto_is(p, IPPROTO_SCTP) && p->event != SCTP_INIT)
 		return REASON_NO_FLOW;
 	return 0;
 }
@@ -101,8 +103,11 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
  */
 static __always_inline bool reuses(const struct packet *p, union flow_word w)
 {
-	return p->is_tcp && p->tcp_flags & TCP_SYN &&
-	       (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE) && !(w.flags & FLOW_CONTROLLED);
+	if (w.flags & FLOW_CONTROLLED)
+		return false;
+	if (p->is_tcp)
+		return p->event & TCP_SYN && (w.state == FLOW_TIME_WAIT || w.state == FLOW_CLOSE);
+	return w.state == FLOW_SCTP_CLOSED && p->event == SCTP_INIT;
 }
 
 /* answer forwards a NAT server's packet of the flow with this tuple to the client. */
@@ -163,7 +168,6 @@ static __always_inline int stranger(struct opening *o)
 static __always_inline int balance(struct packet *p)
 {
 	struct opening o = { .p = p, .now = clock_now() };
-	bool reused = false;
 	union flow_word w;
 	union tuple tuple;
 	int action;
@@ -178,16 +182,13 @@ static __always_inline int balance(struct packet *p)
 		w.word = READ_ONCE(o.old->now.word);
 		if (w.state == FLOW_OWNED)
 			return drop(REASON_FLOW_BUSY);
-		if (flow_live(o.old, w, o.now)) {
-			if (!reuses(p, w))
-				return existing(p, o.old, w, o.now);
-			reused = true;
-		}
+		if (flow_live(o.old, w, o.now) && !reuses(p, w))
+			return existing(p, o.old, w, o.now);
 		o.seen = w;
 	}
 	action = stranger(&o);
 	/* The connection that is over ends even if no new one takes its place. */
-	if (reused && !DRY)
+	if (o.old && o.seen.state < FLOW_STATES && !DRY)
 		flow_kill(o.old, &tuple, p->v6, o.seen);
 	return action | later_room(o.low);
 }

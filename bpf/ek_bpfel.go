@@ -74,21 +74,35 @@ type EkFlowKey struct {
 type EkFlowState uint8
 
 const (
-	EkFlowStateFLOW_NONE        EkFlowState = 0
-	EkFlowStateFLOW_ESTABLISHED EkFlowState = 1
-	EkFlowStateFLOW_SYN_SENT    EkFlowState = 2
-	EkFlowStateFLOW_SYN_RECV    EkFlowState = 3
-	EkFlowStateFLOW_FIN_WAIT    EkFlowState = 4
-	EkFlowStateFLOW_TIME_WAIT   EkFlowState = 5
-	EkFlowStateFLOW_CLOSE       EkFlowState = 6
-	EkFlowStateFLOW_CLOSE_WAIT  EkFlowState = 7
-	EkFlowStateFLOW_LAST_ACK    EkFlowState = 8
-	EkFlowStateFLOW_LISTEN      EkFlowState = 9
-	EkFlowStateFLOW_SYNACK      EkFlowState = 10
-	EkFlowStateFLOW_UDP         EkFlowState = 11
-	EkFlowStateFLOW_STATES      EkFlowState = 12
-	EkFlowStateFLOW_DEAD        EkFlowState = 13
-	EkFlowStateFLOW_OWNED       EkFlowState = 14
+	EkFlowStateFLOW_NONE                   EkFlowState = 0
+	EkFlowStateFLOW_ESTABLISHED            EkFlowState = 1
+	EkFlowStateFLOW_SYN_SENT               EkFlowState = 2
+	EkFlowStateFLOW_SYN_RECV               EkFlowState = 3
+	EkFlowStateFLOW_FIN_WAIT               EkFlowState = 4
+	EkFlowStateFLOW_TIME_WAIT              EkFlowState = 5
+	EkFlowStateFLOW_CLOSE                  EkFlowState = 6
+	EkFlowStateFLOW_CLOSE_WAIT             EkFlowState = 7
+	EkFlowStateFLOW_LAST_ACK               EkFlowState = 8
+	EkFlowStateFLOW_LISTEN                 EkFlowState = 9
+	EkFlowStateFLOW_SYNACK                 EkFlowState = 10
+	EkFlowStateFLOW_UDP                    EkFlowState = 11
+	EkFlowStateFLOW_SCTP_NONE              EkFlowState = 16
+	EkFlowStateFLOW_SCTP_INIT1             EkFlowState = 17
+	EkFlowStateFLOW_SCTP_INIT              EkFlowState = 18
+	EkFlowStateFLOW_SCTP_COOKIE_SENT       EkFlowState = 19
+	EkFlowStateFLOW_SCTP_COOKIE_REPLIED    EkFlowState = 20
+	EkFlowStateFLOW_SCTP_COOKIE_WAIT       EkFlowState = 21
+	EkFlowStateFLOW_SCTP_COOKIE            EkFlowState = 22
+	EkFlowStateFLOW_SCTP_COOKIE_ECHOED     EkFlowState = 23
+	EkFlowStateFLOW_SCTP_ESTABLISHED       EkFlowState = 24
+	EkFlowStateFLOW_SCTP_SHUTDOWN_SENT     EkFlowState = 25
+	EkFlowStateFLOW_SCTP_SHUTDOWN_RECEIVED EkFlowState = 26
+	EkFlowStateFLOW_SCTP_SHUTDOWN_ACK_SENT EkFlowState = 27
+	EkFlowStateFLOW_SCTP_REJECTED          EkFlowState = 28
+	EkFlowStateFLOW_SCTP_CLOSED            EkFlowState = 29
+	EkFlowStateFLOW_STATES                 EkFlowState = 30
+	EkFlowStateFLOW_DEAD                   EkFlowState = 33
+	EkFlowStateFLOW_OWNED                  EkFlowState = 34
 )
 
 type EkForward uint8
@@ -269,7 +283,7 @@ type EkSettings struct {
 	_             structs.HostLayout
 	LayoutVersion uint32
 	IcmpPerSecond uint32
-	Timeout       [16]uint32
+	Timeout       [32]uint32
 }
 
 type EkStats struct {

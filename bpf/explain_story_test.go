@@ -33,6 +33,7 @@ var explainedServices = []struct {
 	{EkSchedulerSCHED_RR, serviceOnePacket, 17, 0, EkForwardFORWARD_DR},
 	{EkSchedulerSCHED_LC, 0, 6, time.Minute, EkForwardFORWARD_NAT},
 	{EkSchedulerSCHED_RR, 0, 17, time.Minute, EkForwardFORWARD_TUN},
+	{EkSchedulerSCHED_WLC, 0, 132, 0, EkForwardFORWARD_DR},
 }
 
 const serviceOnePacket = 4

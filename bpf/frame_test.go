@@ -25,7 +25,7 @@ type frame struct {
 	from, to [6]byte
 	src, dst netip.AddrPort
 	proto    uint8
-	flags    string // of TCP: any of S A F R P U
+	flags    string // of TCP: any of S A F R P U; of SCTP the chunks (chunkTypes)
 	ttl      uint8  // default 64
 	payload  string
 	noSum    bool // UDP without a checksum
@@ -119,7 +119,7 @@ func (f frame) bytes(tb testing.TB) []byte {
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(buffer, options, eth, ip, f.transport(tb, ip), gopacket.Payload(f.payload)); err != nil {
+	if err := gopacket.SerializeLayers(buffer, options, eth, ip, f.transport(tb, ip), f.content(tb)); err != nil {
 		tb.Fatal(err)
 	}
 	out := buffer.Bytes()
@@ -150,7 +150,7 @@ func (f frame) bytes6(tb testing.TB) []byte {
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	err := gopacket.SerializeLayers(buffer, options, eth, ip, gopacket.Payload(f.ext), transport, gopacket.Payload(f.payload))
+	err := gopacket.SerializeLayers(buffer, options, eth, ip, gopacket.Payload(f.ext), transport, f.content(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -160,6 +160,15 @@ func (f frame) bytes6(tb testing.TB) []byte {
 		out[at], out[at+1] = 0, 0
 	}
 	return out
+}
+
+// content is what follows the transport's header.
+func (f frame) content(tb testing.TB) gopacket.Payload {
+	tb.Helper()
+	if f.proto == 132 {
+		return f.chunks(tb)
+	}
+	return gopacket.Payload(f.payload)
 }
 
 func (f frame) transport(tb testing.TB, ip gopacket.NetworkLayer) gopacket.SerializableLayer {
@@ -197,6 +206,10 @@ func (f frame) transport(tb testing.TB, ip gopacket.NetworkLayer) gopacket.Seria
 			tb.Fatal(err)
 		}
 		return udp
+	case 132:
+		return &layers.SCTP{
+			SrcPort: layers.SCTPPort(f.src.Port()), DstPort: layers.SCTPPort(f.dst.Port()), VerificationTag: 0x01020304,
+		}
 	}
 	return gopacket.Payload("other")
 }

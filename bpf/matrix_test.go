@@ -30,7 +30,7 @@ var (
 		{"sh", 0}, {"sh", sched.FlagPort}, {"sh", sched.FlagFallback}, {"sh", sched.FlagPort | sched.FlagFallback},
 		{"mh", 0}, {"mh", sched.FlagPort}, {"mh", sched.FlagFallback}, {"mh", sched.FlagPort | sched.FlagFallback},
 	}
-	matrixProtocols = []model.Protocol{model.TCP, model.UDP}
+	matrixProtocols = []model.Protocol{model.TCP, model.UDP, model.SCTP}
 	matrixMethods   = []model.Forward{model.NAT, model.DR, model.TUN}
 )
 
@@ -170,7 +170,7 @@ func (s *parityStory) step(c *cell) {
 // server is one of the ten that a cell's service may have.
 func (s *parityStory) server(c *cell, i int) model.Server {
 	port := uint16(80)
-	if c.method == model.NAT {
+	if c.method == model.NAT && c.service.Key.Protocol != model.SCTP { // whose port never changes in XDP
 		port = 8080
 	}
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(c.net), byte(1 + i)}), port)
@@ -253,7 +253,25 @@ func (s *parityStory) request(c *cell) frame {
 		f.src = c.six.of(netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(113 + s.IntN(3)), byte(s.IntN(4))}), uint16(1024+s.IntN(64))))
 		f.flags = []string{"S", "S", "S", "S", "S", "S", "S", "SA", "SF", "SPU", "A", "R", "SR", ""}[s.IntN(14)]
 	}
+	if c.service.Key.Protocol == model.SCTP {
+		f.flags = s.chunk(f.flags)
+	}
 	return s.dress(c, f)
+}
+
+// chunk is what a packet of SCTP begins with in the place of TCP's flags.
+func (s *parityStory) chunk(flags string) string {
+	switch {
+	case strings.Contains(flags, "S") && strings.Contains(flags, "A"):
+		return "INIT_ACK"
+	case strings.Contains(flags, "S"):
+		return "INIT"
+	}
+	return []string{
+		"DATA", "SACK", "HEARTBEAT", "INIT_ACK", "COOKIE_ECHO", "COOKIE_ECHO DATA", "COOKIE_ECHO", "COOKIE_ECHO ABORT",
+		"COOKIE_ACK", "COOKIE_ACK DATA", "COOKIE_ACK ABORT", "SHUTDOWN", "SHUTDOWN_ACK", "SHUTDOWN_COMPLETE", "ERROR",
+		"ABORT", "ASCONF",
+	}[s.IntN(17)]
 }
 
 // reply is a server's packet: mostly of a flow that lives.
@@ -268,6 +286,9 @@ func (s *parityStory) reply(c *cell) frame {
 		}
 	}
 	f.flags = []string{"SA", "SA", "A", "A", "AP", "FA", "F", "R", "S", ""}[s.IntN(10)]
+	if c.service.Key.Protocol == model.SCTP {
+		f.flags = s.chunk(f.flags)
+	}
 	return s.dress(c, f)
 }
 

@@ -85,6 +85,9 @@ func newIPVS(p sched.Profile, servers, services int) *ipvs {
 
 func (f frame) ipvsTuple() ipvsTuple { return ipvsTuple{f.src, f.dst, model.Protocol(f.proto)} }
 
+// asks says whether a packet asks for a connection.
+func (f frame) asks() bool { return f.has("S") || f.proto == 132 && sctpEvent(f.flags) == "INIT" }
+
 func (f frame) has(flag string) bool { return f.proto == 6 && strings.Contains(f.flags, flag) }
 
 func (f *ipvsFlow) service() model.ServiceKey {
@@ -110,7 +113,7 @@ func (v *ipvs) decide(f frame, size uint64) fate {
 		return v.answer(v.replies[tuple], f, size)
 	case flow == nil:
 		return v.stranger(f, size)
-	case f.has("S") && flow.controlled == nil && (flow.state == "TW" || flow.state == "CL"):
+	case f.asks() && flow.controlled == nil && (flow.state == "TW" || flow.state == "CL" || flow.state == "sCL"):
 		// A new connection on the ports of one that is over. The old one counts
 		// while the new one's server is chosen, and ends whatever comes of it.
 		out := v.stranger(f, size)
@@ -150,8 +153,12 @@ func (v *ipvs) answer(flow *ipvsFlow, f frame, size uint64) fate {
 // advance moves a flow on by a packet.
 func (v *ipvs) advance(flow *ipvsFlow, table string, f frame) {
 	was := flow.active()
-	if flow.tuple.proto == model.TCP {
+	switch flow.tuple.proto {
+	case model.TCP:
 		flow.state = nextState(table, f.flags, flow.state)
+	case model.SCTP:
+		flow.state = sctpNext(table, f.flags, flow.state)
+	default:
 	}
 	conns := &v.conns[flow.slot]
 	switch {
@@ -176,12 +183,19 @@ func nextState(table, flags, state string) string {
 	return stateAt(tcpTables[table][e], int(stateNumber(state)))
 }
 
-func lifetime(state string) time.Duration {
-	number := EkFlowStateFLOW_UDP
-	if state != "UDP" {
-		number = stateNumber(state)
+// flowState is the program's number of a state.
+func flowState(name string) EkFlowState {
+	switch {
+	case name == "UDP":
+		return EkFlowStateFLOW_UDP
+	case name[0] == 's':
+		return EkFlowState(16 + sctpNumber(name))
 	}
-	return time.Duration(timeouts[number]) * time.Second
+	return stateNumber(name)
+}
+
+func lifetime(state string) time.Duration {
+	return time.Duration(timeouts[flowState(state)]) * time.Second
 }
 
 func (v *ipvs) countIn(slot, service uint32, size, conns uint64) {
@@ -211,7 +225,7 @@ func (v *ipvs) stranger(f frame, size uint64) fate {
 		return fate{reason: reasons.NoService}
 	case f.src.Port() == 20:
 		return fate{reason: reasons.SourcePort20}
-	case f.proto == 6 && (!f.has("S") || f.has("R")):
+	case f.proto != 17 && (!f.asks() || f.has("R")):
 		return fate{reason: reasons.NoFlow}
 	}
 	slot, group, ok := v.schedule(svc, f)
@@ -234,8 +248,11 @@ func (v *ipvs) stranger(f frame, size uint64) fate {
 // born makes the flow that a packet opens.
 func (v *ipvs) born(f frame, dest sched.Dest, group *ipvsGroup) *ipvsFlow {
 	flow := &ipvsFlow{tuple: f.ipvsTuple(), slot: dest.Slot, method: dest.Server.Forward, controlled: group, from: f.from, state: "UDP"}
-	if f.proto == 6 {
+	switch f.proto {
+	case 6:
 		flow.state = nextState("input", f.flags, "NO")
+	case 132:
+		flow.state = sctpNext("input", f.flags, "sNO")
 	}
 	flow.expires = v.now + lifetime(flow.state)
 	v.flows[flow.tuple] = flow

@@ -49,7 +49,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 5
+const layoutVersion = 6
 
 // newRig loads the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection.
@@ -122,8 +122,11 @@ func (r *rig) fillShards(outer *ebpf.Map, spec *ebpf.MapSpec) {
 	}
 }
 
-// timeouts are IPVS's, in seconds by state, UDP last.
-var timeouts = [12]uint32{2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300}
+// timeouts are IPVS's, in seconds by state: TCP's, UDP's, and from 16 on SCTP's.
+var timeouts = [32]uint32{
+	2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300,
+	16: 2, 4, 61, 61, 61, 61, 61, 61, 900, 61, 61, 61, 4, 61,
+}
 
 func (r *rig) put(m *ebpf.Map, key, value any) {
 	r.tb.Helper()

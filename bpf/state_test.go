@@ -50,7 +50,7 @@ func stateNumber(name string) EkFlowState {
 }
 
 // active are the states that count as active.
-var active = map[string]bool{"ES": true, "SS": true, "SR": true, "SA": true}
+var active = map[string]bool{"ES": true, "SS": true, "SR": true, "SA": true, "sES": true}
 
 // Every state and every combination of flags, in each direction: next state,
 // counters and time of death. A SYN on a closed or waiting flow is left to the

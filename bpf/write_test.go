@@ -144,11 +144,8 @@ func (w *world) compareFlow(flow *ipvsFlow) {
 	if !ok {
 		w.fail("flow %s > %s is not in the table", flow.tuple.src, flow.tuple.dst)
 	}
-	got, state := unpack(found.Now.Word), EkFlowStateFLOW_UDP
-	if flow.state != "UDP" {
-		state = stateNumber(flow.state)
-	}
-	if got.server != flow.slot || got.state != state || time.Duration(found.Expires) != flow.expires {
+	got := unpack(found.Now.Word)
+	if got.server != flow.slot || got.state != flowState(flow.state) || time.Duration(found.Expires) != flow.expires {
 		w.fail("flow %s > %s is %+v until %v, want server %d, %s until %v",
 			flow.tuple.src, flow.tuple.dst, got, time.Duration(found.Expires), flow.slot, flow.state, flow.expires)
 	}

@@ -55,7 +55,7 @@ type Capabilities struct {
 func ThisVersion() Capabilities {
 	return Capabilities{DrivesIPVS: true, XDP: XDPCapabilities{
 		Schedulers:  []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "ovf", "fo", "sh", "dh", "mh"},
-		Protocols:   []model.Protocol{model.TCP, model.UDP},
+		Protocols:   []model.Protocol{model.TCP, model.UDP, model.SCTP},
 		Forwards:    []model.Forward{model.NAT, model.DR, model.TUN},
 		MaxServers:  MaxServers,
 		MaxWeights:  sched.MaxTable,
@@ -202,6 +202,8 @@ func judgeServer(key model.ServiceKey, s model.Server, caps Capabilities) (Reaso
 		return ReasonTUN, fmt.Sprintf("lvs_method TUN %s of server %s", s.Tunnel, s.Addr)
 	case s.Forward != model.NAT && key.FWMark == 0 && s.Addr.Port() != key.Addr.Port():
 		return ReasonPortDiffers, fmt.Sprintf("server %s with lvs_method %s, which keeps port %d", s.Addr, s.Forward, key.Addr.Port())
+	case s.Forward == model.NAT && key.Protocol == model.SCTP && key.FWMark == 0 && s.Addr.Port() != key.Addr.Port():
+		return ReasonSCTPPort, fmt.Sprintf("server %s of SCTP with lvs_method NAT, which keeps port %d in XDP", s.Addr, key.Addr.Port())
 	case (s.Upper != 0 || s.Lower != 0) && !caps.XDP.Thresholds:
 		return ReasonThresholds, fmt.Sprintf("uthreshold %d, lthreshold %d of server %s", s.Upper, s.Lower, s.Addr)
 	}

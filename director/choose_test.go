@@ -90,6 +90,16 @@ var chooseTests = []struct {
 		name: "SCTP", want: director.ReasonSCTP,
 		line:   "runs in IPVS (protocol SCTP)",
 		change: func(v *model.VirtualServer) { v.Key.Protocol = model.SCTP },
+		caps:   func(c *director.Capabilities) { c.XDP.Protocols = []model.Protocol{model.TCP, model.UDP} },
+	},
+	{
+		name: "SCTP by NAT to another port", want: director.ReasonSCTPPort,
+		line: "runs in IPVS (server 10.0.0.1:8080 of SCTP with lvs_method NAT, which keeps port 80 in XDP)",
+		change: func(v *model.VirtualServer) {
+			v.Key.Protocol = model.SCTP
+			addr("10.0.0.1:8080")(v)
+			forward(model.NAT)(v)
+		},
 	},
 	{
 		name: "no protocol", want: director.ReasonProtocol,

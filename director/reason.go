@@ -34,6 +34,7 @@ const (
 	ReasonNoKernelIPVS
 	ReasonDuplicate
 	ReasonWeights
+	ReasonSCTPPort
 	reasonCount
 )
 
@@ -44,7 +45,7 @@ var reasonTexts = [reasonCount]struct{ word, text string }{
 	ReasonScheduler:      {"scheduler", "the scheduler is not in XDP yet"},
 	ReasonIPv6:           {"ipv6", "IPv6 is not in XDP yet"},
 	ReasonMixedFamilies:  {"mixed_families", "service and server differ in IP version"},
-	ReasonSCTP:           {"sctp", "SCTP is not in XDP yet"},
+	ReasonSCTP:           {"sctp", "SCTP is not in XDP"},
 	ReasonProtocol:       {"protocol", "the protocol is not one that can be balanced"},
 	ReasonTUN:            {"tun", "a tunnel with checksums is not in XDP"},
 	ReasonForward:        {"forward", "the forwarding method is not in XDP"},
@@ -62,6 +63,7 @@ var reasonTexts = [reasonCount]struct{ word, text string }{
 	ReasonIPVSNotDriven:  {"ipvs_not_driven", "this version does not drive IPVS yet"},
 	ReasonNoKernelIPVS:   {"no_kernel_ipvs", "this kernel has no IPVS"},
 	ReasonWeights:        {"weights", "the weights of wrr make a longer table than XDP holds"},
+	ReasonSCTPPort:       {"sctp_port", "NAT of SCTP to another port changes a sum that XDP does not compute"},
 	ReasonDuplicate:      {"duplicate", "the file names this service twice; the first one runs"},
 }
 

@@ -203,14 +203,26 @@ func recordOf(f model.Flow) SyncRecord {
 	if f.Forward != model.NAT {
 		r.Flags |= SyncNoOutput
 	}
-	state := slices.Index(tcpStates(), f.State)
-	if f.Protocol == model.TCP && state > 0 {
-		r.State = uint16(state)
+	states, active := []string(nil), ""
+	switch f.Protocol {
+	case model.TCP:
+		states, active = tcpStates(), "ESTABLISHED SYN_SENT SYN_RECV SYNACK"
+	case model.SCTP:
+		states, active = sctpStates(), "ESTABLISHED"
 	}
-	if f.Protocol != model.TCP || !strings.Contains("ESTABLISHED SYN_SENT SYN_RECV SYNACK", f.State) {
+	r.State = uint16(max(slices.Index(states, f.State), 0))
+	if !slices.Contains(strings.Fields(active), f.State) {
 		r.Flags |= SyncInactive
 	}
 	return r
+}
+
+// sctpStates are those of SCTP.
+func sctpStates() []string {
+	return []string{
+		"NONE", "INIT1", "INIT", "C-SENT", "C-REPLIED", "C-WAIT", "COOKIE", "C-ECHOED",
+		"ESTABLISHED", "S-SENT", "S-RECEIVED", "S-ACK-SENT", "REJECTED", "CLOSED",
+	}
 }
 
 // tcpStates are the names of the kernel's states in the order of their numbers.

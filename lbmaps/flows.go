@@ -59,7 +59,7 @@ func Now() (uint64, error) {
 // that is dead or has expired waits for the sweep.
 func hostFlow(v bpf.EkFlow, now uint64) (Flow, bool) {
 	w := hostFlowWord(v.Now.Word)
-	if w.state >= States || v.Expires <= now {
+	if !w.state.known() || v.Expires <= now {
 		return Flow{}, false
 	}
 	return Flow{
@@ -118,21 +118,33 @@ func (m *Maps) Flows(now uint64, yield func(Flow) bool) error {
 	return nil
 }
 
-// ParseState returns the state of a name that State.String gives.
-func ParseState(name string) (State, bool) {
+// ParseState returns the state of a protocol's flow by the name that State.String
+// gives.
+func ParseState(protocol model.Protocol, name string) (State, bool) {
 	for s := range States {
-		if s.String() == name {
+		if s.known() && s.protocol() == protocol && s.String() == name {
 			return s, true
 		}
 	}
 	return None, false
 }
 
+// protocol returns whose state it is.
+func (s State) protocol() model.Protocol {
+	switch {
+	case s == UDP:
+		return model.UDP
+	case s >= SCTPNone:
+		return model.SCTP
+	}
+	return model.TCP
+}
+
 // WireImport returns the argument of ek_import for a flow on the server of a
 // slot. Its time is in whole seconds, at least one. It reports false for a state
 // that no flow here has.
 func WireImport(f Flow) (bpf.EkImport, bool) {
-	state, ok := ParseState(f.State)
+	state, ok := ParseState(f.Protocol, f.State)
 	if !ok {
 		return bpf.EkImport{}, false
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/evenkeel/evenkeel/bpf"
 )
 
-// State is a state of a flow. The values are IPVS's for TCP; UDP has one.
+// State is a state of a flow. The values are IPVS's for TCP; UDP has one; those of
+// SCTP are IPVS's from 16 on.
 type State uint8
 
 // The states that a live flow can have.
@@ -24,20 +25,43 @@ const (
 	Listen
 	SynAck
 	UDP
-	// States is the number of states.
+)
+
+// The states of SCTP.
+const (
+	SCTPNone State = iota + 16
+	SCTPInit1
+	SCTPInit
+	SCTPCookieSent
+	SCTPCookieReplied
+	SCTPCookieWait
+	SCTPCookie
+	SCTPCookieEchoed
+	SCTPEstablished
+	SCTPShutdownSent
+	SCTPShutdownReceived
+	SCTPShutdownAckSent
+	SCTPRejected
+	SCTPClosed
+	// States is above all states; some numbers below it stand for none.
 	States
 )
 
 // String returns the state's name as IPVS prints it.
 func (s State) String() string {
-	if s >= States {
+	if !s.known() {
 		return fmt.Sprintf("state %d", uint8(s))
 	}
 	return [States]string{
 		"NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT",
 		"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "SYNACK", "UDP",
+		SCTPNone: "NONE", "INIT1", "INIT", "C-SENT", "C-REPLIED", "C-WAIT", "COOKIE", "C-ECHOED",
+		"ESTABLISHED", "S-SENT", "S-RECEIVED", "S-ACK-SENT", "REJECTED", "CLOSED",
 	}[s]
 }
+
+// known says whether a live flow can have the state.
+func (s State) known() bool { return s <= UDP || s >= SCTPNone && s < States }
 
 // Timeouts say how long a flow lives without a packet, by its state, in whole
 // seconds; a fraction is rounded up.
@@ -58,6 +82,21 @@ func DefaultTimeouts() Timeouts {
 		Listen:      120 * time.Second,
 		SynAck:      120 * time.Second,
 		UDP:         300 * time.Second,
+
+		SCTPNone:             2 * time.Second,
+		SCTPInit1:            4 * time.Second,
+		SCTPInit:             61 * time.Second,
+		SCTPCookieSent:       61 * time.Second,
+		SCTPCookieReplied:    61 * time.Second,
+		SCTPCookieWait:       61 * time.Second,
+		SCTPCookie:           61 * time.Second,
+		SCTPCookieEchoed:     61 * time.Second,
+		SCTPEstablished:      900 * time.Second,
+		SCTPShutdownSent:     61 * time.Second,
+		SCTPShutdownReceived: 61 * time.Second,
+		SCTPShutdownAckSent:  61 * time.Second,
+		SCTPRejected:         4 * time.Second,
+		SCTPClosed:           61 * time.Second,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -155,14 +156,24 @@ func read(t *testing.T, path string) string {
 
 func TestStatesAreThoseOfTheProgram(t *testing.T) {
 	contract := read(t, "../bpf/include/contract.h")
+	constants := strings.NewReplacer("C-", "COOKIE_", "S-", "SHUTDOWN_", "-", "_")
 	for s := range States {
-		line := fmt.Sprintf("FLOW_%s = %d,", s, uint8(s))
+		if !s.known() {
+			continue
+		}
+		name := s.String()
+		if s.protocol() == model.SCTP {
+			name = "SCTP_" + constants.Replace(name)
+		}
+		line := fmt.Sprintf("FLOW_%s = %d,", name, uint8(s))
 		if !regexp.MustCompile(regexp.QuoteMeta(line)).MatchString(contract) {
 			t.Errorf("contract.h has no %q", line)
 		}
 	}
 	same(t, uint8(States), uint8(bpf.EkFlowStateFLOW_STATES))
 	same(t, State(13).String(), "state 13")
+	same(t, State(33).String(), "state 33")
+	same(t, uint8(SCTPNone), uint8(bpf.EkFlowStateFLOW_SCTP_NONE))
 }
 
 func TestFractionsOfASecondAreRoundedUp(t *testing.T) {

@@ -135,7 +135,7 @@ func refuseService(s model.Service) error {
 	switch {
 	case s.Key.FWMark != 0:
 		return fmt.Errorf("firewall mark: %w", ErrUnsupported)
-	case s.Key.Protocol != model.TCP && s.Key.Protocol != model.UDP:
+	case s.Key.Protocol != model.TCP && s.Key.Protocol != model.UDP && s.Key.Protocol != model.SCTP:
 		return fmt.Errorf("protocol %s: %w", s.Key.Protocol, ErrUnsupported)
 	case addr.Port() == 0:
 		return fmt.Errorf("every port: %w", ErrUnsupported)
@@ -155,6 +155,8 @@ func refuseServer(k model.ServiceKey, s model.Server) error {
 		return fmt.Errorf("forwarding by %s: %w", s.Forward, ErrUnsupported)
 	case s.Forward == model.TUN && (s.Tunnel.Type > model.GRE || s.Tunnel.Checksum != model.NoChecksum):
 		return fmt.Errorf("tunnel %s: %w", s.Tunnel, ErrUnsupported)
+	case s.Forward == model.NAT && k.Protocol == model.SCTP && s.Addr.Port() != k.Addr.Port():
+		return fmt.Errorf("SCTP by NAT from port %d to %d: %w", k.Addr.Port(), s.Addr.Port(), ErrUnsupported)
 	case s.Weight < 0:
 		return fmt.Errorf("weight %d: %w", s.Weight, ErrUnsupported)
 	}

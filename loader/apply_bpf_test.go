@@ -122,13 +122,17 @@ func TestApplyRefuses(t *testing.T) {
 	v6 := netip.MustParseAddrPort("[2001:db8::1]:53")
 	for name, o := range map[string]sched.Op{
 		"mark":        with(func(s *model.Service) { s.Key = model.ServiceKey{FWMark: 1} }),
-		"SCTP":        with(func(s *model.Service) { s.Key.Protocol = model.SCTP }),
+		"protocol":    with(func(s *model.Service) { s.Key.Protocol = 50 }),
 		"any port":    with(func(s *model.Service) { s.Key.Addr = netip.AddrPortFrom(vip.Addr(), 0) }),
 		"scheduler":   with(func(s *model.Service) { s.Scheduler = "lblcr" }),
 		"ops":         with(func(s *model.Service) { s.OnePacket, s.Persistence = true, time.Minute }),
 		"Local":       server(func(s *model.Server) { s.Forward = model.Local }),
 		"IPv6 server": server(func(s *model.Server) { s.Addr = v6 }),
 		"weight":      server(func(s *model.Server) { s.Weight = -1 }),
+		"SCTP to another port": {
+			Kind: sched.AddServer, Service: model.Service{Key: model.ServiceKey{Protocol: model.SCTP, Addr: vip}},
+			Server: model.Server{Addr: netip.MustParseAddrPort("10.0.0.9:54"), Forward: model.NAT},
+		},
 	} {
 		if err := r.Apply(t.Context(), []sched.Op{o}); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v, want ErrUnsupported", name, err)

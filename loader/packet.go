@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ type Packet struct {
 	// Destination is the virtual service, or the client for a server's
 	// packet.
 	Destination netip.AddrPort
-	// Flags are those of TCP, letters of SAFRPU; default S.
+	// Flags are those of TCP, letters of SAFRPU; default S. Of SCTP, S is an INIT and
+	// A is data.
 	Flags string
 	// Interface is the one that it comes in by; default one that the program
 	// runs on.
@@ -36,8 +38,10 @@ func ParsePacket(protocol, source, destination, flags string) (Packet, error) {
 		p.Protocol = model.TCP
 	case "udp", "UDP":
 		p.Protocol = model.UDP
+	case "sctp", "SCTP":
+		p.Protocol = model.SCTP
 	default:
-		return p, fmt.Errorf("protocol %q is neither tcp nor udp", protocol)
+		return p, fmt.Errorf("protocol %q is none of tcp, udp, sctp", protocol)
 	}
 	var err error
 	if p.Source, err = netip.ParseAddrPort(source); err != nil {
@@ -47,7 +51,11 @@ func ParsePacket(protocol, source, destination, flags string) (Packet, error) {
 		return p, fmt.Errorf("destination %q is not an address with a port, such as 10.0.0.100:80", destination)
 	}
 	p.Flags = flags
-	_, err = p.tcpFlags()
+	if p.Protocol == model.SCTP {
+		_, err = p.chunk()
+	} else {
+		_, err = p.tcpFlags()
+	}
 	return p, err
 }
 
@@ -67,6 +75,18 @@ func (p Packet) tcpFlags() (byte, error) {
 	return flags, nil
 }
 
+// chunk returns SCTP's first chunk by the flags, with no parameters but those that
+// every INIT has.
+func (p Packet) chunk() ([]byte, error) {
+	switch strings.ToUpper(p.Flags) {
+	case "", "S":
+		return append([]byte{1, 0, 0, 20}, make([]byte, 16)...), nil
+	case "A":
+		return append([]byte{0, 3, 0, 17}, make([]byte, 16)...), nil // a byte and its padding
+	}
+	return nil, fmt.Errorf("flags %q: of SCTP, S is an INIT and A is data", p.Flags)
+}
+
 // frame returns the packet in a frame for mac.
 func (p Packet) frame(mac [6]byte) ([]byte, error) {
 	source, destination := p.Source.Addr().Unmap(), p.Destination.Addr().Unmap()
@@ -78,11 +98,14 @@ func (p Packet) frame(mac [6]byte) ([]byte, error) {
 		return nil, err
 	}
 	pseudo := slices.Concat(source.AsSlice(), destination.AsSlice(), []byte{0, byte(p.Protocol)}, word(len(l4)))
-	at := 16
-	if p.Protocol == model.UDP {
-		at = 6
+	switch p.Protocol {
+	case model.SCTP:
+		binary.LittleEndian.PutUint32(l4[8:], crc32.Checksum(l4, crc32.MakeTable(crc32.Castagnoli)))
+	case model.UDP:
+		copy(l4[6:], word(int(checksum(slices.Concat(pseudo, l4)))))
+	default:
+		copy(l4[16:], word(int(checksum(slices.Concat(pseudo, l4)))))
 	}
-	copy(l4[at:], word(int(checksum(slices.Concat(pseudo, l4)))))
 	// The sender's address counts nowhere: a locally administered one.
 	ethernet := slices.Concat(mac[:], []byte{2, 0, 0, 0, 0, 1})
 	if source.Is4() {
@@ -99,14 +122,19 @@ func ipv4(p Packet, payload int) []byte {
 	return b
 }
 
-// transport returns the TCP or UDP header without a checksum.
+// transport returns the TCP or UDP header, or SCTP's with its chunk, without a
+// checksum.
 func (p Packet) transport() ([]byte, error) {
 	ports := slices.Concat(word(int(p.Source.Port())), word(int(p.Destination.Port())))
 	if p.Protocol == model.UDP {
 		return slices.Concat(ports, word(8), word(0)), nil
 	}
+	if p.Protocol == model.SCTP {
+		chunk, err := p.chunk()
+		return slices.Concat(ports, make([]byte, 8), chunk), err
+	}
 	if p.Protocol != model.TCP {
-		return nil, fmt.Errorf("protocol %s is neither TCP nor UDP", p.Protocol)
+		return nil, fmt.Errorf("protocol %s is none of TCP, UDP, SCTP", p.Protocol)
 	}
 	flags, err := p.tcpFlags()
 	return slices.Concat(ports, []byte{0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, flags}, word(0xffff), word(0), word(0)), err

@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 5
+#define LAYOUT_VERSION 6
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -192,7 +192,9 @@ struct flow6_key {
 	__u8 pad[3];
 } __attribute__((aligned(4)));
 
-/* The TCP states are IPVS's, by IPVS's numbers. */
+/* The states of TCP and SCTP are IPVS's: TCP's by IPVS's numbers, SCTP's by IPVS's
+ * above FLOW_SCTP.
+ */
 enum __attribute__((packed)) flow_state {
 	FLOW_NONE = 0,
 	FLOW_ESTABLISHED = 1,
@@ -206,10 +208,27 @@ enum __attribute__((packed)) flow_state {
 	FLOW_LISTEN = 9,
 	FLOW_SYNACK = 10,
 	FLOW_UDP = 11,
-	FLOW_STATES = 12, /* the number of states that a live flow can have */
-	FLOW_DEAD = 13,	  /* counted out; may be taken over or deleted */
-	FLOW_OWNED = 14,  /* one CPU is opening, ending or deleting it */
+	FLOW_SCTP_NONE = 16,
+	FLOW_SCTP_INIT1 = 17,
+	FLOW_SCTP_INIT = 18,
+	FLOW_SCTP_COOKIE_SENT = 19,
+	FLOW_SCTP_COOKIE_REPLIED = 20,
+	FLOW_SCTP_COOKIE_WAIT = 21,
+	FLOW_SCTP_COOKIE = 22,
+	FLOW_SCTP_COOKIE_ECHOED = 23,
+	FLOW_SCTP_ESTABLISHED = 24,
+	FLOW_SCTP_SHUTDOWN_SENT = 25,
+	FLOW_SCTP_SHUTDOWN_RECEIVED = 26,
+	FLOW_SCTP_SHUTDOWN_ACK_SENT = 27,
+	FLOW_SCTP_REJECTED = 28,
+	FLOW_SCTP_CLOSED = 29,
+	FLOW_STATES = 30, /* above all states that a live flow can have */
+	FLOW_DEAD = 33,	  /* counted out; may be taken over or deleted */
+	FLOW_OWNED = 34,  /* one CPU is opening, ending or deleting it */
 };
+
+/* FLOW_SCTP is the bit that all of SCTP's states have, and no other of a live flow. */
+#define FLOW_SCTP 16
 
 #define FLOW_INACTIVE 0x01   /* counts in total, not in active */
 #define FLOW_NOOUTPUT 0x02   /* no reply was seen (DR) */
@@ -371,7 +390,7 @@ struct port {
 struct settings {
 	__u32 layout_version;
 	__u32 icmp_per_second; /* answers that one CPU may send; 0 none */
-	__u32 timeout[16];     /* as many as a masked state can name */
+	__u32 timeout[32];     /* as many as a masked state can name */
 };
 
 /* sweep is the argument and the result of ek_sweep and ek_sweep6, and of

@@ -97,7 +97,8 @@ static __always_inline bool flow_live(const struct flow *flow, union flow_word w
  */
 static __always_inline bool flow_half_open(union flow_word w)
 {
-	return w.state == FLOW_SYN_RECV;
+	return w.state == FLOW_SYN_RECV ||
+	       (w.state >= FLOW_SCTP_INIT1 && w.state <= FLOW_SCTP_COOKIE_SENT);
 }
 
 /* flow_give counts a flow out of its template. */
@@ -164,7 +165,7 @@ static __always_inline bool flow_kill(struct flow *flow, const union tuple *t, b
 /* flow_timeout is how long a flow in this state lives without a packet. */
 static __always_inline __u64 flow_timeout(__u8 state)
 {
-	__u32 zero = 0, index = state & 15;
+	__u32 zero = 0, index = state & 31;
 	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
 
 	if (!settings)
@@ -189,20 +190,73 @@ static __always_inline void flow_touch(struct flow *flow, union flow_word w, __u
 }
 
 /* flow_step returns what a packet makes of a flow's word. */
-static __always_inline union flow_word flow_step(union flow_word w, enum direction dir,
-						 const struct packet *p)
+static __always_inline union flow_word flow_step(union flow_word w, __u32 dir, __u64 is_tcp,
+						 __u8 event)
 {
 	__u8 table = dir;
 
-	if (!p->is_tcp)
+	if (!is_tcp && !(w.state & FLOW_SCTP))
 		return w;
 	if (dir == OUTPUT)
 		w.flags &= ~FLOW_NOOUTPUT;
 	else
 		table = w.flags & FLOW_NOOUTPUT;
-	w.state = tcp_state_next(table, tcp_event(p->tcp_flags), w.state);
-	w.flags = (w.flags & ~FLOW_INACTIVE) | tcp_state_inactive(w.state);
+	w.state = is_tcp ? tcp_state_next(table, tcp_event(event), w.state)
+			 : sctp_state_next(table, event, w.state);
+	w.flags = (w.flags & ~FLOW_INACTIVE) | state_inactive(w.state);
 	return w;
+}
+
+/* flow_swap puts next in the place of a flow's word, if that is still as it was seen,
+ * and returns what was found there.
+ */
+static __always_inline union flow_word flow_swap(struct flow *flow, union flow_word seen,
+						 union flow_word next, __u64 now)
+{
+	union flow_word found = seen;
+
+	if (next.word != seen.word)
+		found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word, next.word);
+	if (found.word == seen.word) {
+		conns_active(seen.server, flow_is_active(next) - flow_is_active(seen));
+		flow_touch(flow, next, now);
+	}
+	return found;
+}
+
+/* flow_same says whether a word is of the same flow as another, and of a live one. */
+static __always_inline bool flow_same(union flow_word found, union flow_word seen)
+{
+	return found.server == seen.server && found.generation == seen.generation &&
+	       found.state < FLOW_STATES;
+}
+
+/* FLOW_LOST is no flow's word. */
+#define FLOW_LOST (~0ULL)
+
+/* flow_retry is flow_advance once another CPU has changed the flow to word. It is rare,
+ * so the verifier follows it once, and not on every way. It returns the word that the
+ * flow has now, or FLOW_LOST. The packet's direction, is_tcp and event stand in
+ * a byte each of what.
+ */
+__noinline __u64 flow_retry(struct flow *flow, __u64 word, __u32 what)
+{
+	union flow_word seen = { .word = word }, next, found;
+	__u64 now = clock_now();
+	int i;
+
+	if (!flow)
+		return FLOW_LOST;
+	for (i = 1; i < ADVANCE_TRIES; i++) {
+		next = flow_step(seen, what >> 16 & 1, what >> 8 & 1, what);
+		found = flow_swap(flow, seen, next, now);
+		if (found.word == seen.word)
+			return next.word;
+		if (!flow_same(found, seen))
+			break;
+		seen = found;
+	}
+	return FLOW_LOST;
 }
 
 /* flow_advance applies a packet to a live flow: state, counters, time of
@@ -211,32 +265,22 @@ static __always_inline union flow_word flow_step(union flow_word w, enum directi
 static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, enum direction dir,
 					 const struct packet *p, __u64 now)
 {
-	union flow_word seen = *w, next, found;
-	int i;
+	union flow_word next = flow_step(*w, dir, p->is_tcp, p->event), found;
 
-	for (i = 0; i < ADVANCE_TRIES; i++) {
-		next = flow_step(seen, dir, p);
-		if (DRY) {
-			explain_flow(dir == OUTPUT ? WAY_REPLY : WAY_FLOW, flow, next);
-			*w = next;
-			return true;
-		}
-		found.word = seen.word;
-		if (next.word != seen.word)
-			found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word,
-								 next.word);
-		if (found.word == seen.word) {
-			conns_active(seen.server, flow_is_active(next) - flow_is_active(seen));
-			flow_touch(flow, next, now);
-			*w = next;
-			return true;
-		}
-		if (found.server != seen.server || found.generation != seen.generation ||
-		    found.state >= FLOW_STATES)
-			return false;
-		seen = found;
+	if (DRY) {
+		explain_flow(dir == OUTPUT ? WAY_REPLY : WAY_FLOW, flow, next);
+		*w = next;
+		return true;
 	}
-	return false;
+	found = flow_swap(flow, *w, next, now);
+	if (likely(found.word == w->word)) {
+		*w = next;
+		return true;
+	}
+	if (!flow_same(found, *w))
+		return false;
+	w->word = flow_retry(flow, found.word, dir << 16 | p->is_tcp << 8 | p->event);
+	return w->word != FLOW_LOST;
 }
 
 #endif

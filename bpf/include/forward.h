@@ -23,14 +23,15 @@ static __always_inline void ttl_decrease(struct packet *p)
 	p->ip->ttl--;
 }
 
-/* l4_check_update keeps UDP's "no checksum" and never writes it by accident. Both
+/* l4_check_update leaves SCTP alone, whose sum covers no address, and whose port never
+ * changes in XDP. It keeps UDP's "no checksum" and never writes it by accident. Both
  * families' sums cover the addresses, IPv6's header has none of its own.
  */
 static __always_inline void l4_check_update(struct packet *p, __u32 diff)
 {
 	if (p->is_tcp) {
 		p->tcp->check = csum_apply(p->tcp->check, diff);
-	} else if (p->udp->check) {
+	} else if (proto_is(p, IPPROTO_UDP) && p->udp->check) {
 		p->udp->check = csum_apply(p->udp->check, diff);
 		if (!p->udp->check)
 			p->udp->check = 0xffff;

@@ -20,7 +20,7 @@ static __always_inline union flow_word import_word(const struct import *in,
 	w.flags = srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT;
 	if (srv->forward == FORWARD_TUN)
 		w.flags |= FLOW_TUN;
-	w.flags |= in->state == FLOW_UDP ? FLOW_INACTIVE : tcp_state_inactive(in->state);
+	w.flags |= state_inactive(in->state);
 	return w;
 }
 

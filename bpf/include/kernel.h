@@ -104,6 +104,7 @@ struct ethhdr {
 #define IPPROTO_AH 51
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_DSTOPTS 60
+#define IPPROTO_SCTP 132
 
 #define IPV4_MIN_MTU 68
 
@@ -169,6 +170,19 @@ struct udphdr {
 	__be16 dest;
 	__be16 len;
 	__u16 check;
+};
+
+struct sctphdr {
+	__be16 source;
+	__be16 dest;
+	__be32 vtag;
+	__u32 checksum; /* CRC32c, which covers no address */
+};
+
+struct sctp_chunk {
+	__u8 type;
+	__u8 flags;
+	__be16 length; /* with this header, without the padding to a multiple of 4 */
 };
 
 #define ICMP_DEST_UNREACH 3

@@ -31,8 +31,15 @@ static __always_inline union flow_word flow_born(__u32 server, const struct serv
 	w.flags = FLOW_INACTIVE | (srv->forward == FORWARD_NAT ? FLOW_NAT : FLOW_NOOUTPUT) |
 		  (srv->forward == FORWARD_TUN ? FLOW_TUN : 0) |
 		  (o->controlled ? FLOW_CONTROLLED : 0);
-	w.state = o->p->is_tcp ? FLOW_NONE : FLOW_UDP;
-	return flow_step(w, INPUT, o->p);
+	w.state = FLOW_NONE;
+	if (o->p->is_tcp)
+		return flow_step(w, INPUT, true, o->p->event);
+	/* An INIT alone opens a flow of SCTP. Computed, since each branch would be two ways
+	 * to follow for the verifier.
+	 */
+	_Static_assert(IPPROTO_UDP >> 7 == 0 && IPPROTO_SCTP >> 7 == 1, "the bit tells them apart");
+	w.state = FLOW_UDP + (o->p->proto >> 7) * (FLOW_SCTP_INIT1 - FLOW_UDP);
+	return w;
 }
 
 /* link_turn is the way back to where the frame came from. */
@@ -74,7 +81,7 @@ static __always_inline __u16 flow_generation(const struct opening *o)
 {
 	__u16 next = o->old ? o->seen.generation + 1 : 0, place;
 
-	if (!o->p->is_tcp)
+	if (!o->p->is_tcp && proto_is(o->p, IPPROTO_UDP))
 		return next;
 	place = ring_push(o->tuple, o->p->v6);
 	return o->old && place == o->seen.generation ? next : place;

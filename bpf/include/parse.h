@@ -5,8 +5,9 @@
 
 #include "addr.h"
 #include "maps.h"
+#include "sctp_state.h"
 
-/* packet points into the frame. The fixed headers of IP and of TCP or UDP lie
+/* packet points into the frame. The fixed headers of IP and of TCP, UDP or SCTP lie
  * inside the frame, and so does all that the lengths in them promise. v6 is a
  * constant wherever a packet is read, so each family's program has only its own
  * half of every choice by it.
@@ -18,13 +19,13 @@ struct packet {
 	struct iphdr *ip;    /* holds if not v6 */
 	struct ipv6hdr *ip6; /* holds if v6 */
 	struct tcphdr *tcp; /* holds if is_tcp: the verifier takes no packet pointer for non-zero */
-	struct udphdr *udp; /* holds if not */
+	struct udphdr *udp; /* holds if not; SCTP's ports lie there as well */
 	__u32 len;	    /* of the IP packet */
-	__u32 header;	    /* bytes of it before TCP or UDP */
+	__u32 header;	    /* bytes of it before TCP, UDP or SCTP */
 	__be16 sport;
 	__be16 dport;
 	__u8 proto;
-	__u8 tcp_flags;
+	__u8 event;   /* TCP's flags; enum sctp_event; of UDP anything */
 	__u64 is_tcp; /* a whole word: the verifier forgets the value of a byte on the stack */
 	__u64 v6;
 };
@@ -164,7 +165,7 @@ static __always_inline __u32 parse_ipv6(struct packet *p)
 	return p->header > p->len || p->header > IPV6_EXT_BYTES ? REASON_IP_OPTIONS : 0;
 }
 
-/* transport is where TCP or UDP begins. The compiler must not see how it comes about:
+/* transport is where TCP, UDP or SCTP begins. The compiler must not see how it comes about:
  * what is computed a second time is another pointer to the verifier, not yet checked.
  */
 static __always_inline void *transport(const struct packet *p)
@@ -196,7 +197,7 @@ static __always_inline __u32 parse_tcp(struct packet *p)
 	p->is_tcp = true;
 	p->sport = tcp->source;
 	p->dport = tcp->dest;
-	p->tcp_flags = tcp->flags;
+	p->event = tcp->flags;
 	return 0;
 }
 
@@ -215,6 +216,51 @@ static __always_inline __u32 parse_udp(struct packet *p)
 	p->is_tcp = false;
 	p->sport = udp->source;
 	p->dport = udp->dest;
+	p->event = udp->source; /* unknown to the verifier, as SCTP's is */
+	return 0;
+}
+
+/* sctp_read returns the enum sctp_event of the packet whose SCTP begins at some bytes
+ * into the frame, below 1024, and ends at others. It stands alone so that the verifier
+ * follows it once.
+ */
+__noinline int sctp_read(struct xdp_md *ctx, __u32 from, __u32 to)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 at = (from & 1023) + sizeof(struct sctphdr), type;
+	struct sctp_chunk *chunk = data + at;
+
+	if ((void *)(chunk + 1) > end)
+		return SCTP_DATA;
+	type = chunk->type;
+	if ((type == CHUNK_COOKIE_ECHO || type == CHUNK_COOKIE_ACK) &&
+	    ntohs(chunk->length) >= sizeof(*chunk)) {
+		at += (ntohs(chunk->length) + 3) & 0x7ffc;
+		chunk = data + at;
+		if (at + sizeof(*chunk) <= to && (void *)(chunk + 1) <= end &&
+		    chunk->type == CHUNK_ABORT)
+			type = CHUNK_ABORT;
+	}
+	return type < sizeof(sctp_events) ? sctp_events[type & 15] : SCTP_DATA;
+}
+
+/* parse_sctp reads no port but through udp, so that the verifier takes it for the
+ * same.
+ */
+static __always_inline __u32 parse_sctp(struct packet *p)
+{
+	struct udphdr *ports = transport(p);
+
+	if (p->len - p->header < sizeof(struct sctphdr) + sizeof(struct sctp_chunk))
+		return REASON_BAD_HEADER;
+	if ((void *)(ports + 1) > p->end)
+		return REASON_TRUNCATED;
+	p->udp = ports;
+	p->is_tcp = false;
+	p->sport = ports->source;
+	p->dport = ports->dest;
+	p->event = sctp_read(p->ctx, sizeof(struct ethhdr) + p->header,
+			     sizeof(struct ethhdr) + p->len);
 	return 0;
 }
 
@@ -230,6 +276,17 @@ static __always_inline __u32 network_parse(struct xdp_md *ctx, struct packet *p)
 	return p->v6 ? parse_ipv6(p) : parse_ipv4(p);
 }
 
+/* proto_is compares without telling the verifier, so that it takes what differs in the
+ * protocol alone for the same.
+ */
+static __always_inline bool proto_is(const struct packet *p, __u32 proto)
+{
+	__u64 differs = p->proto;
+
+	__asm__ volatile("%0 ^= %1" : "+r"(differs) : "i"(proto));
+	return !differs;
+}
+
 /* packet_parse fills p and returns 0, or the reason why the kernel should
  * look at the frame.
  */
@@ -239,10 +296,12 @@ static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
 
 	if (reason)
 		return reason;
-	if (p->proto == IPPROTO_TCP)
+	if (proto_is(p, IPPROTO_TCP))
 		return parse_tcp(p);
-	if (p->proto == IPPROTO_UDP)
+	if (proto_is(p, IPPROTO_UDP))
 		return parse_udp(p);
+	if (proto_is(p, IPPROTO_SCTP))
+		return parse_sctp(p);
 	return REASON_OTHER_PROTOCOL;
 }
 

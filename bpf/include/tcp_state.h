@@ -109,16 +109,16 @@ static __always_inline __u8 tcp_state_next(__u8 dir, __u8 event, __u8 state)
 	return table[index];
 }
 
-/* tcp_state_inactive is FLOW_INACTIVE for a state that does not count as
+/* state_inactive is FLOW_INACTIVE for a state, of any protocol, that does not count as
  * active, otherwise 0.
  */
-static __always_inline __u8 tcp_state_inactive(__u8 state)
+static __always_inline __u8 state_inactive(__u8 state)
 {
 	const __u32 active = 1 << FLOW_ESTABLISHED | 1 << FLOW_SYN_SENT | 1 << FLOW_SYN_RECV |
-			     1 << FLOW_SYNACK;
+			     1 << FLOW_SYNACK | 1 << FLOW_SCTP_ESTABLISHED;
 
 	_Static_assert(FLOW_INACTIVE == 1, "the flag is the bit that the shift leaves");
-	return ~(active >> (state & 15)) & FLOW_INACTIVE;
+	return ~(active >> (state & 31)) & FLOW_INACTIVE;
 }
 
 #endif

@@ -20,7 +20,7 @@ const (
 	Fragment Reason = 7
 	// IPOptions: IPv4 header with options, or an IPv6 extension header that the program does not read.
 	IPOptions Reason = 8
-	// OtherProtocol: neither TCP nor UDP, nor an ICMP or ICMPv6 error.
+	// OtherProtocol: neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error.
 	OtherProtocol Reason = 9
 	// NoService: no virtual service has this address, port and protocol.
 	NoService Reason = 10
@@ -85,7 +85,7 @@ var table = map[Reason]entry{
 	BadHeader:          {"bad_header", Pass, "header length or version that cannot be"},
 	Fragment:           {"fragment", Pass, "IP fragment, which only the kernel can put together"},
 	IPOptions:          {"ip_options", Pass, "IPv4 header with options, or an IPv6 extension header that the program does not read"},
-	OtherProtocol:      {"other_protocol", Pass, "neither TCP nor UDP, nor an ICMP or ICMPv6 error"},
+	OtherProtocol:      {"other_protocol", Pass, "neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error"},
 	NoService:          {"no_service", Pass, "no virtual service has this address, port and protocol"},
 	NoFlow:             {"no_flow", Pass, "TCP segment to a service that neither opens a connection nor belongs to one"},
 	SourcePort20:       {"source_port_20", Pass, "client port 20, which IPVS never schedules"},

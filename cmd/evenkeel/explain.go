@@ -39,7 +39,7 @@ DESTINATION. Without a daemon the pinned maps are used.`,
 		RunE:    func(c *cobra.Command, args []string) error { return explain(c.Context(), e, o, args) },
 	}
 	o.where.flags(c)
-	c.Flags().StringVar(&o.flags, "flags", "S", "TCP flags, `letters` of SAFRPU")
+	c.Flags().StringVar(&o.flags, "flags", "S", "TCP flags, `letters` of SAFRPU; of SCTP, S is an INIT and A is data")
 	c.Flags().StringVar(&o.ingress, "interface", "", "`name` of the interface that the packet comes in by (default one that the program runs on)")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
