@@ -33,15 +33,15 @@ func newTwin(t *testing.T, flows uint32) *twin {
 	t.Helper()
 	r := newRig(t, flows, sched.Profile{}, func(spec *ebpf.CollectionSpec) {
 		for _, name := range []string{"ek_services", "ek_cursors", "ek_service_stat", "ek_ports"} {
-			spec.Maps[name].MaxEntries = 16
+			spec.Maps[name].MaxEntries = uint32(explained)
 		}
 		for _, name := range []string{"ek_orders", "ek_tables"} {
-			spec.Maps[name].MaxEntries = 32
+			spec.Maps[name].MaxEntries = 2 * uint32(explained)
 		}
 		spec.Maps["ek_templates"].MaxEntries = 3
 		spec.Maps["ek_templates6"].MaxEntries = 3
 		for _, name := range []string{"ek_servers", "ek_tunnels", "ek_server_conns", "ek_server_stats"} {
-			spec.Maps[name].MaxEntries = 64
+			spec.Maps[name].MaxEntries = 4 * uint32(explained)
 		}
 	})
 	w := &twin{rig: r, maps: map[string]*ebpf.Map{}, shard: max(flows/16, 1), buffers: map[[2]int]reflect.Value{}, seed: maphash.MakeSeed(), inner: map[string][]*ebpf.Map{}}
