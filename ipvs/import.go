@@ -209,6 +209,7 @@ func recordOf(f model.Flow) SyncRecord {
 		states, active = tcpStates(), "ESTABLISHED SYN_SENT SYN_RECV SYNACK"
 	case model.SCTP:
 		states, active = sctpStates(), "ESTABLISHED"
+	case model.UDP: // has one state, which is never active
 	}
 	r.State = uint16(max(slices.Index(states, f.State), 0))
 	if !slices.Contains(strings.Fields(active), f.State) {
