@@ -188,3 +188,40 @@ func TestNewFlowRate(t *testing.T) {
 	}
 	r.wantConns(1, 0, 7)
 }
+
+// A connection that was opened anew is young, though the ring has the entry of its
+// first opening still: the next SYN takes an older one.
+func TestEvictionSparesTheYoungest(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR) // with 64 entries in each shard
+	var flows []frame
+	for n := 0; len(flows) < 66; n++ {
+		f := syn().by(attacker(n))
+		if len(flows) < 10 { // datagrams have no place in the ring
+			f = datagram("x").by(attacker(n))
+		}
+		if k := f.tuple(); shardOf(k.Caddr, k.Cport, k.Vport) == 3 {
+			flows = append(flows, f)
+		}
+	}
+	for _, f := range flows[:63] { // one of 64 is kept free
+		r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
+	}
+	for _, flags := range []string{"F", "S"} {
+		r.send(flows[10].flag(flags).bytes(t), xdpTX, reasons.ForwardedDR)
+	}
+	if got := r.overload(0); got.Evicted != 0 {
+		t.Fatalf("%d were evicted from a table with room", got.Evicted)
+	}
+	for _, f := range flows[63:] {
+		r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
+	}
+	if got := r.overload(0); got.Evicted != 3 {
+		t.Errorf("%d were evicted, want 3", got.Evicted)
+	}
+	for i, f := range flows {
+		_, _, err := r.flow(f.tuple())
+		if gone := i >= 11 && i <= 13; gone != (err != nil) {
+			t.Errorf("flow %d: %v, gone should be %t", i, err, gone)
+		}
+	}
+}

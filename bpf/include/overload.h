@@ -74,10 +74,10 @@ static __always_inline __u32 ring_push(const union tuple *t, bool v6)
 	return place;
 }
 
-/* ring_at returns the index of the oldest entry and takes it out, or a negative
- * number when there is none or another CPU was faster.
+/* ring_take takes the oldest entry out and returns the number of its place, or a
+ * negative number when there is none or another CPU was faster.
  */
-static __always_inline __s64 ring_at(struct half_ring *ring, __u32 shard)
+static __always_inline __s64 ring_take(struct half_ring *ring)
 {
 	__u32 head = READ_ONCE(ring->head), tail = READ_ONCE(ring->tail), from = tail;
 
@@ -87,14 +87,20 @@ static __always_inline __s64 ring_at(struct half_ring *ring, __u32 shard)
 		return -1;
 	if (__sync_val_compare_and_swap(&ring->tail, tail, from + 1) != tail)
 		return -1;
-	return shard * ring_size + from % ring_size;
+	return from;
 }
 
-/* evictable says whether a flow may make room: half-open, or long over. */
-static __always_inline bool evictable(const struct flow *flow, union flow_word w, __u64 now)
+/* evictable says whether the flow that was found by the entry at a place may make room:
+ * half-open, or long over. One whose generation is not the place is younger than the
+ * entry: its ports were opened anew, or it was written over the entry just now.
+ * It has a place of its own.
+ */
+static __always_inline bool evictable(const struct flow *flow, union flow_word w, __u32 place,
+				      __u64 now)
 {
-	return flow_half_open(w) ||
-	       (w.state != FLOW_OWNED && READ_ONCE(flow->expires) + FLOW_GRACE <= now);
+	return w.generation == (__u16)place &&
+	       (flow_half_open(w) ||
+		(w.state != FLOW_OWNED && READ_ONCE(flow->expires) + FLOW_GRACE <= now));
 }
 
 /* overload_of returns the counters of the service of a server. */
@@ -146,10 +152,10 @@ static __always_inline int evict_oldest(__u32 shard, bool v6)
 
 	if (!ring || !flows || DRY)
 		return 0;
-	at = ring_at(ring, shard);
+	at = ring_take(ring);
 	if (at < 0)
 		return 0;
-	index = (__u32)at;
+	index = shard * ring_size + (__u32)at % ring_size;
 	key = v6 ? bpf_map_lookup_elem(&ek_half_open6, &index)
 		 : bpf_map_lookup_elem(&ek_half_open, &index);
 	if (!key)
@@ -162,7 +168,8 @@ static __always_inline int evict_oldest(__u32 shard, bool v6)
 	if (!flow)
 		return 0;
 	seen.word = READ_ONCE(flow->now.word);
-	if (!evictable(flow, seen, clock_now()) || !evict(flows, flow, &victim, v6, seen))
+	if (!evictable(flow, seen, (__u32)at, clock_now()) ||
+	    !evict(flows, flow, &victim, v6, seen))
 		return 0;
 	__sync_fetch_and_add(&ring->used, -1);
 	return 1;
