@@ -83,6 +83,8 @@ type IPVS struct {
 	// Running is set when the daemon has found it, and Detail says why not.
 	Running bool   `json:"running"`
 	Detail  string `json:"detail,omitempty"`
+	// SyncDaemon says what lvs_sync_daemon runs, or why nothing; empty without.
+	SyncDaemon string `json:"sync_daemon,omitempty"`
 }
 
 // Interface is one network interface and what the program does there.

@@ -23,6 +23,8 @@ type builder struct {
 	expanded uint64
 	// tls is the SSL block, or nil.
 	tls *model.ClientTLS
+	// sync is what is left to do about lvs_sync_daemon.
+	sync syncDraft
 	// trackFiles are the track_files that run, by name.
 	trackFiles map[string]tracker
 }

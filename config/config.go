@@ -93,6 +93,7 @@ func load(from fileSystem, path string, opts Options) (*Config, error) {
 	build.trackFiles = routers.files
 	build.run(r.tree.root)
 	routers.run(r.tree.root)
+	build.syncInstance(routers.out.Instances)
 	if build.global.RouterID == "" {
 		build.global.RouterID = host
 	}

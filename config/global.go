@@ -21,6 +21,8 @@ func (b *builder) globalDefs(blk *block) {
 			g.RouterID = s.arg(0)
 		case "lvs_timeouts":
 			b.lvsTimeouts(s)
+		case "lvs_sync_daemon":
+			b.syncDaemon(s)
 		case "lvs_flush":
 			g.FlushAtStart = b.flag(s)
 		case "lvs_flush_on_stop", "lvs_flush_onstop":

@@ -68,7 +68,7 @@ func globalKeywords() []keyword {
 		{name: "set_supplementary_groups", args: "[BOOL]", priority: p2, status: Runs},
 		{name: "use_symlink_paths", args: "[BOOL]", priority: p2, status: Runs},
 
-		{name: "lvs_sync_daemon", args: "IF ...", priority: p1, status: NotYet},
+		{name: "lvs_sync_daemon", args: "IF [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]", priority: p1, status: Runs},
 		{name: "lvs_flush", priority: p1, status: Runs},
 		{name: "lvs_flush_on_stop", args: "[VS]", priority: p2, status: Runs},
 		{name: "lvs_flush_onstop", args: "[VS]", priority: p3, status: Runs, note: "write lvs_flush_on_stop"},

@@ -20,7 +20,7 @@ func samples() map[string]map[string]string {
 			"virtual_server":       "virtual_server 192.0.2.2 80 { protocol TCP\nreal_server 198.51.100.9 80 { }\n}",
 		},
 		"global_defs": {
-			"router_id": "router_id x", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures", "rs_init_notifies": "rs_init_notifies",
+			"router_id": "router_id x", "lvs_sync_daemon": "lvs_sync_daemon eth0 id 7", "lvs_timeouts": "lvs_timeouts udp 7", "checker_log_all_failures": "checker_log_all_failures", "rs_init_notifies": "rs_init_notifies",
 			"state_dump_file": "state_dump_file /x", "stats_dump_file": "stats_dump_file /x", "json_dump_file": "json_dump_file /x", "json_version": "json_version 2",
 			"reload_check_config": "reload_check_config /x",
 			"smtp_alert_checker":  "}\nvirtual_server 192.0.2.9 80 {\nprotocol TCP\nreal_server 198.51.100.9 80 {\n}\n}\nglobal_defs { => smtp_alert_checker", "lvs_notify_fifo": "lvs_notify_fifo /x", "lvs_notify_fifo_script": "lvs_notify_fifo /x => lvs_notify_fifo_script /y",

@@ -43,6 +43,8 @@ type core struct {
 	// routers are asked whether they can go over to a configuration; what they
 	// do belongs to the election.
 	routers Routers
+	// syncing has the kernel's sync daemons follow the elections.
+	syncing *syncing
 	// tell tells others of services and servers.
 	tell *serviceNotices
 	// scripts runs MISC_CHECK; nil where Options have a Prober.

@@ -180,7 +180,7 @@ func (d *Daemon) start(ctx context.Context, cfg *config.Config) (director.Change
 		prober = health.NewCheckers(health.CheckersOptions{Scripts: own, Files: d.vrrp})
 	}
 	c := d.core
-	c.dir, c.routers, c.scripts = dir, d.vrrp.routers, own
+	c.dir, c.routers, c.scripts, c.syncing = dir, d.vrrp.routers, own, d.vrrp.syncing
 	c.suspend(d.opts.Machine.IsLocal)
 	c.runner = health.New(dir.Targets(), health.Options{Prober: prober, MaxInFlight: triesAtOnce(), Log: d.log})
 	c.tell = newServiceNotices(d.vrrp.notices, cfg.Services)
@@ -222,6 +222,8 @@ func (d *Daemon) serve(ctx, work context.Context, listener net.Listener, first d
 	running := d.core.conf
 	tasks.Go(func() error { return d.keepTask(tasksCtx, running) })
 	tasks.Go(func() error { return d.vrrp.watch(tasksCtx) })
+	d.core.syncing.configure(d.core.conf.Global, d.core.ipvs.datapath, d.core.ipvs.cause)
+	tasks.Go(func() error { return d.core.syncing.run(tasksCtx) })
 	d.vrrp.await()
 
 	// The socket outlives the other tasks: who asked for the stop is told

@@ -107,6 +107,8 @@ func (m *machine) Import(_ context.Context, flows []model.Flow) (int, error) {
 // kernel is IPVS in memory. Unlike the real one it shows what nobody claimed.
 type kernel struct {
 	*journal
+	// syncError is what sync daemons answer.
+	syncError error
 	directortest.Datapath
 }
 
@@ -127,6 +129,11 @@ func (k *kernel) Claim(...model.ServiceKey) {}
 func (k *kernel) SetTimeouts(t ipvs.Timeouts) error {
 	k.add("ipvs tcp time-out %s", t.TCP)
 	return nil
+}
+
+func (k *kernel) SetSyncDaemons(_ context.Context, want ...ipvs.SyncDaemon) error {
+	k.add("ipvs sync daemon %s", syncText(want))
+	return k.syncError
 }
 
 func (k *kernel) Flush(context.Context) error {

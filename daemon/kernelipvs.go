@@ -25,6 +25,8 @@ type IPVS interface {
 	Import(context.Context, []model.Flow) (int, error)
 	// SetTimeouts changes the time-outs of idle flows; a zero one stays.
 	SetTimeouts(ipvs.Timeouts) error
+	// SetSyncDaemons has these run, in place of those that it had run before.
+	SetSyncDaemons(context.Context, ...ipvs.SyncDaemon) error
 	// Flush deletes all services, those of others too.
 	Flush(context.Context) error
 }
@@ -69,8 +71,11 @@ func kindOfIPVS(err error) Kind {
 	return Failed
 }
 
-// mayUseIPVS reports whether a service may run there.
+// mayUseIPVS reports whether a service may run there, or flows be handed over.
 func mayUseIPVS(cfg *config.Config) bool {
+	if cfg.Global.Sync != nil {
+		return true
+	}
 	for _, vs := range cfg.Services {
 		if vs.Datapath != model.DatapathXDP {
 			return true
@@ -137,12 +142,13 @@ func (k *kernelIPVS) release(ctx context.Context, keep bool, scope model.FlushSc
 	var err error
 	switch {
 	case keep:
+		return k.datapath.Close()
 	case scope == model.FlushAll:
 		err = k.datapath.Flush(ctx)
 	default:
 		err = k.deleteOurs(ctx)
 	}
-	return errors.Join(err, k.datapath.Close())
+	return errors.Join(err, k.datapath.SetSyncDaemons(ctx), k.datapath.Close())
 }
 
 func (k *kernelIPVS) deleteOurs(ctx context.Context) error {

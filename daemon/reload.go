@@ -106,6 +106,7 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 	c.tell.serversAtStart = cfg.Global.ServersToldAtStart
 	c.tell.reloaded(before, c.dir.Snapshot(), cfg.Services)
 	c.alignClaimed(ctx)
+	c.syncing.configure(cfg.Global, c.ipvs.datapath, c.ipvs.cause)
 	if c.scripts != nil {
 		c.scripts.configure(cfg.Global.Scripts)
 	}

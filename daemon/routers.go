@@ -46,6 +46,7 @@ type election struct {
 	routers Routers
 	scripts *scripts
 	notices *notices
+	syncing *syncing
 	// settings are what only a restart changes.
 	settings fixedVRRP
 
@@ -80,11 +81,12 @@ func newElection(o Options, cfg *config.Config, onFile func(name string)) (*elec
 		ended:    make(chan struct{}),
 	}
 	e.notices = newNotices(cfg.Global, o.Priority.Restore, o.Log)
+	e.syncing = newSyncing(e.notices, o.Log)
 	var err error
 	e.routers, err = o.Machine.Routers(failover.Options{
 		Config:      cfg.VRRP,
 		Scripts:     e.scripts,
-		Notifier:    e.notices,
+		Notifier:    e.syncing,
 		NoFaultMail: e.settings.noFaultMail,
 		OnTracked: func(s track.Status) {
 			if s.Kind == track.File {
@@ -214,5 +216,7 @@ func sameGARPGroups(a, b []model.GARPGroup) bool {
 var _ track.Runner = (*scripts)(nil)
 
 var _ failover.Notifier = (*notices)(nil)
+
+var _ failover.Notifier = (*syncing)(nil)
 
 var _ failover.Notifier = (*notify.Notifier)(nil)

@@ -63,6 +63,7 @@ func (c *core) fill(ctx context.Context, s *api.Status) error {
 	s.Running, s.LastReload, s.LastRefusal = c.running, c.reload, c.refusal
 	s.Datapath, s.Flows, s.Reasons = report.Datapath, report.Flows, report.Reasons
 	s.PinDir, s.Datapath.IPVS = report.PinDir, c.ipvs.status()
+	s.Datapath.IPVS.SyncDaemon = c.syncing.status()
 	if c.fault != "" {
 		s.Datapath.LastError, s.Datapath.LastErrorAt = c.fault, new(c.faultAt)
 	}

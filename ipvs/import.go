@@ -129,13 +129,13 @@ func (v *IPVS) missing(flows []model.Flow) ([]model.Flow, error) {
 // feed sends flows to a sync daemon of this machine.
 type feed struct {
 	socket *net.UDPConn
-	to     backup
+	to     SyncDaemon
 	// list shows the daemon's socket and what waits in it.
 	list string
 }
 
-func newFeed(to backup, list string) (*feed, error) {
-	link, err := net.InterfaceByName(to.link)
+func newFeed(to SyncDaemon, list string) (*feed, error) {
+	link, err := net.InterfaceByName(to.Interface)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func here(fd, link int) error {
 func (f *feed) send(ctx context.Context, flows []model.Flow) error {
 	sent := 0
 	for len(flows) > 0 {
-		m := SyncMessage{ID: f.to.id}
+		m := SyncMessage{ID: f.to.ID}
 		size := syncHeader
 		for len(flows) > 0 {
 			r := recordOf(flows[0])
@@ -182,7 +182,7 @@ func (f *feed) send(ctx context.Context, flows []model.Flow) error {
 		if err != nil {
 			return err
 		}
-		if _, err := f.socket.WriteToUDPAddrPort(b, f.to.group); err != nil {
+		if _, err := f.socket.WriteToUDPAddrPort(b, netip.AddrPortFrom(f.to.Group, f.to.Port)); err != nil {
 			return err
 		}
 		if sent++; sent%atOnce == 0 {
@@ -249,8 +249,8 @@ func (f *feed) waiting() uint64 {
 	if err != nil {
 		return 0
 	}
-	group := f.to.group.Addr().As4()
-	local := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(group[:]), f.to.group.Port())
+	group := f.to.Group.As4()
+	local := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(group[:]), f.to.Port)
 	for line := range strings.Lines(string(text)) {
 		// sl local remote state tx:rx ...
 		w := strings.Fields(line)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,23 +88,19 @@ func TestImport(t *testing.T) {
 	if !maps.Equal(counts, wantCounts) {
 		t.Errorf("counters are %v, want %v", counts, wantCounts)
 	}
-	if b, found, err := v.listening(t.Context()); found || err != nil {
-		t.Errorf("a sync daemon is left on %s, %v", b.link, err)
+	if left, err := v.SyncDaemons(t.Context()); len(left) > 0 || err != nil {
+		t.Errorf("sync daemons are left: %+v, %v", left, err)
 	}
 }
 
 // A daemon that runs already is used and stays.
 func TestImportThroughARunningDaemon(t *testing.T) {
 	v := start(t, Options{})
-	b, end, err := v.listen(t.Context())
+	syncing(t, v, SyncDaemon{Role: SyncBackup, Interface: "lo", ID: 9})
+	b, err := v.SyncDaemons(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := end(); err != nil {
-			t.Error(err)
-		}
-	})
 	web := service(model.TCP, "203.0.113.7:80")
 	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1))...)
 	f := model.Flow{
@@ -113,7 +110,7 @@ func TestImportThroughARunningDaemon(t *testing.T) {
 	if n, err := v.Import(t.Context(), []model.Flow{f}); n != 1 || err != nil {
 		t.Fatalf("Import = %d, %v", n, err)
 	}
-	if got, found, err := v.listening(t.Context()); !found || got != b || err != nil {
-		t.Errorf("the daemon is %+v, %t, %v; want %+v", got, found, err, b)
+	if got, err := v.SyncDaemons(t.Context()); !slices.Equal(got, b) || err != nil {
+		t.Errorf("the daemons are %+v, %v; want %+v", got, err, b)
 	}
 }

@@ -56,6 +56,8 @@ type IPVS struct {
 	closed bool
 	// ours are the services that this datapath may show and touch.
 	ours map[model.ServiceKey]bool
+	// synced are the roles of the sync daemons that were asked for here.
+	synced map[SyncRole]bool
 }
 
 // Start finds the kernel's IPVS, and has its module loaded if it is not there.
@@ -89,7 +91,7 @@ func Start(ctx context.Context, o Options) (*IPVS, error) {
 		return nil, errors.Join(fmt.Errorf("start ipvs: %w", err), c.Close())
 	}
 	o.Log.Info("found the kernel's IPVS", "version", version, "flow_table_size", size)
-	return &IPVS{opts: o, conn: c, ours: make(map[model.ServiceKey]bool)}, nil
+	return &IPVS{opts: o, conn: c, ours: make(map[model.ServiceKey]bool), synced: make(map[SyncRole]bool)}, nil
 }
 
 // Claim takes over services that may be in IPVS already, from an earlier run

@@ -250,6 +250,23 @@ const (
 	XDPGeneric XDPMode = "generic"
 )
 
+// SyncDaemon is lvs_sync_daemon: IPVS's own daemon that hands flows over between
+// directors. It sends while the instance is master, and else takes; without an
+// instance it does both. Only services in IPVS take part.
+type SyncDaemon struct {
+	Interface string
+	// Instance is the name of a vrrp_instance, or empty.
+	Instance string
+	// ID tells pairs of directors apart; that of the instance is its default.
+	ID uint8
+	// MaxLen, Port, TTL and Group are the kernel's defaults where zero: the MTU's,
+	// 8848, 1 and 224.0.0.81.
+	MaxLen uint16
+	Port   uint16
+	TTL    uint8
+	Group  netip.Addr
+}
+
 // Global is the part of global_defs that Evenkeel acts on.
 type Global struct {
 	RouterID string
@@ -272,6 +289,8 @@ type Global struct {
 	// added (lvs_flush); FlushAtStop is how it is left (lvs_flush_on_stop).
 	FlushAtStart bool
 	FlushAtStop  FlushScope
+	// Sync is IPVS's sync daemon (lvs_sync_daemon); nil is none.
+	Sync *SyncDaemon
 	// Datapath, XDPInterfaces and XDPMode are the @evenkeel keywords
 	// datapath, xdp_interface and xdp_mode. No interface named means: choose.
 	Datapath      DatapathChoice

@@ -39,6 +39,9 @@ func printStatus(w io.Writer, s api.Status) {
 		row("  error", "%s", s.Datapath.LastError)
 	}
 	row("ipvs", "%s", ipvsText(s.Datapath.IPVS))
+	if text := s.Datapath.IPVS.SyncDaemon; text != "" {
+		row("sync daemon", "%s", text)
+	}
 	row("flows", "%s", flowsText(s.Flows))
 	row("checks", "%d of %d up%s", s.Checks.Up, s.Checks.Total, waitingText(s.Checks))
 	p := s.Packets

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/api"
+	"github.com/evenkeel/evenkeel/internal/guest"
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
@@ -59,6 +60,15 @@ func (s *site) serve(i int) *lab.Server {
 	return srv
 }
 
+// patience is how long a server and its checks may take to answer: in a machine
+// whose processor is emulated, long.
+func patience() time.Duration {
+	if os.Getenv(guest.Environment) != "" {
+		return time.Minute
+	}
+	return 3 * time.Second
+}
+
 // configure writes a configuration with all servers, and lines for global_defs.
 func (s *site) configure(kind string, global ...string) {
 	s.t.Helper()
@@ -66,7 +76,8 @@ func (s *site) configure(kind string, global ...string) {
 	fmt.Fprintf(&b, "global_defs {\n%s\n}\n", strings.Join(global, "\n"))
 	fmt.Fprintf(&b, "virtual_server %s 80 {\n  protocol TCP\n  lb_algo rr\n  lb_kind %s\n  delay_loop 1\n", s.top.VIP, kind)
 	for i := range s.top.Servers {
-		fmt.Fprintf(&b, "  real_server %s 80 {\n    TCP_CHECK {\n      connect_timeout 1\n      warmup 0\n    }\n  }\n", s.top.ServerAddr(i))
+		fmt.Fprintf(&b, "  real_server %s 80 {\n    TCP_CHECK {\n      connect_timeout %.0f\n      warmup 0\n    }\n  }\n",
+			s.top.ServerAddr(i), (patience() / 3).Seconds())
 	}
 	b.WriteString("}\n")
 	s.write(b.String())
@@ -137,6 +148,10 @@ func (s *site) start(flags ...string) *labtest.Process {
 // until waits for something that must come.
 func (s *site) until(what string, ok func() bool) {
 	s.t.Helper()
+	if os.Getenv(guest.Environment) != "" {
+		labtest.UntilFor(s.t, 5*time.Minute, what, ok)
+		return
+	}
 	labtest.Until(s.t, what, ok)
 }
 
@@ -164,7 +179,7 @@ func (s *site) ready(servers int) {
 func (s *site) requests(n int) map[string]int {
 	s.t.Helper()
 	client := s.top.Client.HTTPClient()
-	client.Timeout = 3 * time.Second
+	client.Timeout = patience()
 	count := map[string]int{}
 	for range n {
 		count[fetch(client, fmt.Sprintf("http://%s/", s.top.VIP))]++

@@ -29,8 +29,8 @@ func TestCommandsOfAMachine(t *testing.T) {
 			got = append(got, strings.Join(c, " "))
 		}
 	}
-	const fast = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane fast -kernel uml -timeout 20m0s " + packed + " "
-	const normal = "test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 20m0s " + packed + " "
+	const fast = "test -json -count=1 -timeout=1h0m0s -exec=/bin/guest -lane fast -kernel uml -timeout 1h0m0s " + packed + " "
+	const normal = "test -json -count=1 -timeout=1h0m0s -exec=/bin/guest -lane normal -kernel 6.1 -timeout 1h0m0s " + packed + " "
 	want := []string{
 		fast + "-tags=vm -run=^(TestOne)$ ./a",
 		fast + "-tags=vm -run=^(TestFive)$ ./b",
@@ -38,7 +38,7 @@ func TestCommandsOfAMachine(t *testing.T) {
 		normal + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-short -tags=bpf " + packetTests + " ./bpf",
 		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",
-		"test -json -count=1 -timeout=20m0s -exec=/bin/guest -lane counted -kernel 6.12 -timeout 20m0s " + packed +
+		"test -json -count=1 -timeout=1h0m0s -exec=/bin/guest -lane counted -kernel 6.12 -timeout 1h0m0s " + packed +
 			" -tags=vm -run=^(TestCountedFour)$ ./b",
 	}
 	if !slices.Equal(got, want) {

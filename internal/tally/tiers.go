@@ -39,7 +39,7 @@ func tiers() []tier {
 		{name: "bpf", tag: "bpf", timeout: 15 * time.Minute},
 		{name: "netns", tag: "netns", timeout: 20 * time.Minute},
 		{name: "interop", tag: "interop", timeout: 20 * time.Minute},
-		{name: "vm", tag: "vm", files: "vm", timeout: 20 * time.Minute, machines: machines()},
+		{name: "vm", tag: "vm", files: "vm", timeout: time.Hour, machines: machines()},
 		{name: "vm-short", tag: "vm", files: "vm", timeout: 20 * time.Minute, machines: shortMachines()},
 	}
 }
