@@ -82,6 +82,10 @@ func (s *source) Diff(_ context.Context, file string) (api.Diff, error) {
 	return api.Diff{File: file, Refused: s.load.Error, Changes: []api.Change{{Action: "add server", Object: "x", Datapath: "xdp"}}}, s.err
 }
 
+func (s *source) Move(_ context.Context, q api.MoveRequest) (api.Move, error) {
+	return api.Move{Service: q.Service, From: "xdp", To: q.Datapath, Flows: 7, Arrived: 7}, s.err
+}
+
 func (s *source) Stop(_ context.Context, keep bool, _ string) (api.StopResult, error) {
 	if s.stops != nil {
 		s.stops <- keep
@@ -148,6 +152,9 @@ func TestClientReadsWhatTheSourceGives(t *testing.T) {
 	}
 	if got, err := c.Explain(ctx, packet); err != nil || got != explanation {
 		t.Errorf("explain = %+v, %v", got, err)
+	}
+	if got, err := c.Move(ctx, api.MoveRequest{Service: "x", Datapath: "ipvs"}); err != nil || got.Service != "x" || got.To != "ipvs" || got.Arrived != 7 {
+		t.Errorf("move = %+v, %v", got, err)
 	}
 	if got, err := c.Reload(ctx); err != nil || !got.OK || !strings.HasPrefix(got.Cause, fmt.Sprintf("api uid %d pid %d", os.Geteuid(), os.Getpid())) {
 		t.Errorf("reload = %+v, %v", got, err)
@@ -269,6 +276,8 @@ func TestErrorsHaveCodesAndText(t *testing.T) {
 		{"POST", "/v1/reload", "", 500, "boom"},
 		{"POST", "/v1/diff", "", 500, "boom"},
 		{"POST", "/v1/diff", "{", 400, "unexpected EOF"},
+		{"POST", "/v1/move", "{}", 500, "boom"},
+		{"POST", "/v1/move", "", 400, "read request"},
 		{"POST", "/v1/diff", `{"file": "a.conf"}`, 400, "not an absolute path"},
 	}
 	for _, tt := range tests {

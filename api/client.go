@@ -119,6 +119,20 @@ func (c *Client) Diff(ctx context.Context, file string) (Diff, error) {
 	return decode[Diff](resp.Body)
 }
 
+// Move moves a service to another datapath. A refused move is no error: the Move
+// says so.
+func (c *Client) Move(ctx context.Context, q MoveRequest) (Move, error) {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/move", q)
+	if err != nil {
+		return Move{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return Move{}, c.refusal(resp)
+	}
+	return decode[Move](resp.Body)
+}
+
 // Stop stops the daemon and waits until its socket is gone or ctx ends.
 func (c *Client) Stop(ctx context.Context, keep bool) (StopResult, error) {
 	resp, err := c.do(ctx, http.MethodPost, "/v1/stop", StopRequest{Keep: keep})

@@ -34,6 +34,9 @@ type Source interface {
 	// Diff says what a reload would do, of the daemon's own file where none is
 	// named. It changes nothing.
 	Diff(ctx context.Context, file string) (Diff, error)
+	// Move moves a service to another datapath, until the next reload. A refused
+	// move is no error: the Move says so.
+	Move(context.Context, MoveRequest) (Move, error)
 	// Stop stops the daemon and returns when the datapath is removed, or kept
 	// if keep is set. The server answers before it is closed.
 	Stop(ctx context.Context, keep bool, cause string) (StopResult, error)
@@ -137,6 +140,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("POST /v1/reload", s.change(s.reload))
 	mux.HandleFunc("POST /v1/diff", s.change(s.diff))
+	mux.HandleFunc("POST /v1/move", s.change(s.move))
 	mux.HandleFunc("POST /v1/stop", s.change(s.stop))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Errorf("%s %s is not part of the interface", r.Method, r.URL.Path))
@@ -214,6 +218,20 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request, _ Peer) {
 		return
 	}
 	writeJSON(w, http.StatusOK, diff)
+}
+
+func (s *Server) move(w http.ResponseWriter, r *http.Request, _ Peer) {
+	var q MoveRequest
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		writeError(w, http.StatusBadRequest, fmt.Errorf("read request: %w", err))
+		return
+	}
+	m, err := s.opts.Source.Move(r.Context(), q)
+	if err != nil {
+		writeError(w, statusOf(err), err)
+		return
+	}
+	writeJSON(w, http.StatusOK, m)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request, p Peer) {

@@ -157,6 +157,31 @@ type CheckSummary struct {
 	Suspended int `json:"suspended,omitempty"`
 }
 
+// MoveRequest asks to move a service.
+type MoveRequest struct {
+	// Service is a key as Services lists it, or its address and port where only
+	// one service has them.
+	Service string `json:"service"`
+	// Datapath is xdp or ipvs.
+	Datapath string `json:"datapath"`
+}
+
+// Move is what became of a move.
+type Move struct {
+	Service string `json:"service"`
+	// From and To are xdp or ipvs; the same where the service ran there already.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Flows are those that the service had, and Arrived those that it has now.
+	Flows   int `json:"flows"`
+	Arrived int `json:"arrived"`
+	// UntilReload is set for a move that was made: the next reload, or start,
+	// follows the file again.
+	UntilReload bool `json:"until_reload"`
+	// Refused says why the service stays where it is; empty when it moved.
+	Refused string `json:"refused,omitempty"`
+}
+
 // Diff is what a reload of a configuration would do.
 type Diff struct {
 	// File is the configuration that was compared.

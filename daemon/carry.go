@@ -34,6 +34,7 @@ func (c *core) carryAll(ctx context.Context, from model.DatapathChoice, ops []sc
 			continue
 		}
 		had, arrived, err := c.carry(ctx, from, op.Service.Key)
+		c.carried.had, c.carried.arrived = c.carried.had+had, c.carried.arrived+arrived
 		attrs := []any{"service", op.Service.Key.String(), "from", string(from), "to", string(to), "flows", had, "arrived", arrived}
 		switch {
 		case err != nil:

@@ -59,6 +59,8 @@ type core struct {
 	// leaving is set while the program may stay on interfaces that only a
 	// service needs which leaves XDP.
 	leaving bool
+	// carried counts the flows of moves.
+	carried struct{ had, arrived int }
 	// dirty is set while the datapath is not known to run what is wanted.
 	dirty   bool
 	pause   time.Duration

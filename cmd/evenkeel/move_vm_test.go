@@ -27,7 +27,15 @@ func liveConns() int {
 	return 200
 }
 
-// A service moves from XDP to IPVS and back by reloads, and none of its
+// rounds is how often it moves there and back by reloads.
+func rounds() int {
+	if testing.Short() {
+		return 1
+	}
+	return 2
+}
+
+// A service moves from XDP to IPVS and back, by reloads and by command, and none of its
 // connections breaks or changes its server.
 func TestXDPMovesWithItsFlows(t *testing.T) {
 	eachTopology(t, func(s *site, tt topology) {
@@ -42,7 +50,7 @@ func TestXDPMovesWithItsFlows(t *testing.T) {
 		live := s.hold(conns)
 		defer live.end()
 		s.runsIn("xdp", conns)
-		for range 2 {
+		for range rounds() {
 			s.configure(tt.kind, "@evenkeel datapath ipvs")
 			s.want(0, "reload")
 			s.runsIn("ipvs", conns)
@@ -52,6 +60,14 @@ func TestXDPMovesWithItsFlows(t *testing.T) {
 			s.runsIn("xdp", conns)
 			live.all()
 		}
+		s.want(0, "services", "move", s.top.VIP.String()+":80", "ipvs")
+		s.runsIn("ipvs", conns)
+		live.all()
+		if said := s.want(0, "services", "move", s.top.VIP.String()+":80", "xdp").Stdout; !strings.Contains(said, "Until the next reload") {
+			s.t.Errorf("move says %q", said)
+		}
+		s.runsIn("xdp", conns)
+		live.all()
 		live.end()
 		if n := live.broken.Load(); n > 0 {
 			s.t.Errorf("%d of %d connections broke, the first: %s", n, conns, *live.first.Load())

@@ -28,7 +28,8 @@ where it runs, or why it does not.
 
 Without a daemon the pinned maps and the kernel's IPVS are read, and standard
 error says so. The file is the source of truth: to change something, edit it and run
-evenkeel reload.`,
+evenkeel reload. Only where a service runs can be changed at once: see
+evenkeel services move.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return services(c.Context(), e, o) },
 	}
@@ -39,6 +40,7 @@ evenkeel reload.`,
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	c.Flags().BoolVar(&o.nosort, "nosort", false, "keep the datapath's own order, newest server first")
 	c.Flags().BoolP("numeric", "n", true, "addresses are always numbers; accepted for ipvsadm's sake")
+	c.AddCommand(e.moveCommand())
 	c.MarkFlagsMutuallyExclusive("connections", "stats")
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; to change services edit the file and run evenkeel reload", err)

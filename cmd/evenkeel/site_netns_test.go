@@ -102,6 +102,9 @@ func (s *site) text() string {
 
 // command returns evenkeel with the flags that name this site's files.
 func (s *site) command(args ...string) *exec.Cmd {
+	if args[0] == "services" && len(args) > 1 && args[1] == "move" {
+		return exec.Command("evenkeel", append(args, "--socket", s.sock)...)
+	}
 	switch args[0] {
 	case "run", "stop", "services", "status", "doctor", "explain":
 		args = append(args, "--socket", s.sock, "--pin-dir", s.pins)
