@@ -82,13 +82,12 @@ func machines() []machine {
 }
 
 // shortMachines returns the places of the tier vm-short, which is for every run
-// of CI: all tests at native speed, and those that need the JIT, or virtual time,
-// on one kernel.
+// of CI: all tests at native speed, and those that need the JIT on one kernel, in
+// virtual time: on a busy host an emulated machine answers checks too late.
 func shortMachines() []machine {
 	return []machine{
 		{lane: "fast", kernel: "uml", kinds: []kind{everywhere}, short: true},
-		{lane: "normal", kernel: "6.12", kinds: []kind{withJIT}, short: true},
-		{lane: "counted", kernel: "6.12", kinds: []kind{counted}, short: true},
+		{lane: "counted", kernel: "6.12", kinds: []kind{withJIT, counted}, short: true},
 	}
 }
 
