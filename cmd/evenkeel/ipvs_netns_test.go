@@ -33,7 +33,10 @@ func TestKernelWithoutIPVS(t *testing.T) {
 	s.configure("DR")
 	s.write(s.text() + fmt.Sprintf("virtual_server %s 81 {\n  protocol TCP\n  lb_algo lblcr\n  lb_kind DR\n  real_server %s 81 {\n  }\n}\n",
 		s.top.VIP, s.top.ServerAddr(0)))
-	s.start()
+	p := s.start()
+	if !strings.Contains(p.Log(), "no fallback: services run in XDP or not at all") {
+		t.Errorf("the log does not say that there is no fallback:\n%s", p.Log())
+	}
 	s.until("three servers are ready", func() bool {
 		all := s.status().Services
 		return all[0].ServersAlive == 3 && all[0].Unresolved == 0

@@ -16,8 +16,9 @@
 // is the program bin/guest, for go test -exec, and is both halves in one file.
 //
 // Tests of build tag vm are named for where they run: TestXDP... needs the
-// BPF JIT and so runs in the lane normal, and in make test in counted, TestXDPLong... there too, but not in
-// make test, TestCounted... in the lane counted only, and all others in fast and normal.
+// BPF JIT and so runs in the lane normal, and for make test in counted;
+// TestXDPLong... too, but not for make test; TestCounted... in the lane counted
+// only, and all others in fast and normal.
 //
 // The package knows no test and never installs or loads anything on the
 // machine that it runs on. Its unit tests read archives, module descriptions
