@@ -182,6 +182,15 @@ static __always_inline void *transport(const struct packet *p)
 	return begins;
 }
 
+/* plain hides from the compiler where a value comes from. Without it is_tcp would be kept
+ * as the comparison that it follows from, of which kernel 6.1 knows nothing any more.
+ */
+static __always_inline __u64 plain(__u64 value)
+{
+	__asm__ volatile("" : "+r"(value));
+	return value;
+}
+
 static __always_inline __u32 parse_tcp(struct packet *p)
 {
 	struct tcphdr *tcp = transport(p);
@@ -194,7 +203,7 @@ static __always_inline __u32 parse_tcp(struct packet *p)
 	if ((tcp->doff >> 4) < 5 || (__u32)(tcp->doff >> 4) * 4 > payload)
 		return REASON_BAD_HEADER;
 	p->tcp = tcp;
-	p->is_tcp = true;
+	p->is_tcp = plain(true);
 	p->sport = tcp->source;
 	p->dport = tcp->dest;
 	p->event = tcp->flags;
@@ -213,7 +222,7 @@ static __always_inline __u32 parse_udp(struct packet *p)
 	if (ntohs(udp->len) < sizeof(*udp) || ntohs(udp->len) > payload)
 		return REASON_BAD_HEADER;
 	p->udp = udp;
-	p->is_tcp = false;
+	p->is_tcp = plain(false);
 	p->sport = udp->source;
 	p->dport = udp->dest;
 	p->event = udp->source; /* unknown to the verifier, as SCTP's is */
@@ -241,7 +250,10 @@ __noinline int sctp_read(struct xdp_md *ctx, __u32 from, __u32 to)
 		    chunk->type == CHUNK_ABORT)
 			type = CHUNK_ABORT;
 	}
-	return type < sizeof(sctp_events) ? sctp_events[type & 15] : SCTP_DATA;
+	if (type >= sizeof(sctp_events))
+		return SCTP_DATA;
+	__asm__ volatile("%0 &= 15" : "+r"(type)); /* 6.1 does not see that it is below */
+	return sctp_events[type];
 }
 
 /* parse_sctp reads no port but through udp, so that the verifier takes it for the
@@ -256,7 +268,7 @@ static __always_inline __u32 parse_sctp(struct packet *p)
 	if ((void *)(ports + 1) > p->end)
 		return REASON_TRUNCATED;
 	p->udp = ports;
-	p->is_tcp = false;
+	p->is_tcp = plain(false);
 	p->sport = ports->source;
 	p->dport = ports->dest;
 	p->event = sctp_read(p->ctx, sizeof(struct ethhdr) + p->header,

@@ -122,8 +122,8 @@ static __always_inline __u8 sctp_state_next(__u8 dir, __u8 event, __u8 state)
 	const __u8 *table = &sctp_next[0][0][0];
 	__u32 index = (dir * SCTP_EVENTS + event) * SCTP_STATES + (state & (SCTP_STATES - 1));
 
-	index &= sizeof(sctp_next) - 1;
-	__asm__ volatile("" : "+r"(index)); /* the mask belongs where the index is used */
+	/* Masked where the index is used, and in one: of an OR kernel 6.1 forgets the bounds. */
+	__asm__ volatile("%0 &= %1" : "+r"(index) : "i"(sizeof(sctp_next) - 1));
 	return table[index];
 }
 
