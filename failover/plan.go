@@ -78,7 +78,32 @@ func newPlan(cfg model.VRRP) (plan, error) {
 		at[g.Name] = len(p.units)
 		p.units = append(p.units, unitPlan{name: g.Name, group: g, members: []memberPlan{m}})
 	}
+	p.spread()
 	return p, errors.Join(errs...)
+}
+
+// crowd is how many instances of an interface send their adverts spread over half an
+// interval. Fewer are sent in no time.
+const crowd = 16
+
+// spread has the instances of a crowded interface begin their cadence one after the
+// other. Those that take over from one router do it in the same moment, and each advert
+// of such a burst would come as much too late as it has others before it.
+func (p *plan) spread() {
+	on := make(map[string]int)
+	for _, u := range p.units {
+		for _, m := range u.members {
+			on[m.instance.Interface]++
+		}
+	}
+	for _, u := range p.units {
+		for n := range u.members {
+			m := &u.members[n]
+			if on[m.instance.Interface] >= crowd {
+				m.election.Early = m.instance.Interval / 2 * time.Duration(m.instance.VRID) / 256
+			}
+		}
+	}
 }
 
 func planMember(i model.VRRPInstance, g model.SyncGroup, names *vmacNames) memberPlan {

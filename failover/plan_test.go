@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -361,5 +362,36 @@ func TestNoFault(t *testing.T) {
 		if status, value := noFault(tt.track); status != tt.status || value != tt.value {
 			t.Errorf("%+v: %s %d, want %s %d", tt.track, status, value, tt.status, tt.value)
 		}
+	}
+}
+
+// TestSpread spreads the adverts of a crowded interface over half an interval, each
+// instance at a place of its own, and leaves the others alone.
+func TestSpread(t *testing.T) {
+	var cfg model.VRRP
+	for i := range uint8(crowd) {
+		cfg.Instances = append(cfg.Instances, instance(fmt.Sprintf("VI_%d", i), i*16+1))
+	}
+	alone := instance("alone", 200)
+	alone.Interface = "eth1"
+	cfg.Instances = append(cfg.Instances, alone)
+	early := func(cfg model.VRRP) map[time.Duration]int {
+		list := make(map[time.Duration]int)
+		for _, u := range mustPlan(t, cfg).units {
+			for _, m := range u.members {
+				list[m.election.Early]++
+				if m.election.Early < 0 || m.election.Early >= m.instance.Interval/2 {
+					t.Errorf("%s is %s early", m.instance.Name, m.election.Early)
+				}
+			}
+		}
+		return list
+	}
+	if got := early(cfg); len(got) != crowd+1 || got[0] != 1 {
+		t.Errorf("early by %v, want %d ways and one not at all", got, crowd)
+	}
+	cfg.Instances = cfg.Instances[1:]
+	if got := early(cfg); len(got) != 1 {
+		t.Errorf("early by %v, want nobody to be", got)
 	}
 }

@@ -26,6 +26,10 @@ type Config struct {
 	// Interval between adverts: V2 whole seconds, V3 centiseconds. Optional,
 	// default 1 s.
 	Interval time.Duration
+	// Early is by how much the first interval of a mastership is shorter than the
+	// others, at most by half of it. Instances that become master together, as all of a
+	// link do, would send together ever after. Optional.
+	Early time.Duration
 	// Addresses are those in the advert, in its order, without the excluded.
 	Addresses []netip.Addr
 	// NoAddresses permits an empty list (no_virtual_ipaddress).
@@ -138,6 +142,7 @@ const (
 // instance begins with a link-local address if it has one (RFC 9568 5.2.9).
 func (c Config) withDefaults() Config {
 	setDefault(&c.Interval, defaultInterval)
+	c.Early = min(max(c.Early, 0), c.Interval/2)
 	setDefault(&c.MTU, defaultMTU)
 	setDefault(&c.DownTimerAdverts, defaultDownAdverts)
 	setDefault(&c.UnicastTTL, hopLimit)

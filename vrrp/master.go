@@ -34,7 +34,7 @@ func (s *step) becomeMaster(r Reason) {
 	s.counts[BecameMaster]++
 
 	s.send(s.priority)
-	s.after(timerAdvert, s.cfg.Interval)
+	s.after(timerAdvert, s.cfg.Interval-s.cfg.Early)
 	s.do(Action{Kind: TakeAddresses, Epoch: s.epoch, Accept: s.accepts()})
 	s.announce(CausePromotion)
 	s.announceLater(CauseAgain, s.cfg.Announce.Delay)
@@ -68,14 +68,12 @@ func (s *step) advertDue(at time.Time) {
 	}
 	s.send(s.priority)
 	// The next one counts from when this one was due, so that the cadence
-	// does not drift.
-	next := at.Add(s.cfg.Interval)
-	if !next.After(s.now) {
-		next = s.now.Add(s.cfg.Interval)
-	}
-	s.deadline[timerAdvert] = next
+	// does not drift, and many instances that were late do not fall in step.
+	missed := s.now.Sub(at) / s.cfg.Interval
+	s.deadline[timerAdvert] = at.Add((missed + 1) * s.cfg.Interval)
 	if s.listening {
 		s.listening = false
+		s.deadline[timerAdvert] = at.Add(s.cfg.Interval - s.cfg.Early)
 		s.announce(CauseHeal)
 	}
 }
