@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -107,8 +108,8 @@ func (m *machine) Import(_ context.Context, flows []model.Flow) (int, error) {
 // kernel is IPVS in memory. Unlike the real one it shows what nobody claimed.
 type kernel struct {
 	*journal
-	// syncError is what sync daemons answer.
-	syncError error
+	// syncFails has sync daemons not start.
+	syncFails atomic.Bool
 	directortest.Datapath
 }
 
@@ -133,7 +134,10 @@ func (k *kernel) SetTimeouts(t ipvs.Timeouts) error {
 
 func (k *kernel) SetSyncDaemons(_ context.Context, want ...ipvs.SyncDaemon) error {
 	k.add("ipvs sync daemon %s", syncText(want))
-	return k.syncError
+	if k.syncFails.Load() {
+		return errors.New("no such device")
+	}
+	return nil
 }
 
 func (k *kernel) Flush(context.Context) error {

@@ -33,6 +33,8 @@ type syncing struct {
 	// masters are the instances that are masters now.
 	masters map[string]bool
 	text    string
+	// asked says that the kernel was asked to run some. Only run uses it.
+	asked bool
 }
 
 func newSyncing(next failover.Notifier, log *slog.Logger) *syncing {
@@ -111,9 +113,10 @@ func (s *syncing) follow(ctx context.Context) bool {
 	s.mu.Lock()
 	kernel, want, before := s.kernel, s.daemons(), s.text
 	s.mu.Unlock()
-	if kernel == nil {
+	if kernel == nil || len(want) == 0 && !s.asked {
 		return true
 	}
+	s.asked = true
 	err := kernel.SetSyncDaemons(ctx, want...)
 	text := syncText(want)
 	if err != nil {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -48,12 +47,12 @@ func TestSyncDaemonFollowsItsInstance(t *testing.T) {
 		}
 		becomes("one", notify.Fault, backup)
 
-		r.machine.ipvs.syncError = errors.New("no such device")
+		r.machine.ipvs.syncFails.Store(true)
 		becomes("one", notify.Master, master)
 		if got := r.status(t).Datapath.IPVS.SyncDaemon; got != "not started: no such device" {
 			t.Errorf("status says %q", got)
 		}
-		r.machine.ipvs.syncError = nil
+		r.machine.ipvs.syncFails.Store(false)
 		time.Sleep(syncAgain)
 		synctest.Wait()
 		if got := r.status(t).Datapath.IPVS.SyncDaemon; got != "master on eth1, id 51" {

@@ -84,7 +84,7 @@ func (g *forger) cases() []badCase {
 		{"VLAN tags", "vlan_tag", [][]byte{
 			tagged(g.tcp(64), 0x8100), tagged(g.udp(64), 0x8100), tagged(tagged(g.tcp(64), 0x8100), 0x88a8),
 		}, false},
-		{"other protocols", "other_protocol", [][]byte{set(g.tcp(64), ipAt+9, 47), set(g.tcp(64), ipAt+9, 132), set(g.udp(64), ipAt+9, 0)}, false},
+		{"other protocols", "other_protocol", [][]byte{set(g.tcp(64), ipAt+9, 47), set(g.tcp(64), ipAt+9, 50), set(g.udp(64), ipAt+9, 0)}, false},
 		{"IPv4 headers in a frame of IPv6", "bad_header", [][]byte{set(g.tcp(64), 12, 0x86, 0xdd)}, false},
 		{"segments of no connection", "no_flow", [][]byte{
 			flags(g.tcp(64), "A"), flags(g.tcp(64), ""), flags(g.tcp(64), "FPU"), flags(g.tcp(64), "SR"), flags(g.tcp(64), "FA"),
