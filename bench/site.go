@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/evenkeel/evenkeel/bpf"
-	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
@@ -53,7 +51,7 @@ type site struct {
 	*loader.XDP
 	program *ebpf.Program
 	pins    string
-	close   []func() error
+	cleanup
 }
 
 // newSite starts a datapath with room for so many flows and servers.
@@ -66,16 +64,10 @@ func newSite(flows, services, servers uint32) (*site, error) {
 }
 
 func (s *site) start(flows, services, servers uint32) error {
-	dir, err := os.MkdirTemp("", "evenkeel-bench-")
-	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	s.close = append(s.close, func() error { return os.Remove(dir) })
-	unmount, err := lab.MountBPFFS(dir)
+	dir, err := s.mountPins()
 	if err != nil {
 		return err
 	}
-	s.close = append(s.close, unmount)
 	pins := filepath.Join(dir, "evenkeel")
 	s.pins = pins
 	s.XDP, err = loader.Start(loader.Options{
@@ -84,7 +76,7 @@ func (s *site) start(flows, services, servers uint32) error {
 	if err != nil {
 		return err
 	}
-	s.close = append(s.close, s.XDP.Remove)
+	s.later(s.XDP.Remove)
 	if err := s.openPort(pins); err != nil {
 		return err
 	}
@@ -92,7 +84,7 @@ func (s *site) start(flows, services, servers uint32) error {
 	if err != nil {
 		return fmt.Errorf("open the program: %w", err)
 	}
-	s.close = append(s.close, s.program.Close)
+	s.later(s.program.Close)
 	return nil
 }
 
@@ -105,15 +97,8 @@ func (s *site) openPort(pins string) error {
 	return errors.Join(maps.PutPort(loopback, lbmaps.Port{MAC: ownMAC, Enabled: true}), maps.Close())
 }
 
-// Close takes everything away, the last thing first.
-func (s *site) Close() error {
-	var errs []error
-	for i := len(s.close) - 1; i >= 0; i-- {
-		errs = append(errs, s.close[i]())
-	}
-	s.close = nil
-	return errors.Join(errs...)
-}
+// Close takes everything away.
+func (s *site) Close() error { return s.cleanup.Close() }
 
 // service is a virtual service with so many servers of one method.
 type service struct {

@@ -24,7 +24,7 @@ type usersSite struct {
 	top    *lab.Topology
 	dir    string
 	daemon *process.Process
-	close  []func() error
+	cleanup
 }
 
 // userServers is how many servers there are.
@@ -46,11 +46,11 @@ func (s *usersSite) build(program string) error {
 	if err != nil {
 		return err
 	}
-	s.close = append(s.close, l.Close)
+	s.later(l.Close)
 	if s.dir, err = os.MkdirTemp("", "evenkeel-bench-"); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	s.close = append(s.close, func() error { return os.RemoveAll(s.dir) })
+	s.later(func() error { return os.RemoveAll(s.dir) })
 	if s.top, err = lab.NAT(l, userServers); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *usersSite) build(program string) error {
 	if err != nil {
 		return err
 	}
-	s.close = append(s.close, unmount)
+	s.later(unmount)
 	for i, n := range s.top.Servers {
 		if err := s.serve(i, n); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (s *usersSite) serve(i int, n *lab.Node) error {
 	if err != nil {
 		return err
 	}
-	s.close = append(s.close, func() error { return p.End(time.Minute) })
+	s.later(func() error { return p.End(time.Minute) })
 	_, err = n.ServeUDPEcho(fmt.Sprintf("%s:%d", s.top.ServerAddr(i), udpPort))
 	return err
 }
@@ -163,7 +163,7 @@ func (s *usersSite) startDaemon(program string) error {
 	if s.daemon, err = process.Start(s.top.Director, cmd, filepath.Join(s.dir, "evenkeel.log")); err != nil {
 		return err
 	}
-	s.close = append(s.close, func() error { return s.daemon.End(time.Minute) })
+	s.later(func() error { return s.daemon.End(time.Minute) })
 	client := s.top.Client.HTTPClient()
 	client.Timeout = time.Second
 	return s.daemon.Await("an answer through the balancer", time.Minute, func() bool {
@@ -181,16 +181,6 @@ func (s *usersSite) url(balanced bool) string {
 		return fmt.Sprintf("http://%s/", s.top.VIP)
 	}
 	return fmt.Sprintf("http://%s/", s.top.ServerAddr(0))
-}
-
-// Close takes everything away, the last thing first.
-func (s *usersSite) Close() error {
-	var errs []error
-	for i := len(s.close) - 1; i >= 0; i-- {
-		errs = append(errs, s.close[i]())
-	}
-	s.close = nil
-	return errors.Join(errs...)
 }
 
 // churn reloads the daemon with other weights, all the time, until the function

@@ -45,7 +45,7 @@ type wire struct {
 	xdp      *loader.XDP
 	ipvs     *ipvs.IPVS // nil where the kernel has none
 	noIPVS   error
-	close    []func() error
+	cleanup
 }
 
 // newWire makes the network. With cheap set, what the kernel's stack forwards ends
@@ -63,11 +63,11 @@ func (w *wire) start(ctx context.Context, flows uint32, cheap bool) error {
 	if w.lab, err = lab.New(fmt.Sprintf("ekbench%d", os.Getpid())); err != nil {
 		return err
 	}
-	w.close = append(w.close, w.lab.Close)
+	w.later(w.lab.Close)
 	if w.driver, err = drive.New(); err != nil {
 		return err
 	}
-	w.close = append(w.close, w.driver.Close)
+	w.later(w.driver.Close)
 	if err := w.connect(cheap); err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (w *wire) attach(i *lab.Iface, p drive.Target) (detach func() error, err er
 func (w *wire) sink(i *lab.Iface) error {
 	detach, err := w.attach(i, w.driver.Sink())
 	if err == nil {
-		w.close = append(w.close, detach)
+		w.later(detach)
 	}
 	return err
 }
@@ -176,16 +176,10 @@ func (h farHop) NextHop(netip.Addr) (netif.NextHop, bool) { return h.hop, true }
 
 // startXDP starts the datapath, attached to nothing.
 func (w *wire) startXDP(flows uint32) error {
-	dir, err := os.MkdirTemp("", "evenkeel-bench-")
-	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	w.close = append(w.close, func() error { return os.Remove(dir) })
-	unmount, err := lab.MountBPFFS(dir)
+	dir, err := w.mountPins()
 	if err != nil {
 		return err
 	}
-	w.close = append(w.close, unmount)
 	hop := netif.NextHop{
 		IfIndex: w.far.Index, IfName: w.far.Name, Source: wireFar.Addr(), MTU: 1500,
 		SrcMAC: farMAC, DstMAC: serverMAC, Resolved: true,
@@ -195,14 +189,14 @@ func (w *wire) startXDP(flows uint32) error {
 		if err != nil {
 			return err
 		}
-		w.close = append(w.close, kernel.Close)
+		w.later(kernel.Close)
 		w.xdp, err = loader.Start(loader.Options{
 			Links: kernel, Dir: filepath.Join(dir, "evenkeel"), Resolver: farHop{hop}, Flows: flows,
 		})
 		if err != nil {
 			return err
 		}
-		w.close = append(w.close, w.xdp.Remove)
+		w.later(w.xdp.Remove)
 		return nil
 	})
 }
@@ -219,19 +213,9 @@ func (w *wire) startIPVS(ctx context.Context) error {
 			return err
 		}
 		w.ipvs = v
-		w.close = append(w.close, v.Close)
+		w.later(v.Close)
 		return nil
 	})
-}
-
-// Close takes everything away, the last thing first.
-func (w *wire) Close() error {
-	var errs []error
-	for i := len(w.close) - 1; i >= 0; i-- {
-		errs = append(errs, w.close[i]())
-	}
-	w.close = nil
-	return errors.Join(errs...)
 }
 
 // service is a UDP service of the path level. Servers are behind the dummy for
