@@ -75,6 +75,8 @@ func measures(window time.Duration) []measure {
 		column{name: vWorst, title: "between adverts, worst", theory: millis, goals: []goal{onTime}},
 		column{name: vCalmWorst, title: "the same, the machine undisturbed", theory: millis, goals: []goal{onTime}},
 		column{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}},
+		column{name: vCPUMaster, title: "processor time of the master, %"},
+		column{name: vCPUBackup, title: "processor time of the backup, %"},
 		column{name: vTakeover, title: "takeover after the last advert, last router", theory: downColumn.theory},
 		column{name: vTakingWorst, title: "between adverts of the new master, worst", theory: millis, goals: []goal{onTime}},
 		column{name: vTakingCalmWorst, title: "the same, the machine undisturbed", theory: millis, goals: []goal{onTime}},

@@ -45,7 +45,7 @@ func (r *results) rows(c cell) (list []row) {
 }
 
 // stallNames are the values that earlier results lack.
-var stallNames = []string{vMoment, vStall, vSteal, vCalmWorst, vTakingCalmWorst, vCalmTakeovers}
+var stallNames = []string{vMoment, vStall, vSteal, vCalmWorst, vTakingCalmWorst, vCalmTakeovers, vCPUMaster, vCPUBackup}
 
 func has(s *series, name string) bool { return s != nil && s.raw(name).n > 0 }
 

@@ -23,6 +23,11 @@ const (
 	vTakingP99       = "taking_p99_ms"
 	vTakingWorst     = "taking_worst_ms"
 	vTakingCalmWorst = "taking_calm_worst_ms"
+	// What the processes of a director use while nothing happens, in percent of
+	// one CPU. The kernel counts with the sender what it does until a frame is in
+	// the other's queue.
+	vCPUMaster = "cpu_master_percent"
+	vCPUBackup = "cpu_backup_percent"
 	// vPlaced counts the addresses that were announced.
 	vPlaced = "announced_addresses"
 )
@@ -41,8 +46,10 @@ func watch(while time.Duration) measurement {
 
 func (p *pair) watch(while time.Duration) values {
 	t0 := time.Now().Round(0)
+	used := p.used()
 	time.Sleep(while)
 	v := p.client.outage(t0, time.Now().Add(-patience)).values()
+	v.addUsed(used, p.used())
 	v[vCalmTakeovers] = 0
 	list := pauses(p.capture.since(t0, from(first, advert)))
 	c := summarize(list.millis())
@@ -57,6 +64,30 @@ func (p *pair) watch(while time.Duration) values {
 	}
 	p.addStalls(v, t0, time.Now(), time.Time{})
 	return v
+}
+
+// usage is the processor time of each director up to a moment.
+type usage struct {
+	at  time.Time
+	cpu [2]time.Duration
+}
+
+// used returns what was used up to now. A process that is gone has used nothing.
+func (p *pair) used() usage {
+	u := usage{at: time.Now()}
+	for n, r := range p.routers {
+		if now, err := r.Usage(); err == nil {
+			u.cpu[n] = now.CPU
+		}
+	}
+	return u
+}
+
+// addUsed adds what was used between two moments.
+func (v values) addUsed(from, to usage) {
+	for n, name := range []string{first: vCPUMaster, second: vCPUBackup} {
+		v[name] = 100 * float64(to.cpu[n]-from.cpu[n]) / float64(to.at.Sub(from.at))
+	}
 }
 
 // pause is the time between two adverts of one router.
