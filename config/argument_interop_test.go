@@ -53,7 +53,7 @@ func TestMissingArgumentsAsKeepalived(t *testing.T) {
 			continue
 		}
 		for _, k := range c.keywords {
-			if least, _ := k.arity(); least == 0 || k.own {
+			if k.least == 0 || k.own {
 				continue
 			}
 			line := k.name

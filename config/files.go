@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"os"
@@ -46,9 +47,13 @@ func readAll(fsys fileSystem, name string, limit int64) (data []byte, more bool,
 		return nil, false, err
 	}
 	defer f.Close()
-	data, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		// ReadFrom wants room at the end to see that it is there.
+		b.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, false, err
 	}
-	return data, int64(len(data)) > limit, nil
+	return b.Bytes(), int64(b.Len()) > limit, nil
 }

@@ -23,7 +23,7 @@ func FuzzLex(f *testing.F) {
 			return
 		}
 		clean, _ := uncomment(lit(s))
-		list, open := words(clean)
+		list, open := words(nil, clean)
 		inside := func(p place) bool { return p.line == 1 && p.col >= 1 && int(p.col) <= len(s)+1 }
 		last := int32(0)
 		for _, w := range list {

@@ -61,7 +61,7 @@ func (r *reader) include(in input, kind byte) error {
 		n++
 	}
 	keyword := in.s[:n]
-	list, open := words(in.from(n))
+	list, open := words(nil, in.from(n))
 	if len(list) == 0 || list[0].s == "" {
 		return r.fatal(in.at(0), keyword, keyword+" names no file", "write the path of a file after it", nil)
 	}
@@ -217,7 +217,7 @@ func (r *reader) file(name string, from place, named bool) error {
 // read returns the content of a file within the limits.
 func (r *reader) read(name string, from place) (string, error) {
 	limit := min(r.limits.FileSize, r.limits.TotalSize-r.size)
-	data, more, err := readAll(r.fs, name, limit)
+	data, more, err := r.fs.readAll(name, limit)
 	if err != nil {
 		return "", r.fatal(from, "include", cause("read", name, err), readHint(err), err)
 	}

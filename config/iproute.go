@@ -9,7 +9,7 @@ import (
 // like. It reads iproute2's files only when it meets a name that is not built
 // in.
 type iprouteNames struct {
-	fs    fileSystem
+	fs    *recorder
 	files map[string]map[string]uint32
 }
 
@@ -21,7 +21,7 @@ const (
 	routeTOS       = "rt_dsfield"
 )
 
-func newIPRouteNames(fs fileSystem) *iprouteNames {
+func newIPRouteNames(fs *recorder) *iprouteNames {
 	return &iprouteNames{fs: fs, files: make(map[string]map[string]uint32)}
 }
 
@@ -66,7 +66,7 @@ func (n *iprouteNames) read(file string) map[string]uint32 {
 		paths = append(paths, more...)
 	}
 	for _, path := range paths {
-		data, more, err := readAll(n.fs, path, mostNames)
+		data, more, err := n.fs.readAll(path, mostNames)
 		if err != nil || more {
 			continue // a name that is missing then is complained about
 		}

@@ -37,25 +37,30 @@ type keyword struct {
 	many, first bool
 	// own is set for Evenkeel's words, which belong on @evenkeel lines.
 	own bool
+
+	// What args say: raw is set for a keyword that takes the raw line. least is
+	// how many arguments it needs and most how many it takes, -1 for any number.
+	// language.add sets them.
+	raw         bool
+	least, most int
 }
 
-// raw reports whether the keyword takes the raw line.
-func (k keyword) raw() bool {
-	first := strings.TrimPrefix(k.args, "[")
+// takesRaw reports whether args are a raw line.
+func takesRaw(args string) bool {
+	first := strings.TrimPrefix(args, "[")
 	return strings.HasPrefix(first, "COMMAND") || strings.HasPrefix(first, "REGEX")
 }
 
-// arity returns how many arguments the keyword needs and how many it takes;
-// most is -1 for any number.
-func (k keyword) arity() (least, most int) {
-	if k.raw() {
-		if strings.HasPrefix(k.args, "[") {
+// arity returns how many arguments args stand for at least and at most.
+func arity(args string) (least, most int) {
+	if takesRaw(args) {
+		if strings.HasPrefix(args, "[") {
 			return 0, -1
 		}
 		return 1, -1
 	}
 	optional := false
-	for _, f := range strings.Fields(k.args) {
+	for f := range strings.FieldsSeq(args) {
 		if f == "..." || f == "[...]" {
 			return least, -1
 		}
@@ -74,7 +79,7 @@ type context struct {
 	// entries is the kind of lines that the block holds instead of keywords,
 	// such as address; it names their options. Empty for keywords.
 	entries  string
-	keywords map[string]keyword
+	keywords map[string]*keyword
 }
 
 // language is every context by name; the top level is "".
@@ -99,10 +104,12 @@ func newLanguage() language {
 }
 
 func (l language) add(name string, rows ...[]keyword) {
-	c := &context{name: name, keywords: make(map[string]keyword)}
+	c := &context{name: name, keywords: make(map[string]*keyword)}
 	for _, list := range rows {
 		for _, k := range list {
-			c.keywords[k.name] = k
+			k.raw = takesRaw(k.args)
+			k.least, k.most = arity(k.args)
+			c.keywords[k.name] = &k
 		}
 	}
 	l[name] = c

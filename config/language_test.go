@@ -124,8 +124,8 @@ func TestLanguage(t *testing.T) {
 			if k.block != "" && l[k.block] == nil {
 				t.Errorf("%s in %q opens the block %q, which does not exist", word, name, k.block)
 			}
-			if least, most := k.arity(); most >= 0 && least > most {
-				t.Errorf("%s in %q: arity %d to %d", word, name, least, most)
+			if k.most >= 0 && k.least > k.most {
+				t.Errorf("%s in %q: arity %d to %d", word, name, k.least, k.most)
 			}
 		}
 		if c.entries == "" && len(c.keywords) == 0 {
@@ -158,7 +158,7 @@ func TestArity(t *testing.T) {
 		"REGEX":          {1, -1},
 		"A|B SECONDS...": {2, 2},
 	} {
-		least, most := keyword{args: args}.arity()
+		least, most := arity(args)
 		if got := [2]int{least, most}; got != want {
 			t.Errorf("arity of %q = %v, want %v", args, got, want)
 		}

@@ -82,11 +82,11 @@ type word struct {
 	quoted bool
 }
 
-// words splits a line by the rule for ordinary keywords. open is the index of
-// a quote that is not closed, else -1; the rest of the line is its word.
-func words(t text) (list []word, open int) {
+// words splits a line by the rule for ordinary keywords and appends its words to
+// list. open is the index of a quote that is not closed, else -1; the rest of the
+// line is its word.
+func words(list []word, t text) (_ []word, open int) {
 	s := t.s
-	list = make([]word, 0, 2) // most statements are a keyword and a value
 	for i := 0; i < len(s); {
 		switch {
 		case blank(s[i]):

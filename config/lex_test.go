@@ -64,7 +64,7 @@ func TestWords(t *testing.T) {
 		{`x${A}y ${_RANDOM 1 2}z`, `x${A}y:1 ${_RANDOM 1 2}z:8`, -1},
 		{"", "", -1},
 	} {
-		list, open := words(lit(tc.in))
+		list, open := words(nil, lit(tc.in))
 		var got []string
 		for _, w := range list {
 			s := w.s

@@ -15,6 +15,14 @@ type linter struct {
 	options map[string]map[string]option
 	uses    map[useKey]*KeywordUse
 	repeats map[string]*repeat
+	// seen are the settings so far of the blocks around, the innermost last.
+	seen []setting
+}
+
+// setting is a setting that stands in a block, by the name that counts.
+type setting struct {
+	name string
+	at   place
 }
 
 // useKey is a keyword in a kind of block.
@@ -72,7 +80,7 @@ func (l *linter) oftenAt(g grade, at place, keyword, what, message, hint string)
 }
 
 // inside returns what becomes of a keyword in a block of which outer becomes.
-func (k keyword) inside(outer Status) Status {
+func (k *keyword) inside(outer Status) Status {
 	if k.status == Runs {
 		return outer
 	}
@@ -82,7 +90,8 @@ func (k keyword) inside(outer Status) Status {
 // block checks the statements of a block. outer is NotYet or Ignored inside
 // a block that does not run, and mutes what only matters when it does.
 func (l *linter) block(b *block, c *context, outer Status) {
-	seen := make(map[string]place)
+	outside := len(l.seen)
+	defer func() { l.seen = l.seen[:outside] }()
 	for _, s := range b.statements {
 		switch {
 		case len(s.words) == 0:
@@ -92,14 +101,14 @@ func (l *linter) block(b *block, c *context, outer Status) {
 			l.entry(s, c, outer)
 		default:
 			l.statement(s, c, outer)
-			l.again(s, c, seen)
+			l.again(s, c, outside)
 		}
 	}
 }
 
 // again warns about a setting that stands in its block twice, and drops the one
-// that does not count. seen holds the settings of the block so far.
-func (l *linter) again(s *statement, c *context, seen map[string]place) {
+// that does not count. The settings of the block begin after those outside.
+func (l *linter) again(s *statement, c *context, outside int) {
 	k, ok := c.keywords[s.keyword()]
 	if !ok || s.skip || k.status != Runs || k.block != "" || k.many || c.name == "" {
 		return
@@ -111,18 +120,21 @@ func (l *linter) again(s *statement, c *context, seen map[string]place) {
 	case "lvs_method":
 		name = "lb_kind"
 	}
-	at, ok := seen[name]
-	switch {
-	case ok && k.first:
-		l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the first one counts, at line %d", s.keyword(), at.line),
+	i := slices.IndexFunc(l.seen[outside:], func(o setting) bool { return o.name == name })
+	if i < 0 {
+		l.seen = append(l.seen, setting{name, s.at()})
+		return
+	}
+	was := &l.seen[outside+i]
+	if k.first {
+		l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the first one counts, at line %d", s.keyword(), was.at.line),
 			"remove one of them")
 		s.skip = true
 		return
-	case ok:
-		l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
-			fmt.Sprintf("remove this one or the one at line %d", at.line))
 	}
-	seen[name] = s.at()
+	l.often(silent(Warning), s, name+" given again", fmt.Sprintf("%s is given again in this block; the last one counts", s.keyword()),
+		fmt.Sprintf("remove this one or the one at line %d", was.at.line))
+	was.at = s.at()
 }
 
 func (l *linter) statement(s *statement, c *context, outer Status) {
@@ -148,7 +160,7 @@ func (l *linter) statement(s *statement, c *context, outer Status) {
 }
 
 // status complains about a keyword that has no effect.
-func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
+func (l *linter) status(s *statement, k *keyword, c *context, outer Status) {
 	if k.note != "" {
 		l.oldWord(s, k, c)
 	}
@@ -171,7 +183,7 @@ func (l *linter) status(s *statement, k keyword, c *context, outer Status) {
 }
 
 // oldWord tells what to write today.
-func (l *linter) oldWord(s *statement, k keyword, c *context) {
+func (l *linter) oldWord(s *statement, k *keyword, c *context) {
 	sev, message := Note, k.name+" is an old word"
 	if k.status == Ignored {
 		message = fmt.Sprintf("%s has no effect %s", k.name, where(c.name))
@@ -205,9 +217,9 @@ func fault(status Status) Severity {
 
 // words checks the number of arguments and the quotes. It reports whether
 // the statement can be used.
-func (l *linter) words(s *statement, k keyword, c *context, status Status) bool {
+func (l *linter) words(s *statement, k *keyword, c *context, status Status) bool {
 	consequence := k.consequence(c)
-	if k.raw() {
+	if k.raw {
 		if _, err := s.raw(); err != nil {
 			l.add(fault(status), s.at(), k.name, fmt.Sprintf("%s: %v; %s", k.name, err, consequence), "")
 			return false
@@ -216,24 +228,23 @@ func (l *linter) words(s *statement, k keyword, c *context, status Status) bool 
 		l.add(fault(status), s.at(), k.name, "a quote is not closed; "+consequence, `write a " at the end of the word`)
 		return false
 	}
-	least, most := k.arity()
 	got := len(s.args())
-	if got < least {
+	if got < k.least {
 		l.often(withoutArgument(c.name, k.name, fault(status)), s, k.name+" without its argument",
-			fmt.Sprintf("%s needs %s; %s", k.name, argumentCount(least), consequence), "write "+k.name+" "+k.args)
+			fmt.Sprintf("%s needs %s; %s", k.name, argumentCount(k.least), consequence), "write "+k.name+" "+k.args)
 		return false
 	}
-	if most >= 0 && got > most && status == Runs && (most > 0 || !boolWord(s.arg(0))) {
-		l.often(silent(Warning), s, k.name+" with more words", fmt.Sprintf("%q after %s is ignored", s.arg(most), k.name), "")
+	if k.most >= 0 && got > k.most && status == Runs && (k.most > 0 || !boolWord(s.arg(0))) {
+		l.often(silent(Warning), s, k.name+" with more words", fmt.Sprintf("%q after %s is ignored", s.arg(k.most), k.name), "")
 	}
-	if !k.raw() {
+	if !k.raw {
 		l.undefined(s)
 	}
 	return true
 }
 
 // consequence says what becomes of a line that cannot be used.
-func (k keyword) consequence(c *context) string {
+func (k *keyword) consequence(c *context) string {
 	switch {
 	case k.vital && c.name == "virtual_server":
 		return serviceLeftOut
@@ -268,7 +279,7 @@ func (l *linter) undefined(s *statement) {
 
 // braces checks that a block is there when there must be one, and drops one
 // that must not be there.
-func (l *linter) braces(s *statement, k keyword, consequence string, status Status) bool {
+func (l *linter) braces(s *statement, k *keyword, consequence string, status Status) bool {
 	switch {
 	case k.block == "" && s.block != nil:
 		l.add(fault(status), s.block.open, k.name, fmt.Sprintf("%s takes no block; the block is ignored", k.name), `check for a missing "}"`)

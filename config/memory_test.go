@@ -42,7 +42,7 @@ func testOptions() Options {
 // readFiles runs the reader alone over a file system whose main file is
 // main.conf.
 func readFiles(m memory) (*reader, error) {
-	r := newReader(m, testOptions())
+	r := newReader(record(m, "main.conf"), testOptions())
 	return r, r.run("main.conf")
 }
 

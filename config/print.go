@@ -56,7 +56,10 @@ func (s *statement) source() string {
 	if s.own {
 		b.WriteString("@" + ownID + " ")
 	}
-	line := s.line.trim().s
+	var line string
+	if s.line != nil {
+		line = s.line.trim().s
+	}
 	if line == "" { // the words alone say it all
 		for i, w := range s.words {
 			if i > 0 {

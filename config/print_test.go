@@ -19,7 +19,13 @@ func whole(b *block) bool {
 		return false
 	}
 	for _, s := range b.statements {
-		if _, quote := uncomment(s.line); quote >= 0 || s.block != nil && !whole(s.block) {
+		if s.block != nil && !whole(s.block) {
+			return false
+		}
+		if s.line == nil {
+			continue
+		}
+		if _, quote := uncomment(*s.line); quote >= 0 {
 			return false
 		}
 	}
@@ -31,7 +37,7 @@ func checkPrint(t failer, m memory, limits Limits) {
 	t.Helper()
 	opts := testOptions()
 	opts.Limits = limits
-	r := newReader(m, opts)
+	r := newReader(record(m, "main.conf"), opts)
 	if r.run("main.conf") != nil || !whole(r.tree.root) {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 // conditional lines, and expands definitions and sequences.
 type reader struct {
 	collector
-	fs       fileSystem
+	fs       *recorder
 	configID string
 	getenv   func(string) string
 	limits   Limits
@@ -24,6 +24,8 @@ type reader struct {
 	open   []string // real paths of the files being read
 	strict includeRule
 
+	scratch []word // of the statement under way
+
 	size     int64
 	lines    int
 	words    int
@@ -37,7 +39,7 @@ type input struct {
 	own   bool // came from an @evenkeel line
 }
 
-func newReader(fs fileSystem, opts Options) *reader {
+func newReader(fs *recorder, opts Options) *reader {
 	limits := opts.Limits.orDefault()
 	return &reader{
 		collector: collector{limit: limits.Diagnostics},
@@ -237,16 +239,18 @@ func (r *reader) brace(in input, i int) error {
 
 // statement adds a line that has no braces any more.
 func (r *reader) statement(t text, own bool) error {
-	list, open := words(t)
+	list, open := words(r.scratch[:0], t)
+	r.scratch = list
 	r.words += len(list)
 	if r.words > r.limits.Words {
 		return r.fatal(t.at(0), "", fmt.Sprintf("the configuration has more than %d words", r.limits.Words), "", nil)
 	}
-	s := &statement{words: list, openQuote: open >= 0, own: own}
+	s := r.tree.statement(list)
+	s.openQuote, s.own = open >= 0, own
 	if strings.ContainsAny(t.s, `"'\`) {
-		s.line = t
+		line := t // not t itself, which would have each statement's escape
+		s.line = &line
 	}
-	r.tree.statement(s)
 	switch s.keyword() {
 	case "instance":
 		if r.tree.depth() == 0 && r.instance == "" {

@@ -90,7 +90,7 @@ func (b *builder) serverSetting(r *serverDraft, s *statement) bool {
 // duplicates to the real servers of a block, for one of its services.
 func (b *builder) servers(d *serviceDraft, at target, forward method) []model.RealServer {
 	list := make([]model.RealServer, 0, len(d.servers))
-	seen := make(map[netip.AddrPort]place)
+	seen := make(map[netip.AddrPort]place, len(d.servers))
 	for _, r := range d.servers {
 		by := or(forward, r.forward)
 		addr, ok := b.serverAddr(d, at, r.st, r.addr, by.forward, serverLeftOut)
@@ -102,12 +102,16 @@ func (b *builder) servers(d *serviceDraft, at target, forward method) []model.Re
 			continue
 		}
 		seen[addr] = r.st.at()
+		if d.group == nil {
+			list = append(list, b.server(d, r, addr, by))
+			continue
+		}
 		if r.built == nil {
-			r.built = new(b.server(d, r, d.checked(r.addr, addr), by))
+			r.built = new(b.server(d, r, d.checked(r.addr), by))
 		}
 		rs := *r.built
 		rs.Addr = addr
-		if d.group != nil && addr != r.addr {
+		if addr != r.addr {
 			rs.Named = r.addr
 		}
 		list = append(list, rs)
@@ -115,13 +119,9 @@ func (b *builder) servers(d *serviceDraft, at target, forward method) []model.Re
 	return list
 }
 
-// checked returns the address that checks of a server connect to: where it is
-// placed, and for a server of a group what the file says, or the port that all
-// addresses of the group have.
-func (d *serviceDraft) checked(written, placed netip.AddrPort) netip.AddrPort {
-	if d.group == nil {
-		return placed
-	}
+// checked returns the address that checks of a server of a group connect to: what
+// the file says, or the port that all addresses of the group have.
+func (d *serviceDraft) checked(written netip.AddrPort) netip.AddrPort {
 	if written.Port() != 0 {
 		return written
 	}

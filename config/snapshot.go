@@ -50,16 +50,16 @@ func record(fsys fileSystem, path string) *recorder {
 	return &recorder{fsys, Snapshot{Path: path, Files: make(map[string]SnapshotFile), Globs: make(map[string][]string)}}
 }
 
-func (r *recorder) Open(name string) (fs.File, error) {
-	f, err := r.fileSystem.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	return &recordedFile{File: f, done: func(b []byte) {
+// readAll reads at most limit bytes; more reports whether there are more. What it
+// returns is kept and not to be changed.
+func (r *recorder) readAll(name string, limit int64) (data []byte, more bool, err error) {
+	data, more, err = readAll(r.fileSystem, name, limit)
+	if err == nil {
 		kept := r.found.Files[name]
-		kept.Data = b
+		kept.Data = data
 		r.found.Files[name] = kept
-	}}, nil
+	}
+	return data, more, err
 }
 
 func (r *recorder) Stat(name string) (fs.FileInfo, error) {
@@ -88,24 +88,6 @@ func (r *recorder) Real(name string) (string, error) {
 		r.found.Files[name] = kept
 	}
 	return real, err
-}
-
-// recordedFile gives done what was read of it when it is closed.
-type recordedFile struct {
-	fs.File
-	read []byte
-	done func([]byte)
-}
-
-func (f *recordedFile) Read(b []byte) (int, error) {
-	n, err := f.File.Read(b)
-	f.read = append(f.read, b[:n]...)
-	return n, err
-}
-
-func (f *recordedFile) Close() error {
-	f.done(f.read)
-	return f.File.Close()
 }
 
 // snapshotFiles is a Snapshot as a file system.

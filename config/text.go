@@ -22,13 +22,16 @@ type span struct {
 
 // text is a line or a part of it that remembers where its bytes come from.
 type text struct {
-	s     string
-	spans []span // ascending by off, the first at 0; empty for empty text
+	s string
+	// first is the span at 0, and more are those after it, ascending by off:
+	// few lines have any.
+	first span
+	more  []span
 }
 
 // literal returns text as it stands in a file.
 func literal(s string, at place) text {
-	return text{s: s, spans: []span{{at: at}}}
+	return text{s: s, first: span{at: at}}
 }
 
 // at returns the place of byte i; i may be len(t.s).
@@ -38,43 +41,38 @@ func (t text) at(i int) place {
 }
 
 func (t text) origin(i int) (p place, fixed bool) {
-	for k := len(t.spans) - 1; k >= 0; k-- {
-		s := t.spans[k]
-		if int(s.off) > i {
-			continue
+	s := t.first
+	for k := len(t.more) - 1; k >= 0; k-- {
+		if int(t.more[k].off) <= i {
+			s = t.more[k]
+			break
 		}
-		p = s.at
-		if !s.fixed {
-			p.col += int32(i) - s.off
-		}
-		return p, s.fixed
 	}
-	return place{}, false
+	p = s.at
+	if !s.fixed {
+		p.col += int32(i) - s.off
+	}
+	return p, s.fixed
 }
 
 // cut returns the bytes from i up to j.
 func (t text) cut(i, j int) text {
 	if i == 0 {
-		return text{s: t.s[:j], spans: t.spans[:t.spansBefore(j)]}
+		n := len(t.more)
+		for n > 0 && int(t.more[n-1].off) >= j {
+			n--
+		}
+		return text{s: t.s[:j], first: t.first, more: t.more[:n:n]}
 	}
 	first, fixed := t.origin(i)
-	out := text{s: t.s[i:j], spans: []span{{at: first, fixed: fixed}}}
-	for _, s := range t.spans {
+	out := text{s: t.s[i:j], first: span{at: first, fixed: fixed}}
+	for _, s := range t.more {
 		if int(s.off) > i && int(s.off) < j {
 			s.off -= int32(i)
-			out.spans = append(out.spans, s)
+			out.more = append(out.more, s)
 		}
 	}
 	return out
-}
-
-// spansBefore counts the spans that start before byte j, but at least one.
-func (t text) spansBefore(j int) int {
-	n := len(t.spans)
-	for n > 1 && int(t.spans[n-1].off) >= j {
-		n--
-	}
-	return n
 }
 
 // from returns the bytes from i on.
@@ -97,13 +95,14 @@ func (t text) trim() text {
 
 // fixedAt returns the text with all its bytes standing for one place.
 func (t text) fixedAt(at place) text {
-	return text{s: t.s, spans: []span{{at: at, fixed: true}}}
+	return text{s: t.s, first: span{at: at, fixed: true}}
 }
 
 // textBuilder joins texts.
 type textBuilder struct {
 	b     strings.Builder
-	spans []span
+	first span
+	more  []span
 }
 
 func (b *textBuilder) add(t text) {
@@ -111,14 +110,23 @@ func (b *textBuilder) add(t text) {
 		return
 	}
 	base := int32(b.b.Len())
-	for _, s := range t.spans {
-		s.off += base
-		b.spans = append(b.spans, s)
+	b.span(t.first, base)
+	for _, s := range t.more {
+		b.span(s, base)
 	}
 	b.b.WriteString(t.s)
 }
 
-func (b *textBuilder) text() text { return text{s: b.b.String(), spans: b.spans} }
+// span adds a span of a text that begins at base.
+func (b *textBuilder) span(s span, base int32) {
+	if s.off += base; s.off == 0 {
+		b.first = s
+		return
+	}
+	b.more = append(b.more, s)
+}
+
+func (b *textBuilder) text() text { return text{s: b.b.String(), first: b.first, more: b.more} }
 
 // blank reports whether c separates words.
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' }

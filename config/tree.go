@@ -6,9 +6,9 @@ type statement struct {
 	// block that nobody asked for has none.
 	words []word
 	// line is the whole statement as it stands after expansion, for keywords
-	// that split it by their own rule. It is empty if that rule gives the same
+	// that split it by their own rule. It is nil if that rule gives the same
 	// words.
-	line text
+	line *text
 	// openQuote is set when the ordinary rule finds a quote without its end.
 	openQuote bool
 	// own is set for a statement on an @evenkeel line.
@@ -61,7 +61,7 @@ func (s *statement) arg(i int) string {
 
 // raw returns the words after the keyword by the rule for scripts.
 func (s *statement) raw() ([]word, error) {
-	if s.line.s == "" {
+	if s.line == nil {
 		return s.args(), nil
 	}
 	rest := s.line.trim()
@@ -78,6 +78,10 @@ type treeBuilder struct {
 	stack []*block
 	// last is the statement that an opening brace belongs to, or nil.
 	last *statement
+	// A tree is made and dropped as a whole, so its parts are cut from pieces.
+	statements pieces[statement]
+	words      pieces[word]
+	blocks     pieces[block]
 }
 
 func newTreeBuilder() *treeBuilder {
@@ -97,17 +101,24 @@ func (b *treeBuilder) damage() {
 	}
 }
 
-func (b *treeBuilder) statement(s *statement) {
+// statement hangs a statement of these words, which are copied, into the open
+// block.
+func (b *treeBuilder) statement(words []word) *statement {
+	s := &b.statements.take(1)[0]
+	s.words = b.words.take(len(words))
+	copy(s.words, words)
 	top := b.top()
 	top.statements = append(top.statements, s)
 	b.last = s
+	return s
 }
 
 func (b *treeBuilder) open(at place) {
 	if b.last == nil {
-		b.statement(&statement{})
+		b.statement(nil)
 	}
-	blk := &block{open: at}
+	blk := &b.blocks.take(1)[0]
+	blk.open = at
 	b.last.block = blk
 	b.stack = append(b.stack, blk)
 	b.last = nil

@@ -30,7 +30,7 @@ type vrrpBuilder struct {
 	priority uint32
 }
 
-func newVRRPBuilder(b *builder, fs fileSystem, host string) *vrrpBuilder {
+func newVRRPBuilder(b *builder, fs *recorder, host string) *vrrpBuilder {
 	return &vrrpBuilder{
 		builder:    b,
 		host:       host,

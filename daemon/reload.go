@@ -82,20 +82,20 @@ func (c *core) takeOver(ctx context.Context, cfg *config.Config, readErr error, 
 		return c.refuse(refusedLoad(readErr, cause), refusedReport(readErr))
 	}
 	logDiagnostics(c.log, cfg.Diagnostics)
-	load, report := loadOf(cfg, cause), cfg.Report()
+	load := loadOf(cfg, cause)
 	if cfg.HasErrors() {
 		load.Error = firstError(cfg.Diagnostics)
-		return c.refuse(load, &report)
+		return c.refuse(load, new(cfg.Report()))
 	}
 	if err := c.breaks(cfg); err != nil {
 		load.Error = oneLine(err)
-		return c.refuse(load, &report)
+		return c.refuse(load, new(cfg.Report()))
 	}
 	// Also without a difference: which interfaces lead to the same addresses
 	// may have changed since.
 	if err := c.configure(ctx, cfg); err != nil {
 		load.Error = err.Error()
-		return c.refuse(load, &report)
+		return c.refuse(load, new(cfg.Report()))
 	}
 	load.OK = true
 	before := c.dir.Snapshot()

@@ -31,9 +31,10 @@ func settingsOf(cfg *config.Config, caps director.Capabilities) Settings {
 			continue
 		}
 		s.Virtual = append(s.Virtual, vs.Key.Addr.Addr().Unmap())
-		s.Servers = append(s.Servers, serverAddrs(vs)...)
+		addrs := serverAddrs(vs)
+		s.Servers = append(s.Servers, addrs...)
 		s.ServiceCount++
-		s.ServerCount += uint32(len(serverAddrs(vs)))
+		s.ServerCount += uint32(len(addrs))
 	}
 	s.OnlyLeft = s.ServiceCount == 0 && asksForIPVS(cfg)
 	s.Virtual, s.Servers = sortedSet(s.Virtual), sortedSet(s.Servers)
@@ -63,7 +64,7 @@ func routedAddrs(v model.VRRP, addrs []netip.Addr) map[netip.Addr]string {
 // too, though their replies pass by: many drivers send redirected frames only
 // on interfaces that run a program themselves.
 func serverAddrs(vs model.VirtualServer) []netip.Addr {
-	var addrs []netip.Addr
+	addrs := make([]netip.Addr, 0, len(vs.Servers)+1)
 	for _, rs := range vs.Servers {
 		addrs = append(addrs, rs.Addr.Addr().Unmap())
 	}

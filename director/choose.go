@@ -2,6 +2,7 @@ package director
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -163,7 +164,7 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 		return ReasonOnePacket, "ops"
 	case vs.OnePacket && (vs.Persistence != 0 || vs.Key.Protocol != model.UDP):
 		return ReasonOnePacket, "ops with persistence, or of TCP"
-	case len(allServers(vs)) > xdp.MaxServers:
+	case serverCount(vs) > xdp.MaxServers:
 		return ReasonTooManyServers, tooMany(vs, xdp.MaxServers)
 	case vs.Scheduler == "wrr":
 		if sum := weightsOverDivisor(vs); sum > int64(xdp.MaxWeights) {
@@ -174,7 +175,7 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 }
 
 func judgeServers(vs model.VirtualServer, caps Capabilities) (Reason, string) {
-	for _, s := range allServers(vs) {
+	for s := range allServers(vs) {
 		if r, detail := judgeServer(vs.Key, s, caps); r != ReasonNone {
 			return r, detail
 		}
@@ -216,7 +217,7 @@ func isLocal(addr netip.Addr, caps Capabilities) bool {
 
 func tooMany(vs model.VirtualServer, most int) string {
 	if vs.Sorry != nil {
-		return fmt.Sprintf("%d servers with the sorry server, XDP holds %d", len(allServers(vs)), most)
+		return fmt.Sprintf("%d servers with the sorry server, XDP holds %d", serverCount(vs), most)
 	}
 	return fmt.Sprintf("%d servers, XDP holds %d", len(vs.Servers), most)
 }
@@ -225,7 +226,7 @@ func tooMany(vs model.VirtualServer, most int) string {
 // fewer servers the divisor only grows, so the table is never longer.
 func weightsOverDivisor(vs model.VirtualServer) int64 {
 	var sum, divisor int64
-	for _, s := range allServers(vs) {
+	for s := range allServers(vs) {
 		sum += int64(s.Weight)
 		for a, b := divisor, int64(s.Weight); ; a, b = b, a%b {
 			if b == 0 {
@@ -237,14 +238,24 @@ func weightsOverDivisor(vs model.VirtualServer) int64 {
 	return sum / max(divisor, 1)
 }
 
-// allServers returns the real servers and the sorry server.
-func allServers(vs model.VirtualServer) []model.Server {
-	servers := make([]model.Server, 0, len(vs.Servers)+1)
-	for _, s := range vs.Servers {
-		servers = append(servers, s.Server)
-	}
+// serverCount counts the real servers and the sorry server.
+func serverCount(vs model.VirtualServer) int {
 	if vs.Sorry != nil {
-		servers = append(servers, vs.Sorry.Server)
+		return len(vs.Servers) + 1
 	}
-	return servers
+	return len(vs.Servers)
+}
+
+// allServers yields the real servers and the sorry server.
+func allServers(vs model.VirtualServer) iter.Seq[model.Server] {
+	return func(yield func(model.Server) bool) {
+		for i := range vs.Servers {
+			if !yield(vs.Servers[i].Server) {
+				return
+			}
+		}
+		if vs.Sorry != nil {
+			yield(vs.Sorry.Server)
+		}
+	}
 }

@@ -276,7 +276,7 @@ func (d *Director) tablesOf(blocks ...*block) []placedTable {
 	for _, b := range blocks {
 		for _, s := range b.services {
 			if s.placement.Runs() {
-				tables = append(tables, placedTable{Table: b.table(s.conf), datapath: s.placement.Datapath})
+				tables = append(tables, placedTable{Table: b.table(s), datapath: s.placement.Datapath})
 			}
 		}
 	}

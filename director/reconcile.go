@@ -1,6 +1,8 @@
 package director
 
 import (
+	"slices"
+
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -96,6 +98,9 @@ func transition(before, after []placedTable) []Step {
 // serverOps returns the operations between two server lists of one service:
 // what takes flows comes in first, then what stops taking them.
 func serverOps(service model.Service, before, after []model.Server) []sched.Op {
+	if slices.Equal(before, after) {
+		return nil
+	}
 	old := make(map[serverAddr]model.Server, len(before))
 	for _, s := range before {
 		old[s.Addr] = s

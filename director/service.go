@@ -33,6 +33,8 @@ type block struct {
 type service struct {
 	conf      model.VirtualServer
 	placement Placement
+	// distinct is set where no two servers are known to have one address.
+	distinct bool
 }
 
 // server is a real server and what is known of it.
@@ -60,6 +62,7 @@ func newBlock(conf model.VirtualServer, now time.Time) *block {
 // same name the first counts.
 func (b *block) add(s *service, now time.Time) {
 	if n := len(b.services); n == 0 || !sameList(b.services[n-1].conf.Servers, s.conf.Servers) {
+		known := len(b.byName)
 		for _, rs := range s.conf.Servers {
 			if b.byName[rs.Name()] == nil {
 				state := newServer(rs, now)
@@ -67,6 +70,8 @@ func (b *block) add(s *service, now time.Time) {
 				b.servers = append(b.servers, state)
 			}
 		}
+		// By themselves they have the addresses that are their names.
+		s.distinct = s.conf.GroupBlock.Group == "" && len(b.byName)-known == len(s.conf.Servers)
 	}
 	b.services = append(b.services, s)
 }
@@ -143,14 +148,21 @@ func (b *block) sorryActive() bool { return b.conf.Sorry != nil && !b.quorumUp }
 
 // table returns what is to run of a service of the block. Without a sorry
 // server, live servers stay in the table below quorum too.
-func (b *block) table(conf model.VirtualServer) Table {
-	t := Table{Service: conf.Service}
-	seen := make(map[serverAddr]bool, len(conf.Servers))
-	for _, rs := range conf.Servers {
+func (b *block) table(s *service) Table {
+	conf := &s.conf
+	t := Table{Service: conf.Service, Servers: make([]model.Server, 0, serverCount(*conf))}
+	var seen map[serverAddr]bool
+	if !s.distinct {
+		seen = make(map[serverAddr]bool, len(conf.Servers))
+	}
+	for i := range conf.Servers {
+		rs := &conf.Servers[i]
 		if seen[rs.Addr] {
 			continue
 		}
-		seen[rs.Addr] = true
+		if seen != nil {
+			seen[rs.Addr] = true
+		}
 		state, entry := b.byName[rs.Name()], rs.Server
 		entry.Weight = state.weight()
 		switch {

@@ -104,7 +104,7 @@ func (b *block) tableWeights(s *service) map[serverAddr]int32 {
 	if !s.placement.Runs() {
 		return nil
 	}
-	servers := b.table(s.conf).Servers
+	servers := b.table(s).Servers
 	weights := make(map[serverAddr]int32, len(servers))
 	for _, entry := range servers {
 		weights[entry.Addr] = entry.Weight

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/model"
@@ -15,6 +16,14 @@ func (r *Runner) Update(targets []Target) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
+	if r.sameServers(targets) {
+		for i, t := range targets {
+			r.renewServer(r.servers[i], t, now)
+			r.servers[i].suspended = t.Suspended
+		}
+		r.wakeUp()
+		return
+	}
 	old := r.byKey
 	r.servers = make([]*server, 0, len(targets))
 	r.byKey = make(map[serverKey]*server, len(targets))
@@ -40,6 +49,20 @@ func (r *Runner) Update(targets []Target) {
 		}
 	}
 	r.wakeUp()
+}
+
+// sameServers reports whether targets are of the servers that are there, in their
+// order, as after most reloads.
+func (r *Runner) sameServers(targets []Target) bool {
+	if len(targets) != len(r.servers) {
+		return false
+	}
+	for i, t := range targets {
+		if r.servers[i].key != (serverKey{t.Service, t.Server}) {
+			return false
+		}
+	}
+	return true
 }
 
 // Touch tries the FILE_CHECKs of a track_file now. It is called when the value
@@ -91,6 +114,12 @@ func (r *Runner) newCheck(s *server, definition model.Check, start Start, now ti
 
 // renewServer gives a server its new checks.
 func (r *Runner) renewServer(s *server, t Target, now time.Time) {
+	if s.sameChecks(t.Checks) {
+		for i, c := range s.checks {
+			c.definition.Pos = t.Checks[i].Pos
+		}
+		return
+	}
 	start := StartDown
 	if s.up {
 		start = StartUp
@@ -113,6 +142,12 @@ func (r *Runner) renewServer(s *server, t Target, now time.Time) {
 	if s.allUp() != s.up {
 		r.judge(s, "the check that was down is no longer in the file", Evidence{})
 	}
+}
+
+// sameChecks reports whether definitions are those of the checks that are there,
+// in their order.
+func (s *server) sameChecks(definitions []model.Check) bool {
+	return slices.EqualFunc(s.checks, definitions, func(c *check, d model.Check) bool { return c.definition.Equal(d) })
 }
 
 // indexOf returns the check with the same definition wherever in the file it
