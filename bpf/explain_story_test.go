@@ -212,7 +212,7 @@ func (s *story) between() {
 // What explain says is what then happens, byte for byte and counter for
 // counter, and saying it changes nothing.
 func TestExplainIsWhatHappens(t *testing.T) {
-	const cases = 10000
+	cases := steps(10000)
 	seed := labtest.Seed(t)
 	s := &story{twin: newTwin(t, 64), Rand: rand.New(rand.NewPCG(seed, 0))}
 	s.setUp()
@@ -240,6 +240,9 @@ func TestExplainIsWhatHappens(t *testing.T) {
 	})
 	t.Log(happened)
 	t.Log(ways)
+	if testing.Short() {
+		return // with some cases of most ways, not of all
+	}
 	for _, six := range []family{false, true} {
 		for _, want := range []string{"a flow", "a closed flow", "a reply", "a new flow", "ports of a closed flow", "a template", "a datagram alone"} {
 			if ways[six.String()+", "+want] == 0 {

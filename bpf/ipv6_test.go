@@ -173,6 +173,6 @@ func TestPersistenceGranularityOfIPv6(t *testing.T) {
 		if got := r.openAnywhere(at(prefix), 0, 2); got != 2-first {
 			t.Errorf("/%d: the stranger went to slot %d, want %d", prefix, got, 2-first)
 		}
-		r.o.Close()
+		r.release()
 	}
 }

@@ -41,6 +41,7 @@ var (
 type rig struct {
 	tb   testing.TB
 	o    EkObjects
+	of   *loaded // where o comes from; nil when it was given back
 	now  time.Duration
 	seen [64]uint64 // packets by reason
 
@@ -51,42 +52,35 @@ type rig struct {
 // layoutVersion is LAYOUT_VERSION of contract.h.
 const layoutVersion = 6
 
-// newRig loads the program with a flow table of the given size, to follow a
-// generation of IPVS. change may change the collection.
+// newRig returns the program with a flow table of the given size, to follow a
+// generation of IPVS. change may change the collection, which is then loaded for
+// this test alone.
 func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.CollectionSpec)) *rig {
 	tb.Helper()
-	spec, err := LoadEk()
-	if err != nil {
-		tb.Fatal(err)
+	var l *loaded
+	if c := (constants{flows, p}); len(change) > 0 {
+		l = load(tb, c, change...)
+		tb.Cleanup(l.close)
+	} else {
+		l = take(tb, c)
 	}
-	for name, value := range map[string]bool{
-		"test_clock": true, "old_overhead": p.OldOverhead, "old_thresholds": p.OldThresholds,
-	} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	shrink(tb, spec, flows)
-	for _, c := range change {
-		c(spec)
-	}
-	r := &rig{tb: tb, tables: spec.Maps["ek_tables"].InnerMap}
-	if err := spec.LoadAndAssign(&r.o, nil); err != nil {
-		var refused *ebpf.VerifierError
-		if errors.As(err, &refused) {
-			tb.Fatalf("%+v", refused)
-		}
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { r.o.Close() })
-	r.fillShards(r.o.EkFlows, spec.Maps["ek_flows"].InnerMap)
-	r.fillShards(r.o.EkFlows6, spec.Maps["ek_flows6"].InnerMap)
+	r := &rig{tb: tb, o: l.o, tables: l.tables, of: l}
+	tb.Cleanup(r.release)
 	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1000}
 	copy(settings.Timeout[:], timeouts[:])
 	r.put(r.o.EkSettings, uint32(0), settings)
 	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1})
 	r.advance(time.Hour)
 	return r
+}
+
+// release lets the next rig have the collection. A test that needs many rigs, one
+// after the other, calls it; for others its end does.
+func (r *rig) release() {
+	if r.of != nil {
+		r.of.taken = false
+	}
+	r.of, r.o = nil, EkObjects{}
 }
 
 // shrink gives a collection a flow table of another size.
@@ -101,24 +95,6 @@ func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
 	}
 	for _, name := range []string{"ek_half_open", "ek_half_open6"} {
 		spec.Maps[name].MaxEntries = max(flows, 16)
-	}
-}
-
-// fillShards makes the maps that the flows of a family lie in.
-func (r *rig) fillShards(outer *ebpf.Map, spec *ebpf.MapSpec) {
-	r.tb.Helper()
-	var places, fds []uint32
-	for i := range uint32(16) {
-		inner, err := ebpf.NewMap(spec)
-		if err != nil {
-			r.tb.Fatal(err)
-		}
-		defer inner.Close()
-		places, fds = append(places, i), append(fds, uint32(inner.FD()))
-	}
-	// At once, since the kernel waits for running programs in each call.
-	if _, err := outer.BatchUpdate(places, fds, nil); err != nil {
-		r.tb.Fatal(err)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestWeightedRoundRobinWithOverload(t *testing.T) {
 			}
 			p.open(1024 + port)
 		}
-		p.o.Close()
+		p.release()
 	}
 }
 
