@@ -29,6 +29,7 @@ type instanceDraft struct {
 	announce                announceDraft
 	accept                  *bool
 	mac                     string // of use_vmac, or empty
+	vmacAddresses           bool   // use_vmac_addr
 	tracks                  []trackDraft
 
 	strict, skipCheck, checkUnicastSource, checksumAsV2  *bool
@@ -266,6 +267,8 @@ func (v *vrrpBuilder) otherSetting(d *instanceDraft, s *statement) {
 		v.boolean(s, &d.mail)
 	case "use_vmac":
 		v.useVMAC(d, s)
+	case "use_vmac_addr":
+		v.turnOn(s, &d.vmacAddresses)
 	}
 }
 

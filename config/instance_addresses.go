@@ -37,6 +37,10 @@ func (v *vrrpBuilder) addressRules(d *instanceDraft) {
 	v.noAddresses(d)
 	v.devices(d, out.Addresses)
 	v.devices(d, out.Excluded)
+	if d.vmacAddresses {
+		d.elsewhereOnVMACs(out.Addresses)
+		d.elsewhereOnVMACs(out.Excluded)
+	}
 	if out.IPv6 && len(out.Addresses) > 0 && !out.Addresses[0].Prefix.Addr().IsLinkLocalUnicast() {
 		v.mention(d, "virtual_ipaddress", "the first IPv6 address should be a link-local one (RFC 9568, 5.2.9)", "write fe80::VRID/64 as the first address, the same on all routers")
 	}
@@ -84,6 +88,17 @@ func (v *vrrpBuilder) noAddresses(d *instanceDraft) {
 	default:
 		v.warn(d, "virtual_ipaddress", "there is no virtual address", "write virtual_ipaddress with one, or no_virtual_ipaddress")
 		d.out.NoAddresses = true
+	}
+}
+
+// elsewhereOnVMACs is use_vmac_addr: addresses on other interfaces than the
+// instance's, and those of the other family, go to virtual MACs, too.
+func (d *instanceDraft) elsewhereOnVMACs(list []model.Address) {
+	for i := range list {
+		a := &list[i]
+		if a.Interface != d.out.Interface || a.Prefix.Addr().Is6() != d.out.IPv6 {
+			a.UseVMAC = true
+		}
 	}
 }
 

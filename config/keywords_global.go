@@ -106,7 +106,7 @@ func globalVRRPKeywords() []keyword {
 		{name: "vrrp_garp_lower_prio_delay", args: "SECONDS", priority: p2, status: Runs},
 		{name: "vrrp_garp_lower_prio_repeat", args: "COUNT", priority: p2, status: Runs},
 		{name: "vrrp_min_garp", args: "[BOOL]", priority: p2, status: Runs},
-		{name: "vrrp_garp_extra_if", args: "[all] [1..86400]", priority: p2, status: NotYet},
+		{name: "vrrp_garp_extra_if", args: "[all] 1..86400", priority: p2, status: Runs},
 		{name: "vrrp_vmac_garp_intvl", args: "[all] [1..86400]", priority: p3, status: Ignored, note: "write vrrp_garp_extra_if"},
 		{name: "vrrp_down_timer_adverts", args: "1..100", priority: p2, status: Runs},
 		{name: "vrrp_lower_prio_no_advert", args: "[BOOL]", priority: p2, status: Runs},

@@ -221,6 +221,9 @@ func (v *vrrpBuilder) finishGlobals() {
 type announceDraft struct {
 	delay, refresh, lowerDelay         *time.Duration
 	repeat, refreshRepeat, lowerRepeat *uint32
+	// extra is garp_extra_if and extraAll its "all".
+	extra    *time.Duration
+	extraAll bool
 }
 
 // mostAnnounce is keepalived's limit for the delays of announcements.
@@ -241,10 +244,36 @@ func (b *builder) announce(a *announceDraft, s *statement, prefix string) bool {
 		b.repeat(s, &a.refreshRepeat)
 	case prefix + "garp_lower_prio_repeat":
 		b.number(s, &a.lowerRepeat, 0, math.MaxInt32)
+	case prefix + "garp_extra_if":
+		b.extraInterfaces(a, s, uint64(min(len(prefix), 1)))
 	default:
 		return false
 	}
 	return true
+}
+
+// extraInterfaces reads [all] SECONDS, in any order, from least on: 0 turns it
+// off for an instance.
+func (b *builder) extraInterfaces(a *announceDraft, s *statement, least uint64) {
+	var extra *time.Duration
+	all := false
+	for i, w := range s.args() {
+		if w.s == "all" {
+			all = true
+			continue
+		}
+		n, err := parseUint(w.s, least, 86400)
+		if err != nil {
+			b.bad(s, i, err, lineIgnored, "write the seconds between announcements, such as "+s.keyword()+" 100")
+			return
+		}
+		extra = new(time.Duration(n) * time.Second)
+	}
+	if extra == nil {
+		b.add(Error, s.at(), s.keyword(), s.keyword()+" lacks the seconds between announcements; "+lineIgnored, "write "+s.keyword()+" all 100")
+		return
+	}
+	a.extra, a.extraAll = extra, all
 }
 
 // repeat reads a count; 0 becomes 1, as in keepalived.
@@ -261,6 +290,10 @@ func (b *builder) repeat(s *statement, field **uint32) {
 // priority follow the other ones of global_defs, not of the instance.
 func (a announceDraft) inherit(g announceDraft) model.VRRPAnnounce {
 	const delay, repeat = 5 * time.Second, 5
+	extra := a
+	if a.extra == nil {
+		extra = g
+	}
 	return model.VRRPAnnounce{
 		Delay:           or(delay, a.delay, g.delay),
 		Repeat:          int(or(repeat, a.repeat, g.repeat)),
@@ -268,5 +301,7 @@ func (a announceDraft) inherit(g announceDraft) model.VRRPAnnounce {
 		LowerPrioRepeat: int(or(repeat, a.lowerRepeat, g.lowerRepeat, g.repeat)),
 		Refresh:         or(0, a.refresh, g.refresh),
 		RefreshRepeat:   int(or(1, a.refreshRepeat, g.refreshRepeat)),
+		Extra:           or(0, extra.extra),
+		ExtraAll:        extra.extraAll,
 	}
 }

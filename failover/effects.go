@@ -39,6 +39,10 @@ func (s *Service) Do(group, instance string, a vrrp.Action) {
 	case vrrp.ReleaseAddresses:
 		m.release(a)
 	case vrrp.Announce:
+		if a.Cause == vrrp.CauseExtra {
+			m.announceExtra(a.Epoch)
+			break
+		}
 		m.announce(a.Epoch, m.rounds(a.Cause))
 	case vrrp.AnnounceSource:
 		m.announceSource(a.Epoch)

@@ -189,6 +189,22 @@ func (m *member) send(epoch uint64, targets map[string][]netip.Addr, rounds int)
 	}
 }
 
+// announceExtra announces one address on each interface that garp_extra_if is
+// about. Where the addresses are not in place yet, the burst that is about to come
+// says more.
+func (m *member) announceExtra(epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.placed != epoch {
+		return
+	}
+	for _, link := range m.plan.extra {
+		if addrs := m.targets[link]; len(addrs) > 0 {
+			m.send(epoch, map[string][]netip.Addr{link: addrs[:1]}, 1)
+		}
+	}
+}
+
 // inPlace is the Keeper's news.
 func (m *member) inPlace(p keep.Placed) {
 	m.mu.Lock()

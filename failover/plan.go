@@ -46,6 +46,8 @@ type memberPlan struct {
 	conn     rawconn.Config
 	set      keep.Set
 	vmacs    []vmac.Interface
+	// extra are the interfaces of garp_extra_if.
+	extra []string
 }
 
 // newPlan translates a configuration. Instances that cannot run are left out;
@@ -153,6 +155,9 @@ func planMember(i model.VRRPInstance, g model.SyncGroup, names *vmacNames) membe
 		},
 		Tracks: m.tracks(g),
 	}
+	if m.extra = m.extraLinks(); len(m.extra) > 0 {
+		m.election.Announce.Extra = i.Announce.Extra
+	}
 	for _, a := range i.Addresses {
 		m.election.Addresses = append(m.election.Addresses, a.Prefix.Addr())
 	}
@@ -228,6 +233,31 @@ func (m *memberPlan) placeAddresses(names *vmacNames) {
 		m.vmacOn(i.Interface, names) // also without an address
 	}
 	m.set.Routes, m.set.Rules = i.Routes, i.Rules
+}
+
+// extraLinks returns the interfaces of addresses whose MAC addresses no advert
+// shows to switches, as far as garp_extra_if is about them: those that adverts do
+// not leave by. None if all addresses are with the adverts.
+func (m *memberPlan) extraLinks() (links []string) {
+	own, others := m.instance.Interface, false
+	if m.instance.VMAC != nil {
+		own = m.vmacs[slices.IndexFunc(m.vmacs, func(v vmac.Interface) bool { return v.Parent == own })].Name
+	}
+	elsewhere := m.instance.VMAC != nil && m.instance.VMAC.TransmitBase
+	for _, a := range m.set.Addresses {
+		virtual := slices.ContainsFunc(m.vmacs, func(v vmac.Interface) bool { return v.Name == a.Interface })
+		if !virtual && !m.instance.Announce.ExtraAll || a.Interface == own && !elsewhere {
+			continue
+		}
+		others = others || a.Interface != own
+		if !slices.Contains(links, a.Interface) {
+			links = append(links, a.Interface)
+		}
+	}
+	if !others {
+		return nil
+	}
+	return links
 }
 
 // vmacOn returns the instance's virtual MAC interface on a parent.

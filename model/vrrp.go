@@ -228,6 +228,11 @@ type VRRPAnnounce struct {
 	// Refresh repeats rounds of RefreshRepeat packets; 0 is never.
 	Refresh       time.Duration
 	RefreshRepeat int
+	// Extra is the period of announcements on other interfaces than the
+	// instance's (garp_extra_if), so that switches keep their MAC addresses; 0 is
+	// never. Without ExtraAll only virtual MAC interfaces count.
+	Extra    time.Duration
+	ExtraAll bool
 }
 
 // VMAC asks for a virtual MAC address by a macvlan interface.

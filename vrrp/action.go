@@ -100,6 +100,8 @@ const (
 	CauseRefresh
 	// CauseRestored: addresses were put back.
 	CauseRestored
+	// CauseExtra: the period for other interfaces is over.
+	CauseExtra
 )
 
 // String returns the cause's name.
@@ -119,6 +121,8 @@ func (c AnnounceCause) String() string {
 		return "refresh"
 	case CauseRestored:
 		return "restored"
+	case CauseExtra:
+		return "extra"
 	}
 	return fmt.Sprintf("cause_%d", uint8(c))
 }

@@ -54,6 +54,9 @@ func (s *step) announceNothing(d time.Duration) {
 	if !s.deadline[timerRefresh].IsZero() {
 		s.after(timerRefresh, d+s.cfg.Announce.Refresh)
 	}
+	if !s.deadline[timerExtra].IsZero() {
+		s.after(timerExtra, d+s.cfg.Announce.Extra)
+	}
 }
 
 func (s *step) tickAnnounce() {
@@ -66,9 +69,20 @@ func (s *step) tickAnnounce() {
 	}
 	if at, ok := s.due(timerRefresh); ok && s.cfg.Announce.Refresh > 0 {
 		s.announce(CauseRefresh)
-		s.deadline[timerRefresh] = at.Add(s.cfg.Announce.Refresh)
-		if !s.deadline[timerRefresh].After(s.now) {
-			s.after(timerRefresh, s.cfg.Announce.Refresh)
-		}
+		s.repeat(timerRefresh, at, s.cfg.Announce.Refresh)
+	}
+	if at, ok := s.due(timerExtra); ok && s.cfg.Announce.Extra > 0 {
+		// Not announce, after which a rival's lesson would wait.
+		s.do(Action{Kind: Announce, Epoch: s.epoch, Cause: CauseExtra})
+		s.repeat(timerExtra, at, s.cfg.Announce.Extra)
+	}
+}
+
+// repeat sets a periodic deadline that was due at, without making up for those
+// that were missed.
+func (s *step) repeat(t timer, at time.Time, period time.Duration) {
+	s.deadline[t] = at.Add(period)
+	if !s.deadline[t].After(s.now) {
+		s.after(t, period)
 	}
 }

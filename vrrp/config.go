@@ -128,6 +128,9 @@ type AnnounceTimes struct {
 	LowerPrioDelay time.Duration
 	// Refresh repeats the announcement (garp_master_refresh). Zero: never.
 	Refresh time.Duration
+	// Extra announces on other interfaces than the instance's (garp_extra_if),
+	// for the first time Delay and Extra after the promotion. Zero: never.
+	Extra time.Duration
 }
 
 const (

@@ -150,5 +150,11 @@ func (s *step) reconfigureMaster(old *Config) {
 	case refresh != old.Announce.Refresh:
 		s.after(timerRefresh, refresh)
 	}
+	switch extra := s.cfg.Announce.Extra; {
+	case extra <= 0:
+		s.cancel(timerExtra)
+	case extra != old.Announce.Extra:
+		s.after(timerExtra, extra)
+	}
 	s.do(Action{Kind: UpdateAddresses, Epoch: s.epoch, Accept: s.accepts()})
 }

@@ -157,7 +157,7 @@ func (s *step) send(priority uint8) {
 func (s *step) become(state State, r Reason) {
 	if s.state == Master {
 		s.counts[ReleasedMaster]++
-		s.cancel(timerAdvert, timerAgain, timerHeal, timerRefresh)
+		s.cancel(timerAdvert, timerAgain, timerHeal, timerRefresh, timerExtra)
 	}
 	r.Priority = s.priority
 	s.state, s.since, s.reason = state, s.now, r

@@ -41,6 +41,9 @@ func (s *step) becomeMaster(r Reason) {
 	if s.cfg.Announce.Refresh > 0 {
 		s.after(timerRefresh, s.cfg.Announce.Refresh)
 	}
+	if s.cfg.Announce.Extra > 0 {
+		s.after(timerExtra, max(s.cfg.Announce.Delay, 0)+s.cfg.Announce.Extra)
+	}
 	s.notice(NoticeState)
 }
 

@@ -38,6 +38,8 @@ const (
 	timerHeal
 	// timerRefresh is the periodic announcement.
 	timerRefresh
+	// timerExtra is the periodic announcement on other interfaces.
+	timerExtra
 
 	timers // how many there are
 )

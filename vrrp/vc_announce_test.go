@@ -47,6 +47,34 @@ func TestVC121Refresh(t *testing.T) {
 	}
 }
 
+// TestExtraInterfaces: garp_extra_if begins after the promotion's announcements.
+func TestExtraInterfaces(t *testing.T) {
+	b := masterBench(t, with(base(V3), func(c *Config) { c.Announce.Extra = 7 * second }))
+	_, since := b.inst.State()
+	b.run(20 * second)
+	var got []time.Duration
+	for _, a := range b.of(Announce) {
+		if a.Cause == CauseExtra {
+			got = append(got, a.at-since.Sub(b.start))
+		}
+	}
+	if want := []time.Duration{12 * second, 19 * second}; !slices.Equal(got, want) {
+		t.Errorf("announced elsewhere %v after the promotion, want %v", got, want)
+	}
+	b.forget()
+	b.give(Reconfigured{with(base(V3), func(c *Config) { c.Announce.Extra = 3 * second })})
+	b.run(10 * second)
+	if got := len(b.of(Announce)); got != 3 {
+		t.Errorf("%d announcements every 3 s in 10 s", got)
+	}
+	b.forget()
+	b.give(Reconfigured{base(V3)})
+	b.run(10 * second)
+	if got := len(b.of(Announce)); got != 0 {
+		t.Errorf("%d announcements without garp_extra_if", got)
+	}
+}
+
 func TestVC131AdvertThenAddressThenAnnouncement(t *testing.T) {
 	b := newBench(t, base(V3))
 	b.run(4 * second)
