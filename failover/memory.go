@@ -174,7 +174,8 @@ func (s slot) age() (time.Duration, bool) {
 // sinceBoot goes on while the machine sleeps: others take over meanwhile.
 func sinceBoot() int64 {
 	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+	// Raw, since it is called for each advert and returns at once.
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
 		return 0
 	}
 	return ts.Nano()

@@ -61,6 +61,7 @@ func (nobody) Transition(notify.Transition, notify.Scripts, bool) {}
 type Service struct {
 	opt       Options
 	hub       *rawconn.Hub
+	loop      *vrrp.Loop // nil before Run
 	keepKern  *keep.Kernel
 	keeper    *keep.Keeper
 	announcer *announce.Announcer
@@ -155,6 +156,16 @@ func (s *Service) open() (err error) {
 	return nil
 }
 
+// newLoop returns what the elections share.
+func (s *Service) newLoop() *vrrp.Loop {
+	a, err := newAlarm()
+	if err != nil {
+		s.opt.Log.Warn("timers are up to 1 ms late", "error", err)
+		return vrrp.NewLoop(nil)
+	}
+	return vrrp.NewLoop(a)
+}
+
 func definitions(cfg model.VRRP) track.Definitions {
 	return track.Definitions{Scripts: cfg.Scripts, Files: cfg.Files, Processes: cfg.Processes}
 }
@@ -194,9 +205,11 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
+	s.loop = s.newLoop() // Run closes its alarm
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	var keeping error
+	parts.Go(func() { _ = s.loop.Run(base) })
 	parts.Go(func() { _ = s.hub.Run(base) })
 	parts.Go(func() { keeping = s.keeper.Run(base) })
 	parts.Go(func() { _ = s.announcer.Run(base) })

@@ -5,13 +5,14 @@ import (
 	"sync"
 
 	"github.com/evenkeel/evenkeel/vrrp"
+	"github.com/evenkeel/evenkeel/vrrp/rawconn"
 )
 
 // advertising is the Conn of an instance with two ears: it notes in memory that
 // the instance advertises as master, and tells who wants to know that another
 // router does.
 type advertising struct {
-	vrrp.Conn
+	*rawconn.Conn
 	note slot
 
 	mu      sync.Mutex // guards onRival
@@ -27,6 +28,15 @@ func (c *advertising) Send(p vrrp.Packet) error {
 		c.note.clear()
 	}
 	return err
+}
+
+// Take listens.
+func (c *advertising) Take() (vrrp.Packet, bool) {
+	p, ok := c.Conn.Take()
+	if ok {
+		c.heard(p)
+	}
+	return p, ok
 }
 
 // Recv listens.

@@ -18,7 +18,6 @@ type unit struct {
 	// follows are the members that this unit's ones go on for.
 	follows []*member
 	runner  *vrrp.Runner
-	waker   *waker // nil where the kernel gives none
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the runner has ended
 }
@@ -32,6 +31,7 @@ func (s *Service) newUnit(p unitPlan, held map[string]*heldMember) (*unit, error
 		// The plan has left out what does not count.
 		TrackingWeight: true,
 		Effects:        s,
+		Loop:           s.loop,
 		Log:            s.opt.Log,
 	}
 	for _, mp := range p.members {
@@ -48,14 +48,8 @@ func (s *Service) newUnit(p unitPlan, held map[string]*heldMember) (*unit, error
 		opt.Members = append(opt.Members, s.begin(m, h))
 	}
 	var err error
-	if u.waker, err = newWaker(); err != nil {
-		s.opt.Log.Warn("timers are up to 1 ms late", "unit", p.key(), "error", err)
-	} else {
-		opt.Wake = u.waker.after
-	}
 	if u.runner, err = vrrp.NewRunner(opt); err != nil {
 		u.closeConns()
-		u.waker.close()
 		return nil, err
 	}
 	for _, h := range held {
@@ -137,10 +131,7 @@ func (u *unit) start(ctx context.Context) {
 	ctx, u.stop = context.WithCancel(ctx)
 	u.service.running.Go(func() {
 		defer close(u.done)
-		if err := u.runner.Run(ctx); err != nil {
-			u.service.opt.Log.Error("vrrp ended", "unit", u.plan.key(), "error", err)
-		}
-		u.waker.close()
+		_ = u.runner.Run(ctx)
 	})
 }
 

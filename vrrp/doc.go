@@ -12,8 +12,9 @@
 //     the next state and the actions to carry out, and the Reason for it;
 //   - sync groups: Group, which moves its instances together. An instance
 //     without a group is a Group of one;
-//   - Runner, one goroutine that owns a Group, feeds it packets, time and
-//     events, and hands the actions to Conn and Effects.
+//   - Runner, which feeds a Group packets, time and events, sends its adverts,
+//     and has a goroutine that hands all other actions to Effects. The Runners
+//     of a process share a Loop, under whose lock each takes its steps.
 //
 // It never opens a socket, adds an address, sends an ARP, runs a script or
 // reads a configuration file. Those who do implement Conn and Effects, and

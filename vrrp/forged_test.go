@@ -2,7 +2,6 @@ package vrrp
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
@@ -21,10 +20,11 @@ type target struct {
 	deeds  int // what it sent or asked for
 }
 
-func (x *target) Do(string, string, Action)            { x.deeds++ }
-func (x *target) Send(Packet) error                    { x.deeds++; return nil }
-func (x *target) Pending() (Packet, bool)              { return Packet{}, false }
-func (x *target) Recv(context.Context) (Packet, error) { panic("nobody reads") }
+func (x *target) Do(string, string, Action) { x.deeds++ }
+func (x *target) Send(Packet) error         { x.deeds++; return nil }
+func (x *target) Pending() (Packet, bool)   { return Packet{}, false }
+func (x *target) Take() (Packet, bool)      { return Packet{}, false }
+func (x *target) Watch(func())              {}
 
 // newTarget returns a master, or the backup of a master that is not among the
 // senders of the captures.
@@ -49,6 +49,7 @@ func newTarget(t testing.TB, cfg Config, role State) *target {
 		x.now, _ = x.runner.group.Next()
 		x.runner.tick(x.now)
 	}
+	x.runner.flush()
 	return x
 }
 
@@ -62,6 +63,7 @@ func (x *target) throw(p Packet) (taken bool) {
 	before := *x.instance()
 	x.deeds = 0
 	x.runner.packet(x.now, 0, p)
+	x.runner.flush()
 	after := *x.instance()
 	if after.dropped != before.dropped {
 		x.refused(p, before, after)

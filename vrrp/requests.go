@@ -51,30 +51,37 @@ func (r *Runner) Instances(ctx context.Context) ([]Instance, error) {
 func (r *Runner) Halt(ctx context.Context) ([]Held, error) {
 	var held []Held
 	err := r.ask(ctx, func() {
-		r.halted = true
 		for m, i := range r.group.Members() {
 			held = append(held, Held{i, r.codecs[m]})
 		}
+		r.ended = true
+		r.loop.forget(r)
+		close(r.halt)
 	})
 	return held, err
 }
 
-// ask runs f on the goroutine of Run and waits for it.
+// ask takes a step and waits until its consequences are carried out.
 func (r *Runner) ask(ctx context.Context, f func()) error {
-	answered := make(chan struct{})
 	select {
-	case r.requests <- func() { f(); close(answered) }:
-		<-answered
-		return nil
-	case <-r.done:
-		return ErrEnded
+	case <-r.begun:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	err, answered := ErrEnded, make(chan struct{})
+	r.locked(func() {
+		err = nil
+		f()
+		r.after(func() { close(answered) })
+	})
+	if err == nil {
+		<-answered
+	}
+	return err
 }
 
 // logNotice writes one line for each change of state.
-func (r *Runner) logNotice(o Order) {
+func (r *Runner) logNotice(name string, o Order) {
 	if o.Kind != Notify || o.Notice != NoticeState && o.Notice != NoticeStop && o.Notice != NoticeDeleted {
 		return
 	}
@@ -83,13 +90,16 @@ func (r *Runner) logNotice(o Order) {
 			"state", o.Notice.Event(o.State), "reason", o.Reason.String())
 		return
 	}
-	r.log.Info("instance changed state", "instance", r.name(o.Member),
+	r.log.Info("instance changed state", "instance", name,
 		"state", o.Notice.Event(o.State), "priority", o.Priority, "reason", o.Reason.String())
 }
 
 func (r *Runner) logWarning(o Order) {
 	if r.limit.allow(logKey{o.Member, o.Warning.String(), o.Peer}, warnPause, time.Now()) {
-		r.log.Warn("vrrp warning", "instance", r.name(o.Member), "peer", o.Peer, "warning", o.Warning.String())
+		name := r.name(o.Member)
+		r.after(func() {
+			r.log.Warn("vrrp warning", "instance", name, "peer", o.Peer, "warning", o.Warning.String())
+		})
 	}
 }
 
@@ -103,13 +113,17 @@ func (r *Runner) logDrop(now time.Time, member int, from netip.Addr, drop *DropE
 		pause = warnPause
 	}
 	if r.limit.allow(logKey{member, drop.Drop.String(), from}, pause, now) {
-		r.log.Warn("advert refused", "instance", r.name(member), "peer", from,
-			"counter", drop.Drop.String(), "cause", drop.Error())
+		name := r.name(member)
+		r.after(func() {
+			r.log.Warn("advert refused", "instance", name, "peer", from,
+				"counter", drop.Drop.String(), "cause", drop.Error())
+		})
 	}
 }
 
 func (r *Runner) logSend(member int, err error) {
 	if r.limit.allow(logKey{member, "send", netip.Addr{}}, dropPause, time.Now()) {
-		r.log.Warn("advert not sent", "instance", r.name(member), "cause", err)
+		name := r.name(member)
+		r.after(func() { r.log.Warn("advert not sent", "instance", name, "cause", err) })
 	}
 }

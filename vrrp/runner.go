@@ -3,7 +3,6 @@ package vrrp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,22 +13,23 @@ import (
 type Conn interface {
 	// Send sends one packet and returns at once. It does not keep the slices.
 	Send(Packet) error
-	// Recv waits for the next packet that may be for the instance. The slices
-	// belong to the caller. Its error ends Run, so a link that goes down for
-	// a while is no error.
-	Recv(context.Context) (Packet, error)
-	// Pending takes a packet that has already arrived, and does not wait. It
-	// is asked before a takeover: an instance that did not get to run must
-	// not take its own silence for the master's. It may be called while Recv
-	// waits.
+	// Watch has f called after packets have arrived, for f to take them; nil:
+	// nobody wants to know. f may be called once more just after.
+	Watch(f func())
+	// Take takes a packet that was read, and does not wait. The slices belong to
+	// the caller. A link that goes down only has none.
+	Take() (Packet, bool)
+	// Pending is Take, but looks also for what has arrived and was not read yet.
+	// It is asked before a takeover: an instance that did not get to run must
+	// not take its own silence for the master's.
 	Pending() (Packet, bool)
 }
 
 // Effects carries out what an instance decides, besides sending adverts.
 type Effects interface {
-	// Do starts one action and returns at once: the work is queued, in order,
-	// and may not hold back the caller, who has adverts to send. instance is
-	// empty for notices of the sync group.
+	// Do starts one action. It is called from the goroutine of the Runner, in
+	// order; the work is to be queued, though adverts do not wait for it.
+	// instance is empty for notices of the sync group.
 	Do(group, instance string, a Action)
 }
 
@@ -61,37 +61,39 @@ type Options struct {
 	TrackingWeight bool
 	Members        []Member
 	Effects        Effects
-	// Wake is called from the Run goroutine with the time to the next
-	// deadline whenever that changes, for who can wake the process more
-	// exactly than the runtime's timers do. It must not block. Optional.
-	Wake func(time.Duration)
+	// Loop is shared with other Runners, and runs as long as they do. Optional,
+	// default one of its own.
+	Loop *Loop
 	Log  *slog.Logger // optional, default discards
 }
 
-// Runner is the goroutine of a Group: of one instance, or of those of a sync
-// group. Its methods may be called from any goroutine.
+// Runner runs a Group: one instance, or those of a sync group. Its steps are
+// taken under the lock of the Loop, where adverts are sent; all other
+// consequences are carried out by the goroutine of Run, which may wait. Its
+// methods may be called from any goroutine.
 type Runner struct {
-	opt      Options
-	group    *Group
-	codecs   []*Codec
-	arrived  chan arrival
-	requests chan func()
-	done     chan struct{}
+	opt     Options
+	loop    *Loop
+	begun   chan struct{}
+	halt    chan struct{}
+	done    chan struct{}
+	waiting chan struct{} // holds a token while something is in later
 
-	// The rest belongs to Run.
+	// The rest is guarded by loop.mu.
+	group  *Group
+	codecs []*Codec
 	send   []func(Packet) error
 	orders []Order
 	log    *slog.Logger
 	limit  limiter
-	halted bool
-	failed error // of a Conn
-}
-
-// arrival is what a reader hands over.
-type arrival struct {
-	member int
-	packet Packet
-	err    error
+	ended  bool
+	// later are the consequences that wait for Run, and spare is memory for
+	// more.
+	later, spare []func()
+	// when is no later than the next deadline, and place where the Runner is
+	// among those with one.
+	when  time.Time
+	place int
 }
 
 // ErrEnded is returned by methods of a Runner that does not run any more.
@@ -111,16 +113,19 @@ func NewRunner(opt Options) (*Runner, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	if opt.Wake == nil {
-		opt.Wake = func(time.Duration) {}
-	}
 	r := &Runner{
-		opt:      opt,
-		group:    group,
-		arrived:  make(chan arrival),
-		requests: make(chan func()),
-		done:     make(chan struct{}),
-		log:      opt.Log,
+		opt:     opt,
+		loop:    opt.Loop,
+		begun:   make(chan struct{}),
+		halt:    make(chan struct{}),
+		done:    make(chan struct{}),
+		waiting: make(chan struct{}, 1),
+		group:   group,
+		log:     opt.Log,
+		place:   nowhere,
+	}
+	if r.loop == nil {
+		r.loop = NewLoop(nil)
 	}
 	for _, m := range opt.Members {
 		codec, err := NewCodec(m.Config)
@@ -133,40 +138,102 @@ func NewRunner(opt Options) (*Runner, error) {
 	return r, nil
 }
 
-// Run drives the instances until ctx ends, Halt is called or a Conn fails, and
-// waits for what it started. When ctx ends, or a Conn has failed, masters say
-// goodbye. It returns nil after a clean end. It may be called once.
+// Run drives the instances until ctx ends or Halt is called, and waits for what
+// it started. When ctx ends, masters say goodbye. It returns nil and may be called
+// once.
 func (r *Runner) Run(ctx context.Context) error {
 	defer close(r.done)
-	readers, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer stop()
-	for m := range r.opt.Members {
-		wg.Go(func() { r.read(readers, m) })
+	if r.opt.Loop == nil {
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var over sync.WaitGroup
+		over.Go(func() { _ = r.loop.Run(own) })
+		defer over.Wait()
+		defer stop()
 	}
-	r.begin()
-	r.loop(ctx)
-	if !r.halted {
-		r.carryOut(r.group.StopAll(time.Now(), Stop{}, r.orders[:0]))
+	r.locked(r.begin)
+	close(r.begun)
+	for m, member := range r.opt.Members {
+		member.Conn.Watch(func() { r.locked(func() { r.collect(m) }) })
+		r.locked(func() { r.collect(m) }) // what came before
 	}
-	return r.failed
+	r.work(ctx)
+	r.locked(r.end)
+	for _, m := range r.opt.Members {
+		m.Conn.Watch(nil)
+	}
+	r.flush()
+	return nil
 }
 
-// read hands over what arrives for one member.
-func (r *Runner) read(ctx context.Context, member int) {
+// work carries out what follows from the steps, until the end.
+func (r *Runner) work(ctx context.Context) {
 	for {
-		p, err := r.opt.Members[member].Conn.Recv(ctx)
-		if ctx.Err() != nil {
-			return
-		}
 		select {
-		case r.arrived <- arrival{member, p, err}:
 		case <-ctx.Done():
 			return
-		}
-		if err != nil {
+		case <-r.halt:
 			return
+		case <-r.waiting:
+			r.flush()
+		}
+	}
+}
+
+// locked takes a step. After the end it does nothing.
+func (r *Runner) locked(f func()) {
+	r.loop.mu.Lock()
+	defer r.loop.mu.Unlock()
+	if r.ended {
+		return
+	}
+	f()
+	if !r.ended {
+		r.loop.planned(r)
+	}
+}
+
+// end stops the members, unless they were halted.
+func (r *Runner) end() {
+	r.ended = true
+	r.carryOut(r.group.StopAll(time.Now(), Stop{}, r.orders[:0]))
+	r.loop.forget(r)
+}
+
+// after has f called by the goroutine of Run.
+func (r *Runner) after(f func()) {
+	r.later = append(r.later, f)
+	select {
+	case r.waiting <- struct{}{}:
+	default: // one token is enough
+	}
+}
+
+// mostLater bounds the consequences that wait: beyond it packets stay in the
+// queue of the Conn, which loses the oldest.
+const mostLater = 256
+
+// flush carries out what waits, and takes the packets that were left meanwhile.
+func (r *Runner) flush() {
+	for {
+		r.loop.mu.Lock()
+		list := r.later
+		r.later, r.spare = r.spare[:0], nil
+		r.loop.mu.Unlock()
+		for _, f := range list {
+			f()
+		}
+		behind := len(list) >= mostLater
+		clear(list)
+		r.loop.mu.Lock()
+		r.spare = list
+		r.loop.mu.Unlock()
+		switch {
+		case len(list) == 0:
+			return
+		case behind:
+			for m := range r.opt.Members {
+				r.locked(func() { r.collect(m) })
+			}
 		}
 	}
 }
@@ -205,40 +272,15 @@ func (r *Runner) resume(now time.Time, m int) {
 	r.carryOut(r.orders)
 }
 
-func (r *Runner) loop(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	var armed time.Time
-	for !r.halted && r.failed == nil {
-		if next, ok := r.group.Next(); !ok {
-			timer.Stop()
-			armed = time.Time{}
-		} else if !next.Equal(armed) {
-			d := time.Until(next)
-			timer.Reset(d)
-			r.opt.Wake(d) // after the timer is set, so that it finds it due
-			armed = next
-		}
-		select {
-		case <-ctx.Done():
+// collect deals with what has arrived for a member.
+func (r *Runner) collect(member int) {
+	for len(r.later) < mostLater {
+		p, ok := r.opt.Members[member].Conn.Take()
+		if !ok {
 			return
-		case <-timer.C:
-			armed = time.Time{}
-			r.tick(time.Now())
-		case in := <-r.arrived:
-			r.receive(in)
-		case request := <-r.requests:
-			request()
 		}
+		r.packet(time.Now(), member, p)
 	}
-}
-
-func (r *Runner) receive(in arrival) {
-	if in.err != nil {
-		r.failed = fmt.Errorf("receive for vrrp_instance %s: %w", r.name(in.member), in.err)
-		return
-	}
-	r.packet(time.Now(), in.member, in.packet)
 }
 
 // packet checks a packet and tells the instance.
@@ -276,12 +318,6 @@ const drainMost = 64
 
 func (r *Runner) drain(now time.Time, member int) {
 	for range drainMost {
-		select {
-		case in := <-r.arrived:
-			r.receive(in)
-			continue
-		default:
-		}
 		p, ok := r.opt.Members[member].Conn.Pending()
 		if !ok {
 			return
@@ -295,7 +331,7 @@ func (r *Runner) step(now time.Time, member int, ev Event) {
 	r.carryOut(r.orders)
 }
 
-// carryOut sends adverts itself and hands all else to Effects, in order.
+// carryOut sends adverts at once and leaves all else to Run, in order.
 func (r *Runner) carryOut(orders []Order) {
 	unsent := groupItself
 	for _, o := range orders {
@@ -308,8 +344,11 @@ func (r *Runner) carryOut(orders []Order) {
 		case Warn:
 			r.logWarning(o)
 		default:
-			r.logNotice(o)
-			r.opt.Effects.Do(r.group.name, r.name(o.Member), o.Action)
+			name := r.name(o.Member)
+			r.after(func() {
+				r.logNotice(name, o)
+				r.opt.Effects.Do(r.group.name, name, o.Action)
+			})
 		}
 	}
 	if unsent != groupItself {

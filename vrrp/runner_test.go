@@ -133,23 +133,6 @@ func TestPost(t *testing.T) {
 	})
 }
 
-func TestConnFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := startRouter(t, &segment{}, base(V3))
-		r.wait(t, "BACKUP")
-		r.wait(t, "MASTER")
-		sent := r.conn.sent.Load()
-		broken := errors.New("broken")
-		r.conn.recvErr <- broken
-		if err := <-r.done; !errors.Is(err, broken) {
-			t.Errorf("Run = %v", err)
-		}
-		if r.conn.sent.Load() != sent+1 {
-			t.Error("no goodbye")
-		}
-	})
-}
-
 // TestLog: one line for a change of state, with its reason; refusals and
 // failures are bounded.
 func TestLog(t *testing.T) {
@@ -161,8 +144,8 @@ func TestLog(t *testing.T) {
 		bad.Payload[7] ^= 1
 		foreign := repair(with2(sent(t, base(V3), 200), func(p *Packet) { p.Payload[1] = 99 }))
 		for range 20 {
-			r.conn.queue <- clonePacket(bad)
-			r.conn.queue <- clonePacket(foreign)
+			r.conn.arrive(clonePacket(bad))
+			r.conn.arrive(clonePacket(foreign))
 		}
 		r.wait(t, "MASTER")
 		r.conn.broken.Store(true)

@@ -23,14 +23,14 @@ type memConn struct {
 	addr    netip.Addr
 	queue   chan Packet
 	cut     atomic.Bool // neither sends nor receives
-	unread  atomic.Bool // Recv gives nothing, Pending does
+	unread  atomic.Bool // nobody is told of what arrives
 	broken  atomic.Bool // Send fails
-	recvErr chan error
 	sent    atomic.Int32
+	watcher atomic.Pointer[func()]
 }
 
 func (s *segment) join(addr netip.Addr) *memConn {
-	c := &memConn{seg: s, addr: addr, queue: make(chan Packet, 64), recvErr: make(chan error, 1)}
+	c := &memConn{seg: s, addr: addr, queue: make(chan Packet, 64)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns = append(s.conns, c)
@@ -48,24 +48,26 @@ func (c *memConn) Send(p Packet) error {
 		if to == c || c.cut.Load() || to.cut.Load() || !p.Dst.IsMulticast() && to.addr != p.Dst {
 			continue
 		}
-		to.queue <- clonePacket(p)
+		to.arrive(clonePacket(p))
 	}
 	return nil
 }
 
-func (c *memConn) Recv(ctx context.Context) (Packet, error) {
-	queue := c.queue
+// arrive tells of a packet on a goroutine of its own, as a socket does.
+func (c *memConn) arrive(p Packet) {
+	c.queue <- p
+	if f := c.watcher.Load(); f != nil && *f != nil && !c.unread.Load() {
+		go (*f)()
+	}
+}
+
+func (c *memConn) Watch(f func()) { c.watcher.Store(&f) }
+
+func (c *memConn) Take() (Packet, bool) {
 	if c.unread.Load() {
-		queue = nil
+		return Packet{}, false
 	}
-	select {
-	case p := <-queue:
-		return p, nil
-	case err := <-c.recvErr:
-		return Packet{}, err
-	case <-ctx.Done():
-		return Packet{}, ctx.Err()
-	}
+	return c.Pending()
 }
 
 func (c *memConn) Pending() (Packet, bool) {

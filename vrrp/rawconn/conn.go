@@ -71,6 +71,7 @@ type Conn struct {
 	frames  *frameSocket // nil without a virtual MAC
 	queue   *queue
 	out     outbox
+	watcher atomic.Pointer[func()]
 	closed  chan struct{}
 	ended   atomic.Bool
 }
@@ -101,7 +102,33 @@ func (c *Conn) send(p vrrp.Packet) error {
 	return fmt.Errorf("no socket for protocol %d", p.Protocol)
 }
 
-// Recv waits for the next packet. Its error is that of ctx, or ErrClosed.
+// Watch has f called after packets have arrived, on the goroutine that has read
+// them, which reads no more before f returns; nil: nobody wants to know.
+func (c *Conn) Watch(f func()) {
+	if f == nil {
+		c.watcher.Store(nil)
+		return
+	}
+	c.watcher.Store(&f)
+}
+
+// Take takes a packet that was read, and does not wait.
+func (c *Conn) Take() (vrrp.Packet, bool) { return c.queue.take() }
+
+// Pending takes a packet that has arrived, in the queue or still in the
+// kernel, and does not wait.
+func (c *Conn) Pending() (vrrp.Packet, bool) {
+	if p, ok := c.queue.take(); ok {
+		return p, true
+	}
+	for _, s := range c.sockets {
+		s.drain(c)
+	}
+	return c.queue.take()
+}
+
+// Recv waits for the next packet, for who does not watch. Its error is that of
+// ctx, or ErrClosed.
 func (c *Conn) Recv(ctx context.Context) (vrrp.Packet, error) {
 	for {
 		if p, ok := c.queue.take(); ok {
@@ -115,18 +142,6 @@ func (c *Conn) Recv(ctx context.Context) (vrrp.Packet, error) {
 			return vrrp.Packet{}, ErrClosed
 		}
 	}
-}
-
-// Pending takes a packet that has arrived, in the queue or still in the
-// kernel, and does not wait.
-func (c *Conn) Pending() (vrrp.Packet, bool) {
-	if p, ok := c.queue.take(); ok {
-		return p, true
-	}
-	for _, s := range c.sockets {
-		s.drain()
-	}
-	return c.queue.take()
 }
 
 // Overflowed returns how many packets were lost since nobody took them.

@@ -28,7 +28,7 @@ func mute(configs ...Config) (*socket, []*Conn) {
 	for _, cfg := range configs {
 		members = append(members, &Conn{hub: h, cfg: cfg, queue: newQueue(4), closed: make(chan struct{})})
 	}
-	s.members.Store(&members)
+	s.members.Store(newMembers(members))
 	return s, members
 }
 
@@ -64,7 +64,7 @@ func TestDeliver(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, members := mute(configs...)
-			s.deliver(tt.p)
+			s.deliver(tt.p, nil)
 			var got []int
 			for i, m := range members {
 				if p, ok := m.queue.take(); ok {
@@ -97,7 +97,7 @@ func TestDeliver(t *testing.T) {
 func TestDeliverCopies(t *testing.T) {
 	s, members := mute(Config{VRID: 51, Multicast: group4}, Config{VRID: 51, Multicast: group4})
 	p := packetFor(51, group4)
-	s.deliver(p)
+	s.deliver(p, nil)
 	p.Payload[2] = 1
 	for i, m := range members {
 		if got, _ := m.queue.take(); got.Payload[2] != 100 {
@@ -112,11 +112,11 @@ func TestDeliverCopies(t *testing.T) {
 // and what it reads last is the newest.
 func TestFullQueueLosesOldest(t *testing.T) {
 	s, members := mute(Config{VRID: 51, Multicast: group4}, Config{VRID: 52, Multicast: group4})
-	s.deliver(packetFor(52, group4))
+	s.deliver(packetFor(52, group4), nil)
 	for i := range 10 {
 		p := packetFor(51, group4)
 		p.Payload[2] = byte(i)
-		s.deliver(p)
+		s.deliver(p, nil)
 	}
 	for want := byte(6); want < 10; want++ {
 		p, ok := members[0].queue.take()
@@ -141,8 +141,8 @@ func TestRecvWaits(t *testing.T) {
 
 		go recv()
 		synctest.Wait()
-		s.deliver(packetFor(51, group4))
-		s.deliver(packetFor(51, group4))
+		s.deliver(packetFor(51, group4), nil)
+		s.deliver(packetFor(51, group4), nil)
 		if err := <-got; err != nil {
 			t.Errorf("Recv = %v", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"syscall"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,40 +36,21 @@ func (s *socket) openHere(ifi *net.Interface) (*live, error) {
 		err := rc.Control(func(fd uintptr) { set = s.options(int(fd)) })
 		return errors.Join(err, set)
 	}}
-	first, err := lc.ListenPacket(context.Background(), network, address)
+	conn, err := lc.ListenPacket(context.Background(), network, address)
 	if err != nil {
 		return nil, err
 	}
-	second, err := twin(first)
-	if err != nil {
-		return nil, errors.Join(err, first.Close())
-	}
-	l := &live{ifi: ifi, waiting: first, ms: make([]ipv4.Message, batch)}
-	for i := range l.ms {
-		l.ms[i] = ipv4.Message{Buffers: [][]byte{make([]byte, longest)}, OOB: make([]byte, oobLen)}
-	}
-	if s.key.ipv6 {
-		l.wire, err = newWire6(second)
-	} else {
-		l.wire, err = newWire4(second)
-	}
-	if err == nil {
-		l.ready, err = first.(*net.IPConn).SyscallConn()
+	l := &live{ifi: ifi, in: &inbox{}}
+	l.raw, err = conn.(*net.IPConn).SyscallConn()
+	if err == nil && s.key.ipv6 {
+		l.wire, err = newWire6(conn)
+	} else if err == nil {
+		l.wire, err = newWire4(conn, l.raw)
 	}
 	if err != nil {
-		return nil, errors.Join(err, first.Close(), second.Close())
+		return nil, errors.Join(err, conn.Close())
 	}
 	return l, nil
-}
-
-// twin returns a second descriptor of the same socket.
-func twin(c net.PacketConn) (net.PacketConn, error) {
-	f, err := c.(*net.IPConn).File()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return net.FilePacketConn(f)
 }
 
 // options are set before the socket can receive.

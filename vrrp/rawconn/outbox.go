@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/vrrp"
 )
@@ -18,6 +21,34 @@ type outbox struct {
 	control control
 	oob     []byte
 	buf     []byte
+
+	// to, errno and call are those of send4.
+	to    unix.RawSockaddrInet4
+	errno unix.Errno
+	call  func(fd uintptr)
+}
+
+// send4 sends an IPv4 datagram. The call is raw, since it returns at once and
+// so need not tell the runtime, which would wake a thread to look after it.
+func (o *outbox) send4(raw syscall.RawConn, p vrrp.Packet) error {
+	if o.call == nil {
+		o.call = func(fd uintptr) {
+			_, _, o.errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&o.buf[0])), uintptr(len(o.buf)),
+				unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&o.to)), unix.SizeofSockaddrInet4)
+		}
+	}
+	o.buf = p.AppendDatagram(o.buf[:0])
+	if len(o.buf) == 0 {
+		return unix.EINVAL
+	}
+	o.to = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: p.Dst.As4()}
+	if err := raw.Control(o.call); err != nil {
+		return err
+	}
+	if o.errno != 0 {
+		return o.errno
+	}
+	return nil
 }
 
 // control is what the control data of an IPv6 packet says.

@@ -1,7 +1,6 @@
 package rawconn
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/net/bpf"
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/vrrp"
@@ -32,8 +30,22 @@ type socketKey struct {
 type socket struct {
 	hub     *Hub
 	key     socketKey
-	members atomic.Pointer[[]*Conn] // replaced as a whole
+	members atomic.Pointer[members] // replaced as a whole
 	live    atomic.Pointer[live]    // nil while there is no link
+}
+
+// members are the instances on a socket, all and by their router.
+type members struct {
+	list   []*Conn
+	byVRID [256][]*Conn
+}
+
+func newMembers(list []*Conn) *members {
+	m := &members{list: list}
+	for _, c := range list {
+		m.byVRID[c.cfg.VRID] = append(m.byVRID[c.cfg.VRID], c)
+	}
+	return m
 }
 
 // wire is a socket of one family. Its methods never wait.
@@ -41,10 +53,8 @@ type wire interface {
 	join(ifi *net.Interface, group netip.Addr) error
 	leave(ifi *net.Interface, group netip.Addr) error
 	filter(prog []bpf.RawInstruction) error
-	// receive fills the messages with what has arrived.
-	receive(ms []ipv4.Message) (int, error)
 	// packet takes a message apart. The result shares its bytes.
-	packet(m *ipv4.Message) (vrrp.Packet, error)
+	packet(in *inbox, i int) (vrrp.Packet, error)
 	send(out *outbox, p vrrp.Packet, ifindex int) error
 	Close() error
 }
@@ -52,45 +62,32 @@ type wire interface {
 // live is an open socket.
 type live struct {
 	wire
-	ifi    *net.Interface // nil for any link
+	raw    syscall.RawConn // of the same descriptor
+	ifi    *net.Interface  // nil for any link
 	groups []netip.Addr
-	// waiting is a second descriptor of the same socket. Its read lock is held
-	// while the reader waits; wire's is free for Pending.
-	waiting net.PacketConn
-	ready   syscall.RawConn
 
-	mu   sync.Mutex // guards ms, and keeps packets in order
-	ms   []ipv4.Message
+	mu   sync.Mutex // guards in, and keeps packets in order
+	in   *inbox
 	done bool
 }
 
-const (
-	// batch is how many packets one system call takes.
-	batch = 8
-	// longest is more than the longest advert: 255 IPv6 addresses.
-	longest = 4608
-	// oobLen is room for the control data of one packet.
-	oobLen = 256
-)
-
 func newSocket(h *Hub, key socketKey) *socket {
 	s := &socket{hub: h, key: key}
-	s.members.Store(new([]*Conn))
+	s.members.Store(newMembers(nil))
 	return s
 }
 
 // attach adds a member, and opens the socket for the first.
 func (s *socket) attach(c *Conn) error {
-	members := append(slices.Clone(*s.members.Load()), c)
-	s.members.Store(&members)
+	s.members.Store(newMembers(append(slices.Clone(s.members.Load().list), c)))
 	return s.refreshFor(false)
 }
 
 // detach removes a member and says whether it was the last.
 func (s *socket) detach(c *Conn) (last bool, err error) {
-	members := slices.DeleteFunc(slices.Clone(*s.members.Load()), func(m *Conn) bool { return m == c })
-	s.members.Store(&members)
-	if len(members) == 0 {
+	list := slices.DeleteFunc(slices.Clone(s.members.Load().list), func(m *Conn) bool { return m == c })
+	s.members.Store(newMembers(list))
+	if len(list) == 0 {
 		return true, nil
 	}
 	return false, s.refreshFor(false)
@@ -165,7 +162,7 @@ func (l *live) on(ifi *net.Interface) bool {
 
 func (s *socket) setFilter(l *live) error {
 	var set vridSet
-	for _, c := range *s.members.Load() {
+	for _, c := range s.members.Load().list {
 		set.add(c.cfg.VRID)
 	}
 	prog := set.program(s.key.ipv6, s.key.protocol)
@@ -185,7 +182,7 @@ func (s *socket) setFilter(l *live) error {
 // setGroups joins the groups of the members and leaves others.
 func (s *socket) setGroups(l *live, rejoin bool) error {
 	var want []netip.Addr
-	for _, c := range *s.members.Load() {
+	for _, c := range s.members.Load().list {
 		if g := c.cfg.Multicast; g.IsValid() && !slices.Contains(want, g) {
 			want = append(want, g)
 		}
@@ -226,7 +223,7 @@ func (l *live) shut() error {
 	l.mu.Lock()
 	l.done = true
 	l.mu.Unlock()
-	return errors.Join(l.waiting.Close(), l.Close())
+	return l.Close()
 }
 
 // errNoLink is returned while there is no link to send on.
@@ -244,10 +241,30 @@ func (s *socket) send(out *outbox, p vrrp.Packet) error {
 	return l.send(out, p, index)
 }
 
-// drain hands the packets that wait in the kernel to the members.
-func (s *socket) drain() {
-	if l := s.live.Load(); l != nil {
-		s.receive(l) //nolint:errcheck // the reader meets the error again
+// drain hands out the packets that wait in the kernel, for who asks to take its
+// own. The others are told on another goroutine: who asks holds what they need.
+func (s *socket) drain(who *Conn) {
+	l := s.live.Load()
+	if l == nil {
+		return
+	}
+	_ = l.raw.Control(func(fd uintptr) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		told, _ := s.receive(l, fd, nil) // the reader meets the error again
+		told = slices.DeleteFunc(told, func(c *Conn) bool { return c == who })
+		if len(told) > 0 {
+			s.hub.readers.Go(func() { tell(told) })
+		}
+	})
+}
+
+// tell has the watchers of instances take what is in their queues.
+func tell(list []*Conn) {
+	for _, c := range list {
+		if f := c.watcher.Load(); f != nil {
+			(*f)()
+		}
 	}
 }
 
@@ -257,16 +274,21 @@ const readPause = 100 * time.Millisecond
 
 // read hands out packets until the socket is closed.
 func (s *socket) read(ctx context.Context, l *live) {
+	var told []*Conn
+	var err error
+	take := func(fd uintptr) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		told, err = s.receive(l, fd, told[:0])
+		return len(told) > 0 || err != nil
+	}
 	for ctx.Err() == nil {
-		err := l.ready.Read(readable)
-		if err == nil {
-			err = s.receive(l)
-		}
-		switch {
-		case err == nil:
-			continue
-		case errors.Is(err, net.ErrClosed):
+		if closed := l.raw.Read(take); errors.Is(closed, net.ErrClosed) {
 			return
+		}
+		tell(told)
+		if err == nil {
+			continue
 		}
 		s.hub.opt.Log.Warn("adverts cannot be read", "interface", s.key.device, "error", err)
 		select {
@@ -276,71 +298,68 @@ func (s *socket) read(ctx context.Context, l *live) {
 	}
 }
 
-// readable says whether a read would not wait. It takes nothing, so that
-// packets leave the kernel under live.mu only.
-func readable(fd uintptr) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
-}
+// mostBatches bounds how long packets wait for others that go on arriving.
+const mostBatches = 8
 
-// receive takes all that waits and hands it out. Nothing waiting is no error.
-func (s *socket) receive(l *live) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for !l.done {
-		n, err := l.receive(l.ms)
+// receive takes what waits, hands it out, and adds those who got something to
+// told. It needs l.mu. Nothing waiting is no error.
+func (s *socket) receive(l *live, fd uintptr, told []*Conn) ([]*Conn, error) {
+	for n := batch; n == batch && !l.done && len(told) < mostBatches*batch; {
+		var err error
+		n, err = l.in.receive(fd)
 		switch {
-		case errors.Is(err, unix.EAGAIN):
-			return nil
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			return told, nil
 		case err != nil:
-			return err
+			return told, err
 		}
 		now := time.Now()
-		for i := range l.ms[:n] {
-			if p, err := l.packet(&l.ms[i]); err == nil {
-				p.Arrived = arrival(now, l.ms[i].OOB[:l.ms[i].NN])
-				s.deliver(p)
-			} else {
-				s.deliverBroken(&l.ms[i])
+		for i := range n {
+			p, err := l.packet(l.in, i)
+			if err != nil {
+				// What is no IP packet goes on too, to be counted.
+				p = vrrp.Packet{Src: l.in.source(i), Protocol: s.key.protocol}
 			}
-		}
-		if n < len(l.ms) {
-			return nil
+			p.Arrived = arrival(now, l.in.control(i))
+			told = s.deliver(p, told)
 		}
 	}
-	return nil
+	return told, nil
 }
 
-// deliverBroken hands on what is no IP packet, so that it is counted.
-func (s *socket) deliverBroken(m *ipv4.Message) {
-	s.deliver(vrrp.Packet{Src: addrOf(m.Addr), Protocol: s.key.protocol})
-}
-
-// deliver gives a packet to the instances of its router. With several of one
-// VRID it goes to those that wait for its destination, or to all when none
-// does, which is for them to count.
-func (s *socket) deliver(p vrrp.Packet) {
-	members := *s.members.Load()
+// deliver gives a packet to the instances of its router, and adds them to told.
+// With several of one VRID it goes to those that wait for its destination, or to
+// all when none does, which is for them to count.
+func (s *socket) deliver(p vrrp.Packet, told []*Conn) []*Conn {
+	members := s.members.Load()
 	vrid, ok := p.VRID()
 	if !ok {
 		s.hub.short.Add(1)
-		if len(members) > 0 {
-			members[0].queue.put(clone(p))
+		if len(members.list) > 0 {
+			told = members.list[0].put(p, told)
 		}
-		return
+		return told
 	}
-	exact := slices.ContainsFunc(members, func(c *Conn) bool { return c.cfg.VRID == vrid && c.cfg.waitsFor(p.Dst) })
-	known := false
-	for _, c := range members {
-		if c.cfg.VRID == vrid && (!exact || c.cfg.waitsFor(p.Dst)) {
-			c.queue.put(clone(p))
-			known = true
+	same := members.byVRID[vrid]
+	exact := slices.ContainsFunc(same, func(c *Conn) bool { return c.cfg.waitsFor(p.Dst) })
+	for _, c := range same {
+		if !exact || c.cfg.waitsFor(p.Dst) {
+			told = c.put(p, told)
 		}
 	}
-	if !known {
+	if len(same) == 0 {
 		s.hub.unknown.Add(1)
 	}
+	return told
+}
+
+// put gives a packet to an instance.
+func (c *Conn) put(p vrrp.Packet, told []*Conn) []*Conn {
+	c.queue.put(clone(p))
+	if !slices.Contains(told, c) {
+		told = append(told, c)
+	}
+	return told
 }
 
 func (c Config) waitsFor(dst netip.Addr) bool {
@@ -352,15 +371,11 @@ func (c Config) waitsFor(dst netip.Addr) bool {
 
 // clone copies the bytes, which the next batch overwrites.
 func clone(p vrrp.Packet) vrrp.Packet {
-	p.Header, p.Payload = bytes.Clone(p.Header), bytes.Clone(p.Payload)
-	return p
-}
-
-func addrOf(a net.Addr) netip.Addr {
-	ip, ok := a.(*net.IPAddr)
-	if !ok {
-		return netip.Addr{}
+	b := append(append(make([]byte, 0, len(p.Header)+len(p.Payload)), p.Header...), p.Payload...)
+	at := len(p.Header)
+	if p.Header != nil {
+		p.Header = b[:at:at]
 	}
-	addr, _ := netip.AddrFromSlice(ip.IP)
-	return addr.Unmap()
+	p.Payload = b[at:]
+	return p
 }

@@ -4,24 +4,27 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv4"
-	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/vrrp"
 )
 
 // wire4 sends and receives whole IPv4 datagrams. TTL, TOS and source address
 // are in the header that the codec writes.
-type wire4 struct{ c *ipv4.RawConn }
+type wire4 struct {
+	c   *ipv4.RawConn
+	raw syscall.RawConn
+}
 
-func newWire4(pc net.PacketConn) (wire, error) {
+func newWire4(pc net.PacketConn, raw syscall.RawConn) (wire, error) {
 	c, err := ipv4.NewRawConn(pc)
 	if err != nil {
 		return nil, err
 	}
-	return &wire4{c}, c.SetMulticastLoopback(false)
+	return &wire4{c, raw}, c.SetMulticastLoopback(false)
 }
 
 func (w *wire4) Close() error { return w.c.Close() }
@@ -36,17 +39,12 @@ func (w *wire4) leave(ifi *net.Interface, group netip.Addr) error {
 
 func (w *wire4) filter(prog []bpf.RawInstruction) error { return w.c.SetBPF(prog) }
 
-func (w *wire4) receive(ms []ipv4.Message) (int, error) {
-	return w.c.ReadBatch(ms, unix.MSG_DONTWAIT)
-}
-
-func (w *wire4) packet(m *ipv4.Message) (vrrp.Packet, error) {
-	return vrrp.ParseIPv4(m.Buffers[0][:m.N])
+func (w *wire4) packet(in *inbox, i int) (vrrp.Packet, error) {
+	return vrrp.ParseIPv4(in.data(i))
 }
 
 func (w *wire4) send(out *outbox, p vrrp.Packet, _ int) error {
-	_, err := w.c.WriteBatch(out.message(p, nil), unix.MSG_DONTWAIT)
-	return err
+	return out.send4(w.raw, p)
 }
 
 func ipAddr(a netip.Addr) *net.IPAddr { return &net.IPAddr{IP: a.AsSlice()} }

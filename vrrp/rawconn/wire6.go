@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/bpf"
-	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
@@ -46,22 +45,18 @@ func (w *wire6) leave(ifi *net.Interface, group netip.Addr) error {
 
 func (w *wire6) filter(prog []bpf.RawInstruction) error { return w.c.SetBPF(prog) }
 
-func (w *wire6) receive(ms []ipv4.Message) (int, error) {
-	return w.c.ReadBatch(ms, unix.MSG_DONTWAIT)
-}
-
-func (w *wire6) packet(m *ipv4.Message) (vrrp.Packet, error) {
+func (w *wire6) packet(in *inbox, i int) (vrrp.Packet, error) {
 	var cm ipv6.ControlMessage
-	if err := cm.Parse(m.OOB[:m.NN]); err != nil {
+	if err := cm.Parse(in.control(i)); err != nil {
 		return vrrp.Packet{}, err
 	}
 	dst, _ := netip.AddrFromSlice(cm.Dst)
 	return vrrp.Packet{
-		Src:      addrOf(m.Addr),
+		Src:      in.source(i),
 		Dst:      dst,
 		TTL:      uint8(cm.HopLimit),
 		Protocol: vrrp.ProtocolVRRP,
-		Payload:  m.Buffers[0][:m.N],
+		Payload:  in.data(i),
 	}, nil
 }
 
