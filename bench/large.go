@@ -13,8 +13,6 @@ import (
 
 	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
-	"github.com/evenkeel/evenkeel/bpf"
-	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -66,7 +64,8 @@ func Large(ctx context.Context, o Options) ([]figure.Figure, error) {
 		}
 		all = append(all, figures...)
 	}
-	return all, nil
+	delays, err := sweepDelays(ctx, largeFlows(o)[len(largeFlows(o))-1], o)
+	return append(all, delays...), err
 }
 
 // largeService is service n of many.
@@ -129,8 +128,8 @@ func timed(f func() error) (float64, error) {
 	return float64(time.Since(began)) / float64(time.Millisecond), err
 }
 
-// manyFlows measures what n live flows weigh, how long they take to open, and how
-// long the sweep takes to look at all of them.
+// manyFlows measures what n live flows weigh, and how long the sweep takes to look at
+// all of them, in its thread's time on the CPU.
 func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figure, err error) {
 	d, err := drive.New()
 	if err != nil {
@@ -149,9 +148,9 @@ func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figur
 		return nil, err
 	}
 	all := flowPoint("sweep of all flows", "ms", "whole sweep", n)
-	longest := flowPoint("sweep, longest step", "ms", "longest step", n)
+	longest := flowPoint("sweep, longest time without a pause", "ms", "longest time without a pause", n)
 	for range o.Rounds {
-		sum, most, err := r.site.sweep()
+		sum, most, err := sweepTimes(r.site.XDP)
 		if err != nil {
 			return nil, err
 		}
@@ -191,26 +190,4 @@ func (s *site) weight() (uint64, error) {
 		sum += n
 	}
 	return sum, nil
-}
-
-// sweep looks at all shards of IPv4 once, and returns the milliseconds of all and
-// of the longest step.
-func (s *site) sweep() (sum, most float64, err error) {
-	p, err := ebpf.LoadPinnedProgram(filepath.Join(s.pins, "progs", bpf.EkProgEkSweep), nil)
-	if err != nil {
-		return 0, 0, fmt.Errorf("open the sweep: %w", err)
-	}
-	defer p.Close()
-	for shard := range uint32(lbmaps.FlowShards) {
-		var got bpf.EkSweep
-		took, err := timed(func() error {
-			_, err := p.Run(&ebpf.RunOptions{Context: bpf.EkSweep{Shard: shard}, ContextOut: &got})
-			return err
-		})
-		if err != nil {
-			return 0, 0, fmt.Errorf("sweep shard %d: %w", shard, err)
-		}
-		sum, most = sum+took, max(most, took)
-	}
-	return sum, most, nil
 }

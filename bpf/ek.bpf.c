@@ -339,30 +339,30 @@ int ek_xdp(struct xdp_md *ctx)
 }
 
 #if !DRY
-/* ek_sweep walks one shard of the flow table. */
+/* ek_sweep looks at flows of one shard, by their keys in ek_sweep_keys. */
 SEC("syscall")
 int ek_sweep(struct sweep *ctx)
 {
-	return sweep_shard(ctx, &ek_flows, false, sweep_flow4);
+	return sweep_shard(ctx, false, sweep_flow4);
 }
 
 SEC("syscall")
 int ek_sweep6(struct sweep *ctx)
 {
-	return sweep_shard(ctx, &ek_flows6, true, sweep_flow6);
+	return sweep_shard(ctx, true, sweep_flow6);
 }
 
-/* ek_sweep_tmpl walks the persistence templates. */
+/* ek_sweep_tmpl looks at persistence templates. */
 SEC("syscall")
 int ek_sweep_tmpl(struct sweep *ctx)
 {
-	return sweep_templates(ctx, &ek_templates, sweep_template4);
+	return sweep_templates(ctx, sweep_template4);
 }
 
 SEC("syscall")
 int ek_sweep_tmpl6(struct sweep *ctx)
 {
-	return sweep_templates(ctx, &ek_templates6, sweep_template6);
+	return sweep_templates(ctx, sweep_template6);
 }
 
 /* ek_publish makes the order that was written last valid for a service. */

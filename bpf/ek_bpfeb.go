@@ -299,6 +299,7 @@ type EkSweep struct {
 	_       structs.HostLayout
 	Shard   uint32
 	Leaving uint32
+	Keys    uint32
 	Seen    uint32
 	Expired uint32
 	Removed uint32
@@ -375,6 +376,7 @@ const (
 	EkMapEkServiceStat = "ek_service_stat"
 	EkMapEkServices    = "ek_services"
 	EkMapEkSettings    = "ek_settings"
+	EkMapEkSweepKeys   = "ek_sweep_keys"
 	EkMapEkTables      = "ek_tables"
 	EkMapEkTemplates   = "ek_templates"
 	EkMapEkTemplates6  = "ek_templates6"
@@ -472,6 +474,7 @@ type EkMapSpecs struct {
 	EkServiceStat *ebpf.MapSpec `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.MapSpec `ebpf:"ek_services"`
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
+	EkSweepKeys   *ebpf.MapSpec `ebpf:"ek_sweep_keys"`
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
@@ -531,6 +534,7 @@ type EkMaps struct {
 	EkServiceStat *ebpf.Map `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.Map `ebpf:"ek_services"`
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
+	EkSweepKeys   *ebpf.Map `ebpf:"ek_sweep_keys"`
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
@@ -560,6 +564,7 @@ func (m *EkMaps) Close() error {
 		m.EkServiceStat,
 		m.EkServices,
 		m.EkSettings,
+		m.EkSweepKeys,
 		m.EkTables,
 		m.EkTemplates,
 		m.EkTemplates6,

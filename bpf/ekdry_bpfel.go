@@ -128,6 +128,7 @@ const (
 	EkDryMapEkServiceStat = "ek_service_stat"
 	EkDryMapEkServices    = "ek_services"
 	EkDryMapEkSettings    = "ek_settings"
+	EkDryMapEkSweepKeys   = "ek_sweep_keys"
 	EkDryMapEkTables      = "ek_tables"
 	EkDryMapEkTemplates   = "ek_templates"
 	EkDryMapEkTemplates6  = "ek_templates6"
@@ -213,6 +214,7 @@ type EkDryMapSpecs struct {
 	EkServiceStat *ebpf.MapSpec `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.MapSpec `ebpf:"ek_services"`
 	EkSettings    *ebpf.MapSpec `ebpf:"ek_settings"`
+	EkSweepKeys   *ebpf.MapSpec `ebpf:"ek_sweep_keys"`
 	EkTables      *ebpf.MapSpec `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
@@ -274,6 +276,7 @@ type EkDryMaps struct {
 	EkServiceStat *ebpf.Map `ebpf:"ek_service_stat"`
 	EkServices    *ebpf.Map `ebpf:"ek_services"`
 	EkSettings    *ebpf.Map `ebpf:"ek_settings"`
+	EkSweepKeys   *ebpf.Map `ebpf:"ek_sweep_keys"`
 	EkTables      *ebpf.Map `ebpf:"ek_tables"`
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
@@ -303,6 +306,7 @@ func (m *EkDryMaps) Close() error {
 		m.EkServiceStat,
 		m.EkServices,
 		m.EkSettings,
+		m.EkSweepKeys,
 		m.EkTables,
 		m.EkTemplates,
 		m.EkTemplates6,

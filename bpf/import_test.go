@@ -85,14 +85,7 @@ func TestLeavingServiceEndsItsFlows(t *testing.T) {
 		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
 		r.send(six.syn().bytes(t), xdpTX, reasons.ForwardedNAT)
 		r.send(six.datagram("x").bytes(t), xdpTX, reasons.ForwardedNAT)
-		for shard := range uint32(16) {
-			for _, program := range []*ebpf.Program{r.o.EkSweep, r.o.EkSweep6} {
-				arg := EkSweep{Shard: shard, Leaving: 1} // service 0
-				if ret, err := program.Run(&ebpf.RunOptions{Context: &arg}); err != nil || ret != 0 {
-					t.Fatalf("%s: %d, %v", program, int32(ret), err)
-				}
-			}
-		}
+		r.sweepFlows(1) // service 0
 		r.wantConns(0, 0, 0)
 		r.wantConns(1, 0, 1)
 		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoFlow)

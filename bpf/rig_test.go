@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -348,32 +349,68 @@ func (r *rig) stats(m *ebpf.Map, index uint32) (sum EkStats) {
 	return sum
 }
 
-// sweep walks the whole table once.
+// sweep looks at the whole table once.
 func (r *rig) sweep() (sum EkSweep) {
 	r.tb.Helper()
-	add := func(to *EkSweep, arg EkSweep) {
-		to.Seen += arg.Seen
-		to.Expired += arg.Expired
-		to.Removed += arg.Removed
-	}
-	for shard := range uint32(16) {
-		add(&sum, r.sweepBy(r.o.EkSweep, shard))
-		add(&sum, r.sweepBy(r.o.EkSweep6, shard))
-	}
+	sum = r.sweepFlows(0)
 	r.templates = EkSweep{}
-	add(&r.templates, r.sweepBy(r.o.EkSweepTmpl, 0))
-	add(&r.templates, r.sweepBy(r.o.EkSweepTmpl6, 0))
+	sweepBy[EkTemplateKey, EkTemplate](r, r.o.EkSweepTmpl, r.o.EkTemplates, EkSweep{}, &r.templates)
+	sweepBy[EkTemplate6Key, EkTemplate](r, r.o.EkSweepTmpl6, r.o.EkTemplates6, EkSweep{}, &r.templates)
 	return sum
 }
 
-func (r *rig) sweepBy(program *ebpf.Program, shard uint32) EkSweep {
+// sweepFlows looks at all flows; leaving is as in EkSweep.
+func (r *rig) sweepFlows(leaving uint32) (sum EkSweep) {
 	r.tb.Helper()
-	arg := EkSweep{Shard: shard}
-	if ret, err := program.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &arg}); err != nil || ret != 0 {
-		r.tb.Fatalf("%s, shard %d: %d, %v", program, shard, int32(ret), err)
-	}
-	return arg
+	arg := EkSweep{Leaving: leaving}
+	r.shards(r.o.EkFlows, func(m *ebpf.Map) {
+		sweepBy[EkFlowKey, EkFlow](r, r.o.EkSweep, m, arg, &sum)
+		arg.Shard++
+	})
+	arg.Shard = 0
+	r.shards(r.o.EkFlows6, func(m *ebpf.Map) {
+		sweepBy[EkFlow6Key, EkFlow](r, r.o.EkSweep6, m, arg, &sum)
+		arg.Shard++
+	})
+	return sum
 }
+
+// sweepBy has a program look at all that is in a map, and adds up what it did.
+func sweepBy[K, V any](r *rig, program *ebpf.Program, m *ebpf.Map, arg EkSweep, sum *EkSweep) {
+	r.tb.Helper()
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]K, sweepKeys), make([]V, sweepKeys)
+	for end := false; !end; {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		if end = errors.Is(err, ebpf.ErrKeyNotExist); err != nil && !end {
+			r.tb.Fatal(err)
+		}
+		if n == 0 {
+			continue
+		}
+		places, wire := make([]uint32, n), make([][40]byte, n)
+		for i := range n {
+			places[i] = uint32(i)
+			if _, err := binary.Encode(wire[i][:], binary.NativeEndian, &keys[i]); err != nil {
+				r.tb.Fatal(err)
+			}
+		}
+		if _, err := r.o.EkSweepKeys.BatchUpdate(places, wire, nil); err != nil {
+			r.tb.Fatal(err)
+		}
+		arg.Keys = uint32(n)
+		var got EkSweep
+		if ret, err := program.Run(&ebpf.RunOptions{Context: &arg, ContextOut: &got}); err != nil || ret != 0 {
+			r.tb.Fatalf("%s, shard %d: %d, %v", program, arg.Shard, int32(ret), err)
+		}
+		sum.Seen += got.Seen
+		sum.Expired += got.Expired
+		sum.Removed += got.Removed
+	}
+}
+
+// sweepKeys is SWEEP_KEYS of contract.h.
+const sweepKeys = 512
 
 // shards calls visit for each map of a family's flow table.
 func (r *rig) shards(outer *ebpf.Map, visit func(*ebpf.Map)) {

@@ -202,6 +202,79 @@ func TestFlowsOfAFullTable(t *testing.T) {
 	same(t, calls, 1)
 }
 
+// TestSweepReadsPieces reads a table of each family, all of it and once.
+func TestSweepReadsPieces(t *testing.T) {
+	m, _ := load(t)
+	const entries = 3000 // one in three is over, one in three of those a dead one
+	for _, shard := range []int{3, FlowShards + 3} {
+		for n := range entries {
+			addr := netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})
+			if shard >= FlowShards {
+				addr = netip.AddrFrom16([16]byte{0x20, 1, 14: byte(n >> 8), 15: byte(n)})
+			}
+			w, expires := flowWord{state: UDP}, uint64(20)
+			switch n % 9 {
+			case 0:
+				w.state = State(bpf.EkFlowStateFLOW_DEAD)
+			case 3, 6:
+				expires = 10
+			}
+			putFlow(t, m, shard, netip.AddrPortFrom(addr, uint16(n)), w, expires)
+		}
+		for _, all := range []bool{false, true} {
+			live, pieces, over := 0, 0, map[SweepKey]bool{}
+			table := m.Sweep(shard)
+			for last := false; !last; pieces++ {
+				p, err := table.Next(15, all)
+				check(t, err)
+				if n := int(p.Live) + len(p.Over); n > SweepKeys {
+					t.Errorf("shard %d: a piece of %d", shard, n)
+				}
+				for _, key := range p.Over {
+					over[key] = true
+				}
+				live, last = live+int(p.Live), p.Last
+			}
+			want := map[bool]int{false: entries / 3, true: entries}[all]
+			same(t, len(over), want)
+			same(t, live, entries-want)
+			if pieces < entries/SweepKeys {
+				t.Errorf("shard %d was read in %d pieces", shard, pieces)
+			}
+			for key := range over {
+				var f bpf.EkFlow
+				check(t, m.Shard(shard).Lookup(key[:m.Shard(shard).KeySize()], &f))
+			}
+		}
+	}
+}
+
+func TestSweepOfTemplates(t *testing.T) {
+	m, _ := load(t)
+	put := func(table *ebpf.Map, key any, state uint8, expires uint64) {
+		t.Helper()
+		var v bpf.EkTemplate
+		v.Now.Word = bytesWord([8]byte{6: state})
+		v.Expires = expires
+		check(t, table.Put(key, v))
+	}
+	for n := range uint32(30) {
+		state, expires := uint8(templateLive), uint64(10+n%2*10)
+		if n%3 == 0 {
+			state++
+		}
+		put(m.templates, bpf.EkTemplateKey{Caddr: n, Prefix: 32}, state, expires)
+		put(m.templates6, bpf.EkTemplate6Key{Caddr: [16]byte{15: byte(n)}, Prefix: 128}, state, expires)
+	}
+	for _, i := range []int{Shards, Shards + 1} {
+		p, err := m.Sweep(i).Next(15, false)
+		check(t, err)
+		if p.Live != 10 || len(p.Over) != 20 || !p.Last {
+			t.Errorf("table %d: %d live, %d over, last is %t", i, p.Live, len(p.Over), p.Last)
+		}
+	}
+}
+
 func TestReplies(t *testing.T) {
 	m, _ := load(t)
 	want := Reply{

@@ -130,6 +130,7 @@ func TestHeaderConstants(t *testing.T) {
 		"LAYOUT_VERSION":  LayoutVersion,
 		"MAX_ORDER":       MaxOrder,
 		"FLOW_SHARDS":     FlowShards,
+		"SWEEP_KEYS":      SweepKeys,
 		"SERVER_DELETED":  serverDeleted,
 		"SERVER_RESOLVED": serverResolved,
 		"SERVER_LOCAL":    serverLocal,

@@ -248,6 +248,52 @@ func TestSweep(t *testing.T) {
 	counts(0, 100, 0)
 }
 
+// TestSweepInPieces has more flows in each shard, and more templates, than one piece.
+func TestSweepInPieces(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Flows = 1 << 14 })
+	svc := service(vip)
+	svc.Persistence = 10 * time.Second
+	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)))
+	const flows = 10_000
+	send := func(n int) {
+		addr := netip.AddrFrom4([4]byte{10, 9, byte(n >> 8), byte(n)})
+		r.run(datagram(netip.AddrPortFrom(addr, 4711), vip))
+	}
+	for n := range flows {
+		send(n)
+	}
+	counts := func(live, expired uint64) {
+		t.Helper()
+		for step := range uint32(sweepSteps) {
+			check(t, r.sweepStep(step))
+		}
+		s, err := r.Status()
+		check(t, err)
+		if s.Flows.Live != live || s.Flows.Expired != expired {
+			t.Errorf("%d flows live, %d expired; want %d, %d", s.Flows.Live, s.Flows.Expired, live, expired)
+		}
+		if got := r.tables().Services[0].Servers[0]; uint64(got.Inactive) != live {
+			t.Errorf("the server has %d flows, want %d", got.Inactive, live)
+		}
+	}
+	counts(flows, 0)
+	r.advance(200 * time.Second)
+	for n := 0; n < flows; n += 2 {
+		send(n)
+	}
+	r.advance(150 * time.Second)
+	counts(flows/2, flows/2)
+	r.advance(time.Hour)
+	counts(0, flows)
+	r.advance(time.Hour)
+	counts(0, flows) // the templates, which outlive their flows
+	left, err := r.maps.Conns(0)
+	check(t, err)
+	if left != (lbmaps.Conns{}) {
+		t.Errorf("the server's slot has %+v left", left)
+	}
+}
+
 func TestFullTableIsReported(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Flows = 16 })
 	svc := service(vip)

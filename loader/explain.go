@@ -33,8 +33,9 @@ func (x *XDP) Explain(ctx context.Context, p Packet) (Explanation, error) {
 		return Explanation{}, ErrClosed
 	}
 	if x.opts.testClock {
-		if err := x.testNow.Get(&e.now); err != nil {
-			return Explanation{}, fmt.Errorf("read test clock: %w", err)
+		var err error
+		if e.now, err = x.clock(); err != nil {
+			return Explanation{}, err
 		}
 	}
 	return e.explain(ctx, p)

@@ -58,8 +58,12 @@ func (x *XDP) endFlows(service uint32) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for step := range uint32(sweepSteps) {
-		if _, err := x.runSweep(step, service+1); err != nil {
-			return err
+		table := x.maps.Sweep(int(step))
+		for last := false; !last; {
+			var err error
+			if _, last, err = x.runSweep(table, step, service+1); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

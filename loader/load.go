@@ -175,6 +175,15 @@ type loaded struct {
 	progs *programs
 	// testNow is the programs' clock, with Options.testClock.
 	testNow *ebpf.Variable
+	// sweepArgs are the programs' own map of keys to sweep.
+	sweepArgs *ebpf.Map
+}
+
+func (l *loaded) close() error {
+	if l.progs == nil {
+		return nil
+	}
+	return errors.Join(l.progs.close(), l.sweepArgs.Close())
 }
 
 // programs are the loaded programs.
@@ -250,7 +259,7 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) 
 		return nil, refusal
 	}
 	defer c.Close()
-	l := &loaded{progs: &programs{}}
+	l := &loaded{progs: &programs{}, sweepArgs: c.DetachMap(bpf.EkMapEkSweepKeys)}
 	for name, place := range l.progs.named() {
 		*place = c.DetachProgram(name)
 	}

@@ -138,7 +138,9 @@ func (r *rig) restart() {
 // starts.
 func (r *rig) resume() {
 	r.t.Helper()
-	kept := loaded{progs: &programs{}, testNow: r.testNow}
+	args, err := r.sweepArgs.Clone()
+	check(r.t, err)
+	kept := loaded{progs: &programs{}, testNow: r.testNow, sweepArgs: args}
 	from, to := r.progs.named(), kept.progs.named()
 	for name, place := range from {
 		p, err := (*place).Clone()

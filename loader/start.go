@@ -168,6 +168,9 @@ func (x *XDP) load(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	x.loaded = *l
+	for place := range uint32(lbmaps.SweepKeys) {
+		x.sweep.places = append(x.sweep.places, place)
+	}
 	x.tables = kernelTables{x.maps, l.progs.publish, l.progs.edit}
 	return nil
 }
@@ -207,9 +210,7 @@ func (x *XDP) letGo() error {
 	for _, p := range x.ports {
 		errs = append(errs, p.closeLink())
 	}
-	if x.progs != nil {
-		errs = append(errs, x.progs.close())
-	}
+	errs = append(errs, x.loaded.close())
 	if x.maps != nil {
 		errs = append(errs, x.maps.Close())
 	}

@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -12,11 +13,14 @@ import (
 )
 
 // The rhythm of Run: both families' flow tables are swept once a second, one shard at
-// a time, and after them the persistence templates. IPVS looks at deleted servers each minute and gives up those that
+// a time, and after them the persistence templates. A step rests sweepRest times as long as
+// it took, so that more than about a million flows take longer instead of more than a
+// quarter of a CPU. IPVS looks at deleted servers each minute and gives up those that
 // were idle for two.
 const (
-	sweepSteps      = lbmaps.Shards + 2
+	sweepSteps      = lbmaps.Sweeps
 	sweepInterval   = time.Second / sweepSteps
+	sweepRest       = 3
 	collectInterval = time.Minute
 	trashPeriod     = 2 * time.Minute
 )
@@ -25,13 +29,15 @@ const (
 type sweepCounts struct {
 	live    [lbmaps.Shards]uint32
 	expired uint64
+	// places are the keys of ek_sweep_keys: 0, 1, 2 and so on.
+	places []uint32
 }
 
 // Run looks after the datapath until ctx ends, and then returns nil: it ends
 // idle flows, frees the slots of deleted servers, follows the interfaces and heals
 // their attachments. What fails is logged and tried again.
 func (x *XDP) Run(ctx context.Context) error {
-	sweep := time.NewTicker(sweepInterval)
+	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
 	collect := time.NewTicker(collectInterval)
 	defer collect.Stop()
@@ -44,12 +50,18 @@ func (x *XDP) Run(ctx context.Context) error {
 			complain.note(x, "cannot free the slots of deleted servers", x.collect(now))
 		case now := <-sweep.C:
 			complain.note(x, "cannot sweep the flow table", x.sweepStep(step))
+			sweep.Reset(sweepPause(time.Since(now)))
 			if step = (step + 1) % sweepSteps; step == 0 {
 				x.endEarly(now)
 				complain.note(x, "cannot look after the interfaces", x.checkLinks())
 			}
 		}
 	}
+}
+
+// sweepPause returns how long to wait after a step that took so long.
+func sweepPause(took time.Duration) time.Duration {
+	return max(sweepInterval-took, sweepRest*took)
 }
 
 // complaints are the last errors by what failed, so that one is logged when it
@@ -80,31 +92,93 @@ func (x *XDP) sweepProgram(step uint32) (program *ebpf.Program, name string, sha
 	return x.progs.sweepTemplates6, bpf.EkProgEkSweepTmpl6, 0
 }
 
-// sweepStep ends the expired flows of one shard, or in the last two steps the
-// expired templates of a family.
-func (x *XDP) sweepStep(step uint32) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return ErrClosed
-	}
-	got, err := x.runSweep(step, 0)
-	if err != nil {
-		return err
-	}
-	if step < lbmaps.Shards {
-		x.sweep.live[step] = got.Seen
-		x.sweep.expired += uint64(got.Expired)
+// SweepNow makes at once the pass that Run makes in a second. Each piece of it is
+// run by around, which so learns how long the kernel works without a pause.
+func (x *XDP) SweepNow(around func(piece func() error) error) error {
+	for step := range uint32(sweepSteps) {
+		if err := x.sweepTable(step, around); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// runSweep makes one step, which also ends all that belongs to the service of
-// number leaving - 1.
-func (x *XDP) runSweep(step, leaving uint32) (bpf.EkSweep, error) {
+// sweepStep ends the expired flows of one shard, or in the last two steps the
+// expired templates of a family.
+func (x *XDP) sweepStep(step uint32) error {
+	return x.sweepTable(step, func(piece func() error) error { return piece() })
+}
+
+// sweepTable lets others at the maps between the pieces.
+func (x *XDP) sweepTable(step uint32, around func(piece func() error) error) error {
+	table := x.maps.Sweep(int(step))
+	live := uint32(0)
+	for last := false; !last; {
+		err := around(func() (err error) {
+			var got bpf.EkSweep
+			got, last, err = x.sweepPiece(table, step)
+			live += got.Seen
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	x.swept(step, live)
+	return nil
+}
+
+func (x *XDP) sweepPiece(table *lbmaps.Sweep, step uint32) (got bpf.EkSweep, last bool, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return got, false, ErrClosed
+	}
+	got, last, err = x.runSweep(table, step, 0)
+	if step < lbmaps.Shards {
+		x.sweep.expired += uint64(got.Expired)
+	}
+	return got, last, err
+}
+
+// swept keeps how many flows of a shard live.
+func (x *XDP) swept(step, live uint32) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if step < lbmaps.Shards {
+		x.sweep.live[step] = live
+	}
+}
+
+// runSweep reads the next piece of a table and has looked at what may be over in it. With
+// leaving it also ends all that belongs to the service of number leaving - 1.
+func (x *XDP) runSweep(table *lbmaps.Sweep, step, leaving uint32) (sum bpf.EkSweep, last bool, err error) {
+	now, err := x.clock()
+	if err != nil {
+		return sum, false, err
+	}
+	piece, err := table.Next(now, leaving != 0)
+	if err != nil {
+		return sum, false, err
+	}
+	sum.Seen = piece.Live
+	for over := range slices.Chunk(piece.Over, lbmaps.SweepKeys) {
+		got, err := x.sweepKeys(over, step, leaving)
+		if err != nil {
+			return sum, false, err
+		}
+		sum.Seen, sum.Expired = sum.Seen+got.Seen, sum.Expired+got.Expired
+	}
+	return sum, piece.Last, nil
+}
+
+// sweepKeys has the program look at the flows or templates of these keys.
+func (x *XDP) sweepKeys(keys []lbmaps.SweepKey, step, leaving uint32) (got bpf.EkSweep, err error) {
+	if _, err := x.sweepArgs.BatchUpdate(x.sweep.places[:len(keys)], keys, nil); err != nil {
+		return got, fmt.Errorf("write %s: %w", bpf.EkMapEkSweepKeys, err)
+	}
 	program, name, shard := x.sweepProgram(step)
-	got := bpf.EkSweep{}
-	arg := bpf.EkSweep{Shard: shard, Leaving: leaving}
+	arg := bpf.EkSweep{Shard: shard, Leaving: leaving, Keys: uint32(len(keys))}
 	ret, err := program.Run(&ebpf.RunOptions{Context: arg, ContextOut: &got})
 	if err != nil {
 		return got, fmt.Errorf("run %s, step %d: %w", name, step, err)
@@ -113,6 +187,17 @@ func (x *XDP) runSweep(step, leaving uint32) (bpf.EkSweep, error) {
 		return got, fmt.Errorf("run %s, step %d: it returned %d", name, step, int32(ret))
 	}
 	return got, nil
+}
+
+// clock returns the programs' time.
+func (x *XDP) clock() (now uint64, err error) {
+	if !x.opts.testClock {
+		return lbmaps.Now()
+	}
+	if err := x.testNow.Get(&now); err != nil {
+		return 0, fmt.Errorf("read test clock: %w", err)
+	}
+	return now, nil
 }
 
 // collect frees the slots of servers that are deleted, have no flows, and had

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/lbmaps"
 )
 
@@ -126,7 +127,20 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestEveryMapIsPinned but the program's own variables: what is not would be
+func TestSweepPause(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0:                      sweepInterval,
+		time.Millisecond:       sweepInterval - time.Millisecond,
+		sweepInterval / 4:      3 * (sweepInterval / 4),
+		100 * time.Millisecond: 300 * time.Millisecond,
+	} {
+		if got := sweepPause(took); got < want || got > want+4 {
+			t.Errorf("after a step of %s it waits %s, want %s", took, got, want)
+		}
+	}
+}
+
+// TestEveryMapIsPinned but the program's own variables and arguments: what is not would be
 // empty after each start.
 func TestEveryMapIsPinned(t *testing.T) {
 	spec, err := sized(lbmaps.Limits{Services: 8, Servers: 64, Flows: 1024, Replies: 1024})
@@ -134,7 +148,8 @@ func TestEveryMapIsPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range spec.Maps {
-		if own := strings.HasPrefix(name, "."); lbmaps.IsPinned(name) == own {
+		own := strings.HasPrefix(name, ".") || name == bpf.EkMapEkSweepKeys
+		if lbmaps.IsPinned(name) == own {
 			t.Errorf("map %s: pinned is %t", name, !own)
 		}
 	}

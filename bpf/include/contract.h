@@ -22,8 +22,13 @@
 /* A power of two above the positions of wrr's cursor, two for each entry. */
 #define MAX_POSITIONS 16384
 
-/* Flows lie in this many maps, so that one step of the sweep stays short. */
+/* Flows lie in this many maps. */
 #define FLOW_SHARDS 16
+
+/* One run of the sweep looks at no more flows or templates than these, so that it
+ * never holds a CPU for long.
+ */
+#define SWEEP_KEYS 512
 
 /* service_key selects a virtual service. Addresses are IPv6; an IPv4 address
  * is stored v4-mapped (::ffff:a.b.c.d).
@@ -394,11 +399,13 @@ struct settings {
 };
 
 /* sweep is the argument and the result of ek_sweep and ek_sweep6, and of
- * ek_sweep_tmpl and ek_sweep_tmpl6, which have no shards.
+ * ek_sweep_tmpl and ek_sweep_tmpl6, which have no shards. They end what is over of
+ * the flows or templates whose keys user space put into ek_sweep_keys.
  */
 struct sweep {
 	__u32 shard;
 	__u32 leaving; /* end all of this service, by id + 1; 0 none */
+	__u32 keys;    /* how many of ek_sweep_keys are to be looked at */
 	__u32 seen;    /* live flows met */
 	__u32 expired; /* flows counted out */
 	__u32 removed; /* entries given back */

@@ -26,6 +26,7 @@ typedef _Bool bool;
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
 #define __packed __attribute__((packed))
+#define __unused __attribute__((unused))
 
 /* A map definition is a struct of pointers whose types carry the numbers. */
 #define __uint(name, value) int(*name)[value]

@@ -208,6 +208,17 @@ struct {
 	__type(value, struct template);
 } ek_templates6 SEC(".maps");
 
+/* The second argument of ek_sweep and its like: keys of their kind, each in the first
+ * bytes. It belongs to the programs, not to the datapath that outlives them, and is
+ * not pinned.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SWEEP_KEYS);
+	__type(key, __u32);
+	__type(value, struct flow6_key);
+} ek_sweep_keys SEC(".maps");
+
 /* Packets by reason; the index is enum reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

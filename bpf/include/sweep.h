@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The walk over the flow table that user space starts, a shard at a time. */
+/* The sweep of flows and templates: user space reads them piece by piece, since a
+ * walk over a whole map would hold the CPU for long, and has those looked at here that
+ * may be over.
+ */
 #ifndef EK_SWEEP_H
 #define EK_SWEEP_H
 
 #include "overload.h"
 
-/* sweep_run is on the stack of the walk. */
+/* sweep_run is on the stack of a run. */
 struct sweep_run {
 	__u64 now;
-	__u32 leaving; /* as in struct sweep */
-	struct sweep count;
+	struct sweep s;
 };
 
 /* sweep_ends says whether what is on a server ends though its time is not over:
@@ -19,10 +21,10 @@ static __always_inline bool sweep_ends(__u32 server, const struct sweep_run *run
 {
 	struct server *srv;
 
-	if (!run->leaving)
+	if (!run->s.leaving)
 		return false;
 	srv = bpf_map_lookup_elem(&ek_servers, &server);
-	return srv && srv->service + 1 == run->leaving;
+	return srv && srv->service + 1 == run->s.leaving;
 }
 
 /* sweep_flow ends an expired flow, and gives back the entry of one that had
@@ -35,12 +37,12 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 	union flow_word seen = { .word = READ_ONCE(flow->now.word) };
 
 	if (flow_live(flow, seen, run->now) && !sweep_ends(seen.server, run)) {
-		run->count.seen++;
+		run->s.seen++;
 		return 0;
 	}
 	if (seen.state < FLOW_STATES) {
 		if (flow_kill(flow, key, v6, seen))
-			run->count.expired++;
+			run->s.expired++;
 		return 0;
 	}
 	if (seen.state == FLOW_OWNED || !flow_own(flow, seen))
@@ -48,7 +50,7 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 	if (bpf_map_delete_elem(shard, key))
 		flow_bury(flow, seen); /* its bucket was locked */
 	else
-		run->count.removed++;
+		run->s.removed++;
 	return 0;
 }
 
@@ -63,7 +65,7 @@ static __always_inline long sweep_template(void *map, const void *key, struct te
 	if (template_holds(t, seen, run->now) && !sweep_ends(seen.server, run)) {
 		if (READ_ONCE(t->expires) <= run->now)
 			template_touch(t, run->now);
-		run->count.seen++;
+		run->s.seen++;
 		return 0;
 	}
 	next.state = seen.state == TEMPLATE_LIVE ? TEMPLATE_DEAD : TEMPLATE_REMOVED;
@@ -72,66 +74,97 @@ static __always_inline long sweep_template(void *map, const void *key, struct te
 		return 0;
 	if (seen.state == TEMPLATE_LIVE) {
 		template_unbind(seen.server);
-		run->count.expired++;
+		run->s.expired++;
 	} else if (!bpf_map_delete_elem(map, key)) {
-		run->count.removed++;
+		run->s.removed++;
 	}
 	return 0;
 }
 
-static __always_inline void sweep_report(struct sweep *sweep, const struct sweep_run *run)
-{
-	sweep->seen = run->count.seen;
-	sweep->expired = run->count.expired;
-	sweep->removed = run->count.removed;
-}
-
-static long sweep_flow4(void *shard, struct flow_key *key, struct flow *flow, struct sweep_run *run)
-{
-	return sweep_flow(shard, (const union tuple *)key, false, flow, run);
-}
-
-static long sweep_flow6(void *shard, struct flow6_key *key, struct flow *flow,
+/* Of ek_sweep_keys, each callback takes the entries that user space filled. A return
+ * of 1 ends the run.
+ */
+static long sweep_flow4(void *keys __unused, const __u32 *index, const struct flow_key *key,
 			struct sweep_run *run)
 {
-	return sweep_flow(shard, (const union tuple *)key, true, flow, run);
+	void *shard = bpf_map_lookup_elem(&ek_flows, &run->s.shard);
+	struct flow *flow;
+
+	if (!shard || *index >= run->s.keys)
+		return 1;
+	flow = bpf_map_lookup_elem(shard, key);
+	return flow ? sweep_flow(shard, (const union tuple *)key, false, flow, run) : 0;
 }
 
-static long sweep_template4(void *map, struct template_key *key, struct template *t,
+static long sweep_flow6(void *keys __unused, const __u32 *index, const struct flow6_key *key,
+			struct sweep_run *run)
+{
+	void *shard = bpf_map_lookup_elem(&ek_flows6, &run->s.shard);
+	struct flow *flow;
+
+	if (!shard || *index >= run->s.keys)
+		return 1;
+	flow = bpf_map_lookup_elem(shard, key);
+	return flow ? sweep_flow(shard, (const union tuple *)key, true, flow, run) : 0;
+}
+
+static long sweep_template4(void *keys __unused, const __u32 *index, const struct template_key *key,
 			    struct sweep_run *run)
 {
-	return sweep_template(map, key, t, run);
+	struct template *t;
+
+	if (*index >= run->s.keys)
+		return 1;
+	t = bpf_map_lookup_elem(&ek_templates, key);
+	return t ? sweep_template(&ek_templates, key, t, run) : 0;
 }
 
-static long sweep_template6(void *map, struct template6_key *key, struct template *t,
-			    struct sweep_run *run)
+static long sweep_template6(void *keys __unused, const __u32 *index,
+			    const struct template6_key *key, struct sweep_run *run)
 {
-	return sweep_template(map, key, t, run);
+	struct template *t;
+
+	if (*index >= run->s.keys)
+		return 1;
+	t = bpf_map_lookup_elem(&ek_templates6, key);
+	return t ? sweep_template(&ek_templates6, key, t, run) : 0;
 }
 
-/* Each kind of map has a program of its own: 6.1 wants each call of
- * for_each_map_elem to see one.
- */
-static __always_inline int sweep_shard(struct sweep *sweep, void *shards, bool v6, void *callback)
+static __always_inline void sweep_keys(struct sweep_run *run, const struct sweep *arg,
+				       void *callback)
 {
-	struct sweep_run run = { .now = clock_precise(), .leaving = sweep->leaving };
+	run->now = clock_precise();
+	run->s.shard = arg->shard;
+	run->s.leaving = arg->leaving;
+	run->s.keys = arg->keys;
+	bpf_for_each_map_elem(&ek_sweep_keys, callback, run, 0);
+}
+
+static __always_inline void sweep_report(struct sweep *sweep, const struct sweep_run *run)
+{
+	sweep->seen = run->s.seen;
+	sweep->expired = run->s.expired;
+	sweep->removed = run->s.removed;
+}
+
+static __always_inline int sweep_shard(struct sweep *sweep, bool v6, void *callback)
+{
 	struct half_ring *ring = ring_of(sweep->shard, v6);
-	__u32 index = sweep->shard;
-	void *shard = bpf_map_lookup_elem(shards, &index);
+	struct sweep_run run = {};
 
-	if (!shard || !ring)
+	if (!ring)
 		return -1;
-	bpf_for_each_map_elem(shard, callback, &run, 0);
-	__sync_fetch_and_add(&ring->used, -run.count.removed);
+	sweep_keys(&run, sweep, callback);
+	__sync_fetch_and_add(&ring->used, -run.s.removed);
 	sweep_report(sweep, &run);
 	return 0;
 }
 
-static __always_inline int sweep_templates(struct sweep *sweep, void *map, void *callback)
+static __always_inline int sweep_templates(struct sweep *sweep, void *callback)
 {
-	struct sweep_run run = { .now = clock_precise(), .leaving = sweep->leaving };
+	struct sweep_run run = {};
 
-	bpf_for_each_map_elem(map, callback, &run, 0);
+	sweep_keys(&run, sweep, callback);
 	sweep_report(sweep, &run);
 	return 0;
 }
