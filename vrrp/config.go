@@ -28,7 +28,8 @@ type Config struct {
 	Interval time.Duration
 	// Early is by how much the first interval of a mastership is shorter than the
 	// others, at most by half of it. Instances that become master together, as all of a
-	// link do, would send together ever after. Optional.
+	// link do, would send all together ever after. It is shortened a bit more, for
+	// those of one process to send a few together. Optional.
 	Early time.Duration
 	// Addresses are those in the advert, in its order, without the excluded.
 	Addresses []netip.Addr

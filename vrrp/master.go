@@ -34,7 +34,7 @@ func (s *step) becomeMaster(r Reason) {
 	s.counts[BecameMaster]++
 
 	s.send(s.priority)
-	s.after(timerAdvert, s.cfg.Interval-s.cfg.Early)
+	s.deadline[timerAdvert] = s.firstAdvert(s.now)
 	s.do(Action{Kind: TakeAddresses, Epoch: s.epoch, Accept: s.accepts()})
 	s.announce(CausePromotion)
 	s.announceLater(CauseAgain, s.cfg.Announce.Delay)
@@ -45,6 +45,20 @@ func (s *step) becomeMaster(r Reason) {
 		s.after(timerExtra, max(s.cfg.Announce.Delay, 0)+s.cfg.Announce.Extra)
 	}
 	s.notice(NoticeState)
+}
+
+// beats is how many moments of an interval instances with Early send at.
+const beats = 50
+
+// firstAdvert is when a mastership's second advert is due after one at a time.
+// Where instances are many, the moments that they send at are fewer, the same for
+// all: to wake up costs as much as some adverts do.
+func (i *Instance) firstAdvert(at time.Time) time.Time {
+	next := at.Add(i.cfg.Interval - i.cfg.Early)
+	if i.cfg.Early == 0 {
+		return next
+	}
+	return next.Add(-time.Duration(next.UnixNano()) % (i.cfg.Interval / beats))
 }
 
 // accepts is RFC 9568's Accept_Mode with keepalived's default.
@@ -76,7 +90,7 @@ func (s *step) advertDue(at time.Time) {
 	s.deadline[timerAdvert] = at.Add((missed + 1) * s.cfg.Interval)
 	if s.listening {
 		s.listening = false
-		s.deadline[timerAdvert] = at.Add(s.cfg.Interval - s.cfg.Early)
+		s.deadline[timerAdvert] = s.firstAdvert(at)
 		s.announce(CauseHeal)
 	}
 }
