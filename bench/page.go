@@ -20,8 +20,9 @@ const (
 	dataFile = "bench.json"
 )
 
-// WritePage writes a report page into a directory, with its drawings and its data.
-func (r Report) WritePage(dir string) error {
+// WritePage writes a report page into a directory, with its drawings and its data. The
+// page shows earlier versions beside this one.
+func (r Report) WritePage(dir string, earlier ...Earlier) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
@@ -31,9 +32,13 @@ func (r Report) WritePage(dir string) error {
 		"travel from machine to machine, ratios do. The last column is from another day and a similar machine. `make bench` makes this page;\n"+
 		"[%s](%s) has every value, for `evenkeel bench compare`.\n",
 		r.about(), r.Started.UTC().Format(time.DateOnly), (time.Duration(r.Seconds) * time.Second).String(), dataFile, dataFile)
+	if len(r.Took) > 0 {
+		fmt.Fprintf(&page, "\nThe levels took: %s.\n", strings.Trim(fmt.Sprint(r.Took), "[]"))
+	}
 	for _, line := range r.Skipped {
 		fmt.Fprintf(&page, "\nNot measured: %s\n", line)
 	}
+	r.writeGoals(&page)
 	for _, level := range figure.Levels(r.Figures) {
 		fmt.Fprintf(&page, "\n## %s\n\n", level.Title())
 		for _, d := range r.drawings(level) {
@@ -46,6 +51,7 @@ func (r Report) WritePage(dir string) error {
 			return err
 		}
 	}
+	r.writeHistory(&page, earlier)
 	if err := os.WriteFile(filepath.Join(dir, pageFile), []byte(page.String()), 0o644); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}

@@ -13,6 +13,7 @@ func TestPage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	r := NewReport("v1")
 	r.Skipped = []string{"IPVS: none"}
+	r.Took = []Took{{figure.Path, 125.4}}
 	r.Figures = []figure.Figure{
 		{Level: figure.Program, Name: "established, 1 k flows", Unit: "ns", Values: []float64{30}, Series: "established", X: 1024},
 		{Level: figure.Program, Name: "established, 1 M flows", Unit: "ns", Values: []float64{90}, Series: "established", X: 1 << 20},
@@ -27,7 +28,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Not measured: IPVS: none", "## " + figure.Path.Title(), "| foreign | ns | 8.00 |", "(program-1-curves.svg)", "(path-2-bars.svg)"} {
+	for _, want := range []string{"Not measured: IPVS: none", "The levels took: path 2m5s.", "## " + figure.Path.Title(), "| foreign | 2.00 x (2.00-2.00) | floor: 4.00 | 8.00 | ns |", "(program-1-curves.svg)", "(path-2-bars.svg)"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
@@ -41,5 +42,82 @@ func TestPage(t *testing.T) {
 	back, err := ReadReport(filepath.Join(dir, dataFile))
 	if err != nil || len(back.Figures) != len(r.Figures) {
 		t.Errorf("data: %d figures, %v", len(back.Figures), err)
+	}
+}
+
+// TestGoals holds figures against goals, where they are of several kernels, too.
+func TestGoals(t *testing.T) {
+	r := NewReport("v1")
+	r.Figures = []figure.Figure{
+		{Level: figure.Versus, Name: "kernel 6.1: IPVS over XDP, DR, established", Unit: "x", Values: []float64{7}},
+		{Level: figure.Versus, Name: "kernel 6.12: IPVS over XDP, DR, established", Unit: "x", Values: []float64{5}},
+		{Level: figure.Path, Name: "XDP DR, 1 k flows", Unit: "Mpps", Values: []float64{9}, Beside: nftDNAT, Yardstick: []float64{1.5}},
+		{Level: figure.Program, Name: "established TCP DR, 1 k flows", Unit: "ns", Values: []float64{30}},
+		{Level: figure.Program, Name: "established TCP NAT, 1 k flows", Unit: "ns", Values: []float64{60}},
+	}
+	var page strings.Builder
+	r.writeGoals(&page)
+	for _, want := range []string{
+		"| kernel 6.1: IPVS over XDP, DR, established | 7.00 x | at least 6.00 x | holds |",
+		"| kernel 6.12: IPVS over XDP, DR, established | 5.00 x | at least 6.00 x | does not hold |",
+		"| XDP DR, 1 k flows / nftables DNAT | 6.00 x | at least 5.00 x | holds |",
+		"| established TCP NAT, 1 k flows / established TCP DR, 1 k flows | 2.00 x | at most 1.30 x | does not hold |",
+		"| established TCP DR, 1 k flows | 30.0 ns | at most 30.0 ns | holds |",
+	} {
+		if !strings.Contains(page.String(), want+"\n") {
+			t.Errorf("no %q in:\n%s", want, page.String())
+		}
+	}
+}
+
+// TestGoalsAreOfCases finds every goal of the program level among its cases.
+func TestGoalsAreOfCases(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range cases(1 << 20) {
+		names[c.Name()] = true
+	}
+	for _, g := range goals() {
+		if g.level == figure.Program && (!names[g.name] || g.over != "" && !names[g.over]) {
+			t.Errorf("there is no case %q or no %q", g.name, g.over)
+		}
+	}
+}
+
+func TestHistory(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, value float64) string {
+		t.Helper()
+		r := NewReport("v0")
+		r.Kernel = "6.12"
+		r.Figures = []figure.Figure{{Level: figure.Versus, Name: "XDP DR", Unit: "instructions", Values: []float64{value}}}
+		file := filepath.Join(dir, name)
+		if err := r.WriteFile(file); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	earlier, err := ReadEarlier([]string{write("1-plain.json", 1200), write("2-fast.json", 600)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewReport("v1")
+	r.Figures = []figure.Figure{
+		{Level: figure.Versus, Name: "kernel 6.12: XDP DR", Unit: "instructions", Values: []float64{400}},
+		{Level: figure.Versus, Name: "kernel 6.1: XDP DR", Unit: "instructions", Values: []float64{400}},
+	}
+	if err := r.WritePage(dir, earlier...); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| | unit | 1-plain | 2-fast | now | first by now |", "| kernel 6.12: XDP DR | instructions | 1200 | 600 | 400 | 3.00 x |\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "kernel 6.1: XDP DR | instructions | -") {
+		t.Errorf("history of what has none:\n%s", text)
 	}
 }

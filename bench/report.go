@@ -23,12 +23,25 @@ type Report struct {
 	CPUs    int       `json:"cpus"`
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
+	// Took is how much of that each level took.
+	Took []Took `json:"took,omitempty"`
 	// Quick is set for a run that shows that everything works, and measures too
 	// little to mean anything.
 	Quick bool `json:"quick,omitempty"`
 	// Skipped says in one line each what could not be measured here, and why.
 	Skipped []string        `json:"skipped,omitempty"`
 	Figures []figure.Figure `json:"figures"`
+}
+
+// Took is how long a level took.
+type Took struct {
+	Level   figure.Level `json:"level"`
+	Seconds float64      `json:"seconds"`
+}
+
+// String says it as people do: path 2m0s.
+func (t Took) String() string {
+	return fmt.Sprintf("%s %s", t.Level, (time.Duration(t.Seconds) * time.Second).String())
 }
 
 // NewReport returns an empty report about this machine.

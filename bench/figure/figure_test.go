@@ -135,7 +135,7 @@ func TestTables(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text.String())
 		}
 	}
-	want := "| foreign | ns | 12.0 | 11.0-14.0 | 3.00 x (2.75-3.50) | floor: 4.00 | Katran 22 |\n"
+	want := "| foreign | 3.00 x (2.75-3.50) | floor: 4.00 | 12.0 | ns | 11.0-14.0 | Katran 22 |\n"
 	if !strings.HasSuffix(page.String(), want) {
 		t.Errorf("page:\n%s\nwant %q at its end", page.String(), want)
 	}

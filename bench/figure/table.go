@@ -33,9 +33,9 @@ func Levels(figures []Figure) []Level {
 	return levels
 }
 
-// header is the first line of a table of figures.
+// header is the first line of a table of figures. Ratios are first: they travel.
 func header() []string {
-	return []string{"", "unit", "median", "range", "to yardstick", "yardstick", "measured on a similar machine"}
+	return []string{"", "to yardstick", "yardstick", "median", "unit", "range", "measured on a similar machine"}
 }
 
 // cells returns the line of a figure.
@@ -56,7 +56,7 @@ func cells(f Figure) []string {
 	if s.N > 0 {
 		middle, bounds = Short(s.Median), Short(s.Low)+"-"+Short(s.High)
 	}
-	return []string{name, f.Unit, middle, bounds, ratio, beside, f.Anchor}
+	return []string{name, ratio, beside, middle, f.Unit, bounds, f.Anchor}
 }
 
 // WriteText prints figures as tables for a terminal, one for each level.

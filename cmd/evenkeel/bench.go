@@ -28,7 +28,9 @@ type benchOptions struct {
 	out    string
 	page   string
 	with   []string
-	file   string
+	// history are files of earlier versions.
+	history []string
+	file    string
 }
 
 func (e *env) benchCommand() *cobra.Command {
@@ -73,6 +75,7 @@ Nanoseconds do not travel from machine to machine, ratios in one run do.`,
 	c.Flags().StringVar(&o.page, "page", "", "write a report page with drawings into this `directory`")
 	c.Flags().StringVar(&o.file, "config", "", "level program measures the services of this `file`, instead of its own")
 	c.Flags().StringSliceVar(&o.with, "with", nil, "take over the figures of these `files`, which runs on other kernels wrote")
+	c.Flags().StringSliceVar(&o.history, "history", nil, "show the figures of these `files`, of earlier versions, on the page")
 	c.AddCommand(e.benchCompareCommand())
 	return c
 }
@@ -176,7 +179,11 @@ func measure(ctx context.Context, e *env, o benchOptions) error {
 		}
 	}
 	if o.page != "" {
-		if err := r.WritePage(o.page); err != nil {
+		earlier, err := bench.ReadEarlier(o.history)
+		if err != nil {
+			return err
+		}
+		if err := r.WritePage(o.page, earlier...); err != nil {
 			return err
 		}
 	}
@@ -198,11 +205,13 @@ func runLevels(ctx context.Context, r *bench.Report, o benchOptions) error {
 		if i < 0 {
 			return fmt.Errorf("no level %q", name)
 		}
+		began := time.Now()
 		figures, skipped, err := known[i].Run(ctx)
 		if err != nil {
 			return fmt.Errorf("level %s: %w", name, err)
 		}
 		r.Figures, r.Skipped = append(r.Figures, figures...), append(r.Skipped, skipped...)
+		r.Took = append(r.Took, bench.Took{Level: known[i].Name, Seconds: time.Since(began).Seconds()})
 	}
 	return nil
 }

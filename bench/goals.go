@@ -1,0 +1,117 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/evenkeel/evenkeel/bench/figure"
+)
+
+// goal is what a figure is to reach.
+type goal struct {
+	level figure.Level
+	// name is that of the figure, without a kernel in front.
+	name string
+	// over is the figure whose median divides this one's. Optional.
+	over string
+	// ratio has the ratio to the yardstick count, and not the median.
+	ratio bool
+	limit float64
+	// least is set where limit is the least that is wanted, else it is the most.
+	least bool
+}
+
+// goals are those of the project: against the kernel's own balancers, against Katran on a
+// similar machine (at most half), and of one path against another.
+func goals() []goal {
+	all := []goal{
+		{level: figure.Versus, name: "IPVS over XDP, DR, established", limit: 6, least: true},
+		{level: figure.Versus, name: "IPVS over XDP, NAT, established", limit: 5, least: true},
+		{level: figure.Versus, name: "IPVS over XDP, TUN, established", limit: 6, least: true},
+		{level: figure.Path, name: "XDP DR, 1 k flows", ratio: true, limit: 5, least: true},
+		{level: figure.Path, name: "XDP NAT, 1 k flows", ratio: true, limit: 5, least: true},
+		{level: figure.Program, name: "established TCP/IPv6 DR, 1 k flows", over: "established TCP DR, 1 k flows", limit: 1.3},
+		{level: figure.Program, name: "established TCP NAT, 1 k flows", over: "established TCP DR, 1 k flows", limit: 1.3},
+		{level: figure.Program, name: foreignName, ratio: true, limit: 1.5},
+		{level: figure.Program, name: "new flow TCP DR rr, 2 servers", limit: 130},
+		{level: figure.Scale, name: "sweep, longest time without a pause, 4 M flows", limit: 1},
+	}
+	for i, flows := range []string{"1 k", "128 k", "1 M"} {
+		all = append(all,
+			goal{level: figure.Program, name: "established TCP DR, " + flows + " flows", limit: []float64{30, 65, 100}[i]},
+			goal{level: figure.Program, name: "established TCP NAT, " + flows + " flows", limit: []float64{40, 75, 110}[i]})
+	}
+	return all
+}
+
+// foreignName is the case of packets for somebody else.
+const foreignName = pathForeign + " TCP"
+
+// reached is a line of the table of goals.
+type reached struct {
+	name, measured, wanted string
+	ok                     bool
+}
+
+// lines returns one for each figure that a goal is about: more than one where several
+// kernels were measured.
+func (g goal) lines(figures []figure.Figure) []reached {
+	var all []reached
+	for _, f := range figures {
+		if f.Level != g.level || f.Name != g.name && !strings.HasSuffix(f.Name, ": "+g.name) {
+			continue
+		}
+		s, unit := f.Summary(), " "+f.Unit
+		name := f.Name
+		switch {
+		case g.over != "":
+			s, unit, name = divided(s, figures, g), " x", name+" / "+g.over
+		case g.ratio:
+			s, unit, name = f.Ratio(), " x", name+" / "+f.Beside
+		}
+		if s.N == 0 {
+			continue
+		}
+		wanted, ok := "at most ", s.Median <= g.limit
+		if g.least {
+			wanted, ok = "at least ", s.Median >= g.limit
+		}
+		all = append(all, reached{name, figure.Short(s.Median) + unit, wanted + figure.Short(g.limit) + unit, ok})
+	}
+	return all
+}
+
+// divided returns a median by that of the figure that the goal is over.
+func divided(s figure.Summary, figures []figure.Figure, g goal) figure.Summary {
+	i := slices.IndexFunc(figures, func(f figure.Figure) bool { return f.Level == g.level && f.Name == g.over })
+	if i < 0 {
+		return figure.Summary{}
+	}
+	below := figures[i].Summary()
+	if below.N == 0 || below.Median <= 0 {
+		return figure.Summary{}
+	}
+	s.Median /= below.Median
+	return s
+}
+
+// writeGoals writes the table of goals, with what does not hold as plain as the rest.
+func (r Report) writeGoals(page *strings.Builder) {
+	var lines []reached
+	for _, g := range goals() {
+		lines = append(lines, g.lines(r.Figures)...)
+	}
+	if len(lines) == 0 {
+		return
+	}
+	page.WriteString("\n## Against the goals\n\nNanoseconds are held against what was planned for a similar machine, and at most half of Katran's there.\n\n" +
+		"| | measured | goal | |\n| --- | --- | --- | --- |\n")
+	for _, l := range lines {
+		holds := "does not hold"
+		if l.ok {
+			holds = "holds"
+		}
+		fmt.Fprintf(page, "| %s | %s | %s | %s |\n", l.name, l.measured, l.wanted, holds)
+	}
+}
