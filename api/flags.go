@@ -29,6 +29,9 @@ func ServiceFlags(s model.Service) []string {
 			flags = append(flags, "mask "+net.IP(net.CIDRMask(int(s.PersistencePrefix), 32)).String())
 		}
 	}
+	if s.PersistenceEngine != "" {
+		flags = append(flags, "pe "+s.PersistenceEngine)
+	}
 	if s.OnePacket {
 		flags = append(flags, "ops")
 	}

@@ -168,6 +168,7 @@ func TestServiceFlags(t *testing.T) {
 		{model.Service{Key: v4, Scheduler: "sh", SchedFlags: 0x10}, []string{"(sh-port)"}},
 		{model.Service{Key: v4, Scheduler: "rr", SchedFlags: 0x28}, []string{"(flag-1,flag-3)"}},
 		{model.Service{Key: v4, Persistence: time.Minute, PersistencePrefix: 24}, []string{"persistent 60", "mask 255.255.255.0"}},
+		{model.Service{Key: v4, Persistence: time.Minute, PersistenceEngine: "sip"}, []string{"persistent 60", "pe sip"}},
 		{model.Service{Key: v4, Persistence: time.Minute, PersistencePrefix: 32}, []string{"persistent 60"}},
 	}
 	for _, tt := range tests {

@@ -18,7 +18,7 @@ func virtualServerKeywords() []keyword {
 		{name: "protocol", args: "TCP|UDP|SCTP", priority: p0, status: Runs, vital: true},
 		{name: "persistence_timeout", args: "[SECONDS]", priority: p0, status: Runs},
 		{name: "persistence_granularity", args: "NETMASK|PREFIX", priority: p1, status: Runs},
-		{name: "persistence_engine", args: "NAME", priority: p2, status: NotYet},
+		{name: "persistence_engine", args: "NAME", priority: p2, status: Runs},
 		{name: "real_server", args: "IP [PORT]", priority: p0, status: Runs, block: "real_server"},
 		{name: "sorry_server", args: "IP [PORT]", priority: p0, status: Runs},
 		{name: "sorry_server_inhibit", priority: p2, status: Runs},

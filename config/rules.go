@@ -37,6 +37,7 @@ func (b *builder) finish(d *serviceDraft) {
 		Mail:         or(false, d.mail, b.alerts.checkers, b.alerts.all),
 	}
 	vs.SchedFlags = b.flags(d, vs.Scheduler)
+	vs.PersistenceEngine = b.engineRule(d, vs.Persistence)
 	if vs.Datapath == "" {
 		vs.Datapath = b.global.Datapath
 	}
@@ -107,6 +108,23 @@ func (b *builder) persistenceRule(d *serviceDraft) time.Duration {
 	b.add(Warning, d.st.at(), "persistence_timeout", fmt.Sprintf("virtual_server %s is for every port (port 0), which needs persistence; 360 s are used, as in keepalived", d.name()),
 		"write the port after the address, or persistence_timeout in the block")
 	return 6 * time.Minute
+}
+
+// engineRule: an engine does nothing by itself, and sip reads datagrams only.
+func (b *builder) engineRule(d *serviceDraft, persistence time.Duration) string {
+	why := ""
+	switch {
+	case d.engine == nil:
+		return ""
+	case persistence == 0:
+		why = "without persistence_timeout"
+	case d.protocol != model.UDP && d.protocol != 0:
+		why = fmt.Sprintf("for %s", d.protocol)
+	default:
+		return d.engine.arg(0)
+	}
+	b.add(silent(Warning), d.engine.at(), d.engine.keyword(), fmt.Sprintf("persistence_engine %s does nothing %s; %s", d.engine.arg(0), why, lineIgnored), "")
+	return ""
 }
 
 // granularity is 0 for the whole address.

@@ -30,6 +30,7 @@ type serviceDraft struct {
 	forward     *method
 	persistence *time.Duration
 	granularity uint8
+	engine      *statement
 	ops         *statement
 
 	weight     *uint32
@@ -216,6 +217,8 @@ func (b *builder) ipvsSetting(d *serviceDraft, s *statement) {
 			return
 		}
 		d.granularity = n
+	case "persistence_engine":
+		b.engine(d, s)
 	case "new_flow_rate":
 		b.newFlowRate(d, s)
 	case "ip_family":
@@ -258,6 +261,17 @@ func (b *builder) persistence(d *serviceDraft, s *statement) {
 		return
 	}
 	b.seconds(s, &d.persistence, time.Second, month)
+}
+
+// engine reads persistence_engine. The kernel refuses a service with one that it
+// does not have, whole.
+func (b *builder) engine(d *serviceDraft, s *statement) {
+	if s.arg(0) != "sip" {
+		b.add(silent(Error), s.args()[0].at, s.keyword(), fmt.Sprintf("persistence_engine %q is none of IPVS; %s", s.arg(0), serviceLeftOut), "write persistence_engine sip, or leave the line out")
+		d.leftOut = true
+		return
+	}
+	d.engine = s
 }
 
 // schedulers are those of the Linux kernel.

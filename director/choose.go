@@ -160,6 +160,8 @@ func judgeService(vs model.VirtualServer, caps Capabilities) (Reason, string) {
 		return ReasonScheduler, fmt.Sprintf("scheduler %s", vs.Scheduler)
 	case vs.Persistence != 0 && !xdp.Persistence:
 		return ReasonPersistence, fmt.Sprintf("persistence_timeout %d", int64(vs.Persistence/time.Second))
+	case vs.PersistenceEngine != "":
+		return ReasonPersistenceEngine, "persistence_engine " + vs.PersistenceEngine
 	case vs.OnePacket && !xdp.OnePacket:
 		return ReasonOnePacket, "ops"
 	case vs.OnePacket && (vs.Persistence != 0 || vs.Key.Protocol != model.UDP):

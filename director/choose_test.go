@@ -137,6 +137,13 @@ var chooseTests = []struct {
 		caps:   func(c *director.Capabilities) { c.XDP.Persistence = false },
 	},
 	{
+		name: "persistence engine", want: director.ReasonPersistenceEngine,
+		line: "runs in IPVS (persistence_engine sip)",
+		change: func(v *model.VirtualServer) {
+			v.Key.Protocol, v.Persistence, v.PersistenceEngine = model.UDP, time.Minute, "sip"
+		},
+	},
+	{
 		name: "one packet", want: director.ReasonOnePacket,
 		line:   "runs in IPVS (ops with persistence, or of TCP)",
 		change: func(v *model.VirtualServer) { v.OnePacket = true },

@@ -105,6 +105,7 @@ func TestTablesOfTheKernel(t *testing.T) {
 	})
 	sctp := service(model.SCTP, "198.51.100.3:3868", func(s *model.Service) { s.Scheduler = "mh" })
 	mark := model.Service{Key: model.ServiceKey{FWMark: 7}, Scheduler: "lblcr"}
+	sip := service(model.UDP, "198.51.100.5:5060", func(s *model.Service) { s.Persistence, s.PersistenceEngine = time.Minute, "sip" })
 	any := service(model.TCP, "198.51.100.4:0", func(s *model.Service) { s.Persistence = time.Minute })
 
 	heavy := server("10.0.0.1:8080", model.NAT, 70000)
@@ -120,11 +121,13 @@ func TestTablesOfTheKernel(t *testing.T) {
 	apply(t, v, add(sctp, server("10.0.0.1:3868", model.NAT, 1))...)
 	apply(t, v, add(mark, server("10.0.0.1:0", model.NAT, 1))...)
 	apply(t, v, add(any, server("10.0.0.1:0", model.DR, 1))...)
+	apply(t, v, add(sip, server("10.0.0.1:5060", model.NAT, 1))...)
 	holds(t, v,
 		entry(web, gue, gre, tunnel, direct, heavy),
 		entry(dns, server("10.0.0.1:53", model.NAT, 1)),
 		entry(sctp, server("10.0.0.1:3868", model.NAT, 1)),
 		entry(any, server("10.0.0.1:0", model.DR, 1)),
+		entry(sip, server("10.0.0.1:5060", model.NAT, 1)),
 		entry(six, server("10.0.0.9:443", model.TUN, 2), server("[2001:db8:1::1]:443", model.DR, 1)),
 		entry(mark, server("10.0.0.1:0", model.NAT, 1)),
 	)

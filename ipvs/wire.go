@@ -49,6 +49,7 @@ const (
 	svcFlags     = 7
 	svcTimeout   = 8
 	svcNetmask   = 9
+	svcEngine    = 11
 	svcStats64   = 12
 )
 
@@ -138,6 +139,9 @@ func encodeService(e *netlink.AttributeEncoder, s model.Service) {
 		binary.NativeEndian.AppendUint32(nil, flags), flagPersistent|flagOnePacket|schedulerFlags))
 	e.Uint32(svcTimeout, uint32(s.Persistence/time.Second))
 	e.Bytes(svcNetmask, netmask(family(s.Key.Addr.Addr()), s.PersistencePrefix))
+	if s.PersistenceEngine != "" { // an edit without takes it away
+		e.String(svcEngine, s.PersistenceEngine)
+	}
 }
 
 // netmask returns persistence_granularity in the kernel's form: a prefix
@@ -271,6 +275,8 @@ func decodeService(data []byte) (model.ServiceEntry, error) {
 				s.Persistence = time.Duration(d.Uint32()) * time.Second
 			case svcNetmask:
 				mask = d.Bytes()
+			case svcEngine:
+				s.PersistenceEngine = strings.TrimRight(d.String(), "\x00")
 			case svcStats64:
 				d.Nested(decodeStats(&s.Counters))
 			}

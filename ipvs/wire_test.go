@@ -49,6 +49,14 @@ func TestRequests(t *testing.T) {
 				0800 0800 2c010000  0800 0900 ffffff00`,
 		},
 		{
+			name: "persistence engine",
+			service: func(e *netlink.AttributeEncoder) {
+				encodeService(e, model.Service{Key: vip, Scheduler: "sh", Persistence: 5 * time.Minute, PersistenceEngine: "sip"})
+			},
+			want: "5c00 0180" + v4Key + `0700 0600 736800 00  0c00 0700 01000000 3d000000
+				0800 0800 2c010000  0800 0900 ffffffff  0800 0b00 73697000`,
+		},
+		{
 			name: "IPv6 server in an IPv4 service", service: func(e *netlink.AttributeEncoder) { encodeKey(e, vip) },
 			server: func(e *netlink.AttributeEncoder) {
 				encodeServer(e, model.Server{
@@ -108,6 +116,7 @@ func TestServiceRoundTrip(t *testing.T) {
 			SchedFlags:        rapid.Uint32Range(0, 7).Draw(t, "flags") << 3,
 			Persistence:       time.Duration(rapid.IntRange(0, 100000).Draw(t, "persistence")) * time.Second,
 			PersistencePrefix: uint8(rapid.IntRange(0, 31).Draw(t, "prefix")),
+			PersistenceEngine: rapid.SampledFrom([]string{"", "sip"}).Draw(t, "engine"),
 			OnePacket:         rapid.Bool().Draw(t, "one packet"),
 		}}
 		if rapid.Bool().Draw(t, "marked") {

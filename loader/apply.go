@@ -141,6 +141,8 @@ func refuseService(s model.Service) error {
 		return fmt.Errorf("every port: %w", ErrUnsupported)
 	case !slices.Contains(lbmaps.Schedulers(), s.Scheduler):
 		return fmt.Errorf("scheduler %s: %w", s.Scheduler, ErrUnsupported)
+	case s.PersistenceEngine != "":
+		return fmt.Errorf("persistence engine %s: %w", s.PersistenceEngine, ErrUnsupported)
 	case s.OnePacket && (s.Persistence != 0 || s.Key.Protocol != model.UDP):
 		return fmt.Errorf("one-packet scheduling with persistence, or of TCP: %w", ErrUnsupported)
 	}

@@ -111,6 +111,9 @@ type Service struct {
 	// PersistencePrefix is persistence_granularity as a prefix length; zero
 	// stands for the whole address.
 	PersistencePrefix uint8
+	// PersistenceEngine is persistence_engine, by IPVS's name: what of a packet
+	// stands for the client besides the address, such as sip; empty is nothing.
+	PersistenceEngine string
 	// OnePacket is ops: every datagram is scheduled for itself.
 	OnePacket bool
 	// NewFlowRate is how many flows a second may bring, NewFlowBurst how many
