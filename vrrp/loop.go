@@ -67,12 +67,15 @@ func (l *Loop) ring() {
 			r.tick(now)
 			next, ok = r.group.Next()
 		}
-		if !ok {
-			heap.Pop(&l.due)
-			continue
+		if ok {
+			r.when = next
+			heap.Fix(&l.due, r.place)
+		} else {
+			l.forget(r)
 		}
-		r.when = next
-		heap.Fix(&l.due, r.place)
+		// Who waits with an advert that it has read comes in between.
+		l.mu.Unlock()
+		l.mu.Lock()
 	}
 }
 

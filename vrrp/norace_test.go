@@ -3,3 +3,5 @@
 package vrrp
 
 const schedules = 3000
+
+const raceEnabled = false

@@ -16,8 +16,9 @@ type Conn interface {
 	// Watch has f called after packets have arrived, for f to take them; nil:
 	// nobody wants to know. f may be called once more just after.
 	Watch(f func())
-	// Take takes a packet that was read, and does not wait. The slices belong to
-	// the caller. A link that goes down only has none.
+	// Take takes a packet that was read, and does not wait. The slices are the
+	// caller's until the next Take or Pending. A link that goes down only has
+	// none.
 	Take() (Packet, bool)
 	// Pending is Take, but looks also for what has arrived and was not read yet.
 	// It is asked before a takeover: an instance that did not get to run must
@@ -344,16 +345,22 @@ func (r *Runner) carryOut(orders []Order) {
 		case Warn:
 			r.logWarning(o)
 		default:
-			name := r.name(o.Member)
-			r.after(func() {
-				r.logNotice(name, o)
-				r.opt.Effects.Do(r.group.name, name, o.Action)
-			})
+			r.carryOutLater(o)
 		}
 	}
 	if unsent != groupItself {
 		r.group.Step(time.Now(), unsent, SendFailed{}, nil)
 	}
+}
+
+// carryOutLater is a function of its own so that an advert does not share the
+// memory that its order needs.
+func (r *Runner) carryOutLater(o Order) {
+	name := r.name(o.Member)
+	r.after(func() {
+		r.logNotice(name, o)
+		r.opt.Effects.Do(r.group.name, name, o.Action)
+	})
 }
 
 func (r *Runner) name(member int) string {

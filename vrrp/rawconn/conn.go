@@ -112,7 +112,9 @@ func (c *Conn) Watch(f func()) {
 	c.watcher.Store(&f)
 }
 
-// Take takes a packet that was read, and does not wait.
+// Take takes a packet that was read, and does not wait. Its slices, as those of
+// Pending and Recv, are the caller's until the next one is taken, by one at a
+// time.
 func (c *Conn) Take() (vrrp.Packet, bool) { return c.queue.take() }
 
 // Pending takes a packet that has arrived, in the queue or still in the

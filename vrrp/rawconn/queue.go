@@ -11,19 +11,23 @@ import (
 type queue struct {
 	mu      sync.Mutex // guards the fields up to arrived
 	packets []vrrp.Packet
-	first   int // index of the oldest
-	count   int
-	lost    uint64
+	// memory holds the bytes of each packet, and given those of the one that
+	// was taken last: none is made anew for each advert.
+	memory [][]byte
+	given  []byte
+	first  int // index of the oldest
+	count  int
+	lost   uint64
 
 	// arrived holds a token while a packet may wait.
 	arrived chan struct{}
 }
 
 func newQueue(size int) *queue {
-	return &queue{packets: make([]vrrp.Packet, size), arrived: make(chan struct{}, 1)}
+	return &queue{packets: make([]vrrp.Packet, size), memory: make([][]byte, size), arrived: make(chan struct{}, 1)}
 }
 
-// put never waits.
+// put never waits. It copies the bytes.
 func (q *queue) put(p vrrp.Packet) {
 	q.mu.Lock()
 	if q.count == len(q.packets) {
@@ -31,7 +35,15 @@ func (q *queue) put(p vrrp.Packet) {
 		q.count--
 		q.lost++
 	}
-	q.packets[(q.first+q.count)%len(q.packets)] = p
+	at := (q.first + q.count) % len(q.packets)
+	b := append(append(q.memory[at][:0], p.Header...), p.Payload...)
+	q.memory[at] = b
+	n := len(p.Header)
+	if n > 0 {
+		p.Header = b[:n:n]
+	}
+	p.Payload = b[n:]
+	q.packets[at] = p
 	q.count++
 	q.mu.Unlock()
 	select {
@@ -40,7 +52,8 @@ func (q *queue) put(p vrrp.Packet) {
 	}
 }
 
-// take returns the oldest packet.
+// take returns the oldest packet, whose bytes are the caller's until it takes the
+// next one.
 func (q *queue) take() (p vrrp.Packet, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -48,6 +61,7 @@ func (q *queue) take() (p vrrp.Packet, ok bool) {
 		return vrrp.Packet{}, false
 	}
 	p, q.packets[q.first] = q.packets[q.first], vrrp.Packet{}
+	q.given, q.memory[q.first] = q.memory[q.first], q.given
 	q.first = (q.first + 1) % len(q.packets)
 	q.count--
 	return p, true

@@ -355,7 +355,7 @@ func (s *socket) deliver(p vrrp.Packet, told []*Conn) []*Conn {
 
 // put gives a packet to an instance.
 func (c *Conn) put(p vrrp.Packet, told []*Conn) []*Conn {
-	c.queue.put(clone(p))
+	c.queue.put(p)
 	if !slices.Contains(told, c) {
 		told = append(told, c)
 	}
@@ -367,15 +367,4 @@ func (c Config) waitsFor(dst netip.Addr) bool {
 		return c.Multicast == dst
 	}
 	return c.Local == dst
-}
-
-// clone copies the bytes, which the next batch overwrites.
-func clone(p vrrp.Packet) vrrp.Packet {
-	b := append(append(make([]byte, 0, len(p.Header)+len(p.Payload)), p.Header...), p.Payload...)
-	at := len(p.Header)
-	if p.Header != nil {
-		p.Header = b[:at:at]
-	}
-	p.Payload = b[at:]
-	return p
 }
