@@ -95,6 +95,10 @@ type Interface struct {
 	Mode string `json:"mode"`
 	// Reason says why this mode, or why not attached.
 	Reason string `json:"reason,omitempty"`
+	// VLANs are the VLAN devices whose frames the program balances here, by name.
+	VLANs []string `json:"vlans,omitempty"`
+	// Problem says in one line what is wrong with the interface, and what to do.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Summary is one virtual service in a few words.

@@ -203,123 +203,178 @@ static __always_inline int begin(struct packet *p, __u32 reason)
 	return pass(reason);
 }
 
-/* Each family has functions of its own, and each part of the way is one (later.h). */
-__noinline int balance_ipv4(struct xdp_md *ctx)
+/* Each family has functions of its own, and each part of the way is one (later.h). in is
+ * the port that the frame came in by.
+ */
+__noinline int balance_ipv4(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = false };
 
-	return begin(&p, packet_parse(ctx, &p));
+	return begin(&p, packet_parse(ctx, in, &p));
 }
 
-__noinline int related_ipv4(struct xdp_md *ctx)
+__noinline int related_ipv4(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = false };
-	__u32 reason = network_parse(ctx, &p);
+	__u32 reason = network_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : related_forward(&p);
 }
 
-__noinline int answer_ipv4(struct xdp_md *ctx, __u32 what)
+__noinline int answer_ipv4(struct xdp_md *ctx, __u32 in, __u32 what)
 {
 	struct packet p = { .v6 = false };
-	__u32 reason = packet_parse(ctx, &p);
+	__u32 reason = packet_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_answer(&p, what);
 }
 
-__noinline int reply_ipv4(struct xdp_md *ctx)
+__noinline int reply_ipv4(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = false };
-	__u32 reason = packet_parse(ctx, &p);
+	__u32 reason = packet_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_reply(&p);
 }
 
-__noinline int tunnel_ipv4(struct xdp_md *ctx, __u32 index)
+__noinline int tunnel_ipv4(struct xdp_md *ctx, __u32 in, __u32 index)
 {
 	struct packet p = { .v6 = false };
-	__u32 reason = network_parse(ctx, &p);
+	__u32 reason = network_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_tunnel(&p, index);
 }
 
-__noinline int balance_ipv6(struct xdp_md *ctx)
+__noinline int balance_ipv6(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = true };
 
-	return begin(&p, packet_parse(ctx, &p));
+	return begin(&p, packet_parse(ctx, in, &p));
 }
 
-__noinline int related_ipv6(struct xdp_md *ctx)
+__noinline int related_ipv6(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = true };
-	__u32 reason = network_parse(ctx, &p);
+	__u32 reason = network_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : related_forward(&p);
 }
 
-__noinline int answer_ipv6(struct xdp_md *ctx, __u32 what)
+__noinline int answer_ipv6(struct xdp_md *ctx, __u32 in, __u32 what)
 {
 	struct packet p = { .v6 = true };
-	__u32 reason = packet_parse(ctx, &p);
+	__u32 reason = packet_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_answer(&p, what);
 }
 
-__noinline int reply_ipv6(struct xdp_md *ctx)
+__noinline int reply_ipv6(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = true };
-	__u32 reason = packet_parse(ctx, &p);
+	__u32 reason = packet_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_reply(&p);
 }
 
-__noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 index)
+__noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 in, __u32 index)
 {
 	struct packet p = { .v6 = true };
-	__u32 reason = network_parse(ctx, &p);
+	__u32 reason = network_parse(ctx, in, &p);
 
 	return reason ? pass(reason) : later_tunnel(&p, index);
 }
 
-static __always_inline int ipv4(struct xdp_md *ctx)
+static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 {
-	int verdict = balance_ipv4(ctx);
+	int verdict = balance_ipv4(ctx, in);
 
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
 	if (unlikely(verdict == LATER_REPLY))
-		verdict = reply_ipv4(ctx);
+		verdict = reply_ipv4(ctx, in);
 	if (likely(verdict < LATER))
 		return verdict;
 	switch (verdict & LATER_KIND) {
+	case LATER_TAG:
+		break;
 	case LATER_TUNNEL:
-		return tunnel_ipv4(ctx, (__u32)verdict >> LATER_SHIFT);
+		verdict = tunnel_ipv4(ctx, in, (__u32)verdict >> LATER_SHIFT);
+		break;
 	case LATER_RELATED:
-		return related_ipv4(ctx);
+		verdict = related_ipv4(ctx, in);
+		break;
 	default:
-		return answer_ipv4(ctx, verdict);
+		verdict = answer_ipv4(ctx, in, verdict);
 	}
+	return verdict < LATER ? verdict : tag_later(ctx, verdict);
 }
 
-static __always_inline int ipv6(struct xdp_md *ctx)
+static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
 {
-	int verdict = balance_ipv6(ctx);
+	int verdict = balance_ipv6(ctx, in);
 
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
 	if (unlikely(verdict == LATER_REPLY))
-		verdict = reply_ipv6(ctx);
+		verdict = reply_ipv6(ctx, in);
 	if (likely(verdict < LATER))
 		return verdict;
 	switch (verdict & LATER_KIND) {
+	case LATER_TAG:
+		break;
 	case LATER_TUNNEL:
-		return tunnel_ipv6(ctx, (__u32)verdict >> LATER_SHIFT);
+		verdict = tunnel_ipv6(ctx, in, (__u32)verdict >> LATER_SHIFT);
+		break;
 	case LATER_RELATED:
-		return related_ipv6(ctx);
+		verdict = related_ipv6(ctx, in);
+		break;
 	default:
-		return answer_ipv6(ctx, verdict);
+		verdict = answer_ipv6(ctx, in, verdict);
 	}
+	return verdict < LATER ? verdict : tag_later(ctx, verdict);
+}
+
+/* vlan_device returns the index of the VLAN device that a frame with this tag is of: the
+ * interface itself where the tag has a priority only (802.1Q, 9.6), 0 for one that
+ * user space did not tell of.
+ */
+static __always_inline __u32 vlan_device(__u32 in, __u16 tci)
+{
+	struct vlan_key key = { .ifindex = in, .vlan = tci & VLAN_ID };
+	__u32 *device;
+
+	if (!key.vlan)
+		return in;
+	device = bpf_map_lookup_elem(&ek_vlans, &key);
+	return device ? *device : 0;
+}
+
+/* vlan balances a frame with a tag as if it had come in by the VLAN device. What the
+ * kernel is to look at gets its tag back as it was.
+ */
+static __always_inline int vlan(struct xdp_md *ctx)
+{
+	struct vlan_tag *tag = (void *)(long)ctx->data + 2 * ETH_ALEN;
+	__be16 proto;
+	int verdict;
+	__u32 in;
+	__u16 tci;
+
+	if ((void *)(tag + 1) > (void *)(long)ctx->data_end)
+		return pass(REASON_TRUNCATED);
+	proto = tag->proto;
+	tci = ntohs(tag->tci);
+	if (proto == htons(ETH_P_8021Q) || proto == htons(ETH_P_8021AD))
+		return pass(REASON_DOUBLE_TAG);
+	if (proto != htons(ETH_P_IP) && proto != htons(ETH_P_IPV6))
+		return pass(REASON_NOT_IP);
+	in = vlan_device(ctx->ingress_ifindex, tci);
+	if (!in)
+		return pass(REASON_VLAN_TAG);
+	if (!tag_pop(ctx))
+		return drop(REASON_INTERNAL);
+	verdict = proto == htons(ETH_P_IP) ? ipv4(ctx, in) : ipv6(ctx, in);
+	return verdict == XDP_PASS ? tag_push(ctx, tci, XDP_PASS) : verdict;
 }
 
 SEC("xdp")
@@ -330,11 +385,13 @@ int ek_xdp(struct xdp_md *ctx)
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return pass(REASON_TRUNCATED);
 	if (likely(eth->h_proto == htons(ETH_P_IP)))
-		return ipv4(ctx);
+		return ipv4(ctx, ctx->ingress_ifindex);
 	if (eth->h_proto == htons(ETH_P_IPV6))
-		return ipv6(ctx);
-	if (eth->h_proto == htons(ETH_P_8021Q) || eth->h_proto == htons(ETH_P_8021AD))
-		return pass(REASON_VLAN_TAG);
+		return ipv6(ctx, ctx->ingress_ifindex);
+	if (eth->h_proto == htons(ETH_P_8021Q))
+		return vlan(ctx);
+	if (eth->h_proto == htons(ETH_P_8021AD))
+		return pass(REASON_DOUBLE_TAG);
 	return pass(REASON_NOT_IP);
 }
 

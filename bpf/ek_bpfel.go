@@ -45,10 +45,11 @@ type EkFlow struct {
 		Dmac    [6]uint8
 		Smac    [6]uint8
 	}
-	Prefix   uint8
-	Pad0     uint8
-	ReplyMtu uint16
-	Pad      [4]uint8
+	Prefix      uint8
+	Pad0        uint8
+	ReplyMtu    uint16
+	ReplyVlan   uint16
+	RequestVlan uint16
 }
 
 type EkFlow6Key struct {
@@ -168,7 +169,11 @@ type EkPort struct {
 	_       structs.HostLayout
 	Mac     [6]uint8
 	Enabled uint8
-	Pad     uint8
+	Pad0    uint8
+	Device  uint32
+	Ifindex uint32
+	Vlan    uint16
+	Pad1    [2]uint8
 }
 
 type EkPositions struct {
@@ -242,9 +247,9 @@ type EkServer struct {
 	Service    uint32
 	Ifindex    uint32
 	Dmac       [6]uint8
-	Pad0       [2]uint8
+	Vlan       uint16
 	Smac       [6]uint8
-	Pad1       [2]uint8
+	Pad        [2]uint8
 	Upper      uint32
 	Lower      uint32
 	Mtu        uint32
@@ -351,6 +356,13 @@ const (
 	EkTunnelTypeTUNNEL_GRE  EkTunnelType = 2
 )
 
+type EkVlanKey struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Vlan    uint16
+	Pad     [2]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -381,6 +393,7 @@ const (
 	EkMapEkTemplates   = "ek_templates"
 	EkMapEkTemplates6  = "ek_templates6"
 	EkMapEkTunnels     = "ek_tunnels"
+	EkMapEkVlans       = "ek_vlans"
 	EkProgEkEdit       = "ek_edit"
 	EkProgEkImport     = "ek_import"
 	EkProgEkPublish    = "ek_publish"
@@ -479,6 +492,7 @@ type EkMapSpecs struct {
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
 	EkTunnels     *ebpf.MapSpec `ebpf:"ek_tunnels"`
+	EkVlans       *ebpf.MapSpec `ebpf:"ek_vlans"`
 }
 
 // EkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -539,6 +553,7 @@ type EkMaps struct {
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
 	EkTunnels     *ebpf.Map `ebpf:"ek_tunnels"`
+	EkVlans       *ebpf.Map `ebpf:"ek_vlans"`
 }
 
 func (m *EkMaps) Close() error {
@@ -569,6 +584,7 @@ func (m *EkMaps) Close() error {
 		m.EkTemplates,
 		m.EkTemplates6,
 		m.EkTunnels,
+		m.EkVlans,
 	)
 }
 

@@ -79,10 +79,11 @@ type EkDryExplanation struct {
 			Dmac    [6]uint8
 			Smac    [6]uint8
 		}
-		Prefix   uint8
-		Pad0     uint8
-		ReplyMtu uint16
-		Pad      [4]uint8
+		Prefix      uint8
+		Pad0        uint8
+		ReplyMtu    uint16
+		ReplyVlan   uint16
+		RequestVlan uint16
 	}
 	Becomes struct {
 		_    structs.HostLayout
@@ -94,13 +95,13 @@ type EkDryExplanation struct {
 		Dmac    [6]uint8
 		Smac    [6]uint8
 	}
+	OutVlan    uint16
 	Way        EkDryExplainedWay
 	HasFlow    uint8
 	HasService uint8
 	HasServer  uint8
 	Templated  uint8
 	V6         uint8
-	_          [2]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -133,6 +134,7 @@ const (
 	EkDryMapEkTemplates   = "ek_templates"
 	EkDryMapEkTemplates6  = "ek_templates6"
 	EkDryMapEkTunnels     = "ek_tunnels"
+	EkDryMapEkVlans       = "ek_vlans"
 	EkDryProgEkXdp        = "ek_xdp"
 	EkDryVarAssume        = "assume"
 	EkDryVarOldOverhead   = "old_overhead"
@@ -219,6 +221,7 @@ type EkDryMapSpecs struct {
 	EkTemplates   *ebpf.MapSpec `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.MapSpec `ebpf:"ek_templates6"`
 	EkTunnels     *ebpf.MapSpec `ebpf:"ek_tunnels"`
+	EkVlans       *ebpf.MapSpec `ebpf:"ek_vlans"`
 }
 
 // EkDryVariableSpecs contains global variables before they are loaded into the kernel.
@@ -281,6 +284,7 @@ type EkDryMaps struct {
 	EkTemplates   *ebpf.Map `ebpf:"ek_templates"`
 	EkTemplates6  *ebpf.Map `ebpf:"ek_templates6"`
 	EkTunnels     *ebpf.Map `ebpf:"ek_tunnels"`
+	EkVlans       *ebpf.Map `ebpf:"ek_vlans"`
 }
 
 func (m *EkDryMaps) Close() error {
@@ -311,6 +315,7 @@ func (m *EkDryMaps) Close() error {
 		m.EkTemplates,
 		m.EkTemplates6,
 		m.EkTunnels,
+		m.EkVlans,
 	)
 }
 

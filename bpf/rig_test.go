@@ -51,7 +51,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 6
+const layoutVersion = 7
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for
@@ -70,7 +70,7 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1000}
 	copy(settings.Timeout[:], timeouts[:])
 	r.put(r.o.EkSettings, uint32(0), settings)
-	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1})
+	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC, Enabled: 1, Device: inside, Ifindex: inside})
 	r.advance(time.Hour)
 	return r
 }

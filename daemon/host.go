@@ -215,7 +215,11 @@ func (h *Host) interfaces(s Settings) ([]string, error) {
 	if len(names) == 0 {
 		return nil, noInterface(s.Virtual, problems)
 	}
-	return names, nil
+	links, err := h.kernel.Links()
+	if err != nil {
+		return nil, fmt.Errorf("choose interfaces for xdp: %w", err)
+	}
+	return netif.Place(links, names, s.Mode), nil
 }
 
 // routed returns the interfaces where VRRP says that addresses are, and the

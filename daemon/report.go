@@ -48,7 +48,7 @@ func (x *hostXDP) Explain(ctx context.Context, p loader.Packet) (loader.Explanat
 func interfacesOf(list []loader.Interface) []api.Interface {
 	out := make([]api.Interface, 0, len(list))
 	for _, i := range list {
-		out = append(out, api.Interface{Name: i.Name, Index: i.Index, Mode: string(i.Mode), Reason: i.Reason})
+		out = append(out, api.Interface{Name: i.Name, Index: i.Index, Mode: string(i.Mode), Reason: i.Reason, VLANs: i.VLANs, Problem: i.Problem})
 	}
 	return out
 }

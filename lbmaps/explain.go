@@ -59,7 +59,7 @@ func HostExplanation(w bpf.EkDryExplanation, now uint64) Explanation {
 		Templated: w.Templated != 0, Cursor: hostCursor(bpf.EkCursor(w.Cursor)),
 		Becomes: hostFlowWord(w.Becomes.Word).state, Shard: w.Shard,
 		Out: Way{
-			Resolved: w.Out.Ifindex != 0, Ifindex: w.Out.Ifindex, Source: w.Out.Smac, Destination: w.Out.Dmac,
+			Resolved: w.Out.Ifindex != 0, Ifindex: w.Out.Ifindex, VLAN: w.OutVlan, Source: w.Out.Smac, Destination: w.Out.Dmac,
 		},
 	}
 	e.Flow, e.HasFlow = hostFlow(bpf.EkFlow(w.Flow), now)

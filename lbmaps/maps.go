@@ -13,7 +13,7 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 6
+	LayoutVersion = 7
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
@@ -28,7 +28,7 @@ const (
 // Maps are the maps of one datapath. Those that user space has no business
 // with are there for pinning.
 type Maps struct {
-	settings, ports              *ebpf.Map
+	settings, ports, vlans       *ebpf.Map
 	services, cursors, orders    *ebpf.Map
 	positions, schedTables       *ebpf.Map
 	servers, serverConns         *ebpf.Map
@@ -48,6 +48,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
 		bpf.EkMapEkSettings:    &m.settings,
 		bpf.EkMapEkPorts:       &m.ports,
+		bpf.EkMapEkVlans:       &m.vlans,
 		bpf.EkMapEkServices:    &m.services,
 		bpf.EkMapEkCursors:     &m.cursors,
 		bpf.EkMapEkOrders:      &m.orders,

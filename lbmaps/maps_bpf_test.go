@@ -351,11 +351,16 @@ func TestStatisticsAreSummed(t *testing.T) {
 
 func TestPorts(t *testing.T) {
 	m, _ := load(t)
-	want := map[uint32]Port{1: {MAC: [6]byte{1}, Enabled: true}, 40000: {MAC: [6]byte{2}, Enabled: true}}
-	for index, p := range want {
-		check(t, m.PutPort(index, p))
+	want := map[uint32]Port{
+		1:     {MAC: [6]byte{1}, Enabled: true, Device: 1, Ifindex: 1},
+		7:     {MAC: [6]byte{3}, Device: 7, Ifindex: 1, VLAN: 100},
+		40000: {MAC: [6]byte{2}, Enabled: true, Device: 40001, Ifindex: 40001},
 	}
-	check(t, m.PutPort(7, Port{MAC: [6]byte{3}}))
+	check(t, m.PutPort(1, Port{MAC: [6]byte{1}, Enabled: true})) // the rest is filled in
+	check(t, m.PutPort(7, want[7]))
+	check(t, m.PutPort(40000, Port{MAC: [6]byte{2}, Enabled: true, Device: 40001}))
+	check(t, m.PutPort(9, want[7]))
+	check(t, m.PutPort(9, Port{}))
 	got, err := m.Ports()
 	check(t, err)
 	if !maps.Equal(got, want) {
@@ -363,6 +368,23 @@ func TestPorts(t *testing.T) {
 	}
 	if err := m.PutPort(1<<20, Port{}); !errors.Is(err, unix.E2BIG) {
 		t.Errorf("port beyond the map: %v, want E2BIG", err)
+	}
+}
+
+func TestVLANs(t *testing.T) {
+	m, _ := load(t)
+	want := map[Tag]uint32{{Ifindex: 2, VLAN: 100}: 9, {Ifindex: 2, VLAN: 4094}: 10}
+	for tag, device := range want {
+		check(t, m.PutVLAN(tag, device))
+	}
+	gone := Tag{Ifindex: 3, VLAN: 100}
+	check(t, m.PutVLAN(gone, 11))
+	check(t, m.DeleteVLAN(gone))
+	check(t, m.DeleteVLAN(gone))
+	got, err := m.VLANs()
+	check(t, err)
+	if !maps.Equal(got, want) {
+		t.Errorf("VLANs are %v, want %v", got, want)
 	}
 }
 

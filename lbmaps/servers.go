@@ -32,8 +32,10 @@ type Server struct {
 // Way is how frames reach a server. It holds only when Resolved is set.
 type Way struct {
 	Resolved bool
-	// Ifindex is the interface that frames leave by.
+	// Ifindex is the interface that frames leave by, and VLAN the id of the tag that
+	// they have there, 0 for none.
 	Ifindex uint32
+	VLAN    uint16
 	// Source and Destination are the addresses of the frame.
 	Source, Destination [6]byte
 	// MTU is the largest IP packet on the way, 0 not known.
@@ -56,6 +58,7 @@ func wireServer(s Server) bpf.EkServer {
 		Weight:  s.Weight,
 		Service: s.Service,
 		Ifindex: s.Way.Ifindex,
+		Vlan:    s.Way.VLAN,
 		Dmac:    s.Way.Destination,
 		Smac:    s.Way.Source,
 		Upper:   s.Upper,
@@ -92,6 +95,7 @@ func hostServer(w bpf.EkServer) Server {
 			Resolved:    w.Flags&serverResolved != 0,
 			Local:       w.Flags&serverLocal != 0,
 			Ifindex:     w.Ifindex,
+			VLAN:        w.Vlan,
 			Source:      w.Smac,
 			Destination: w.Dmac,
 			MTU:         w.Mtu,

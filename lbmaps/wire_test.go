@@ -55,6 +55,7 @@ func server(t *rapid.T) Server {
 		Way: Way{
 			Resolved:    rapid.Bool().Draw(t, "resolved"),
 			Ifindex:     rapid.Uint32().Draw(t, "ifindex"),
+			VLAN:        rapid.Uint16().Draw(t, "vlan"),
 			Source:      mac(t),
 			Destination: mac(t),
 			MTU:         rapid.Uint32().Draw(t, "mtu"),
@@ -90,7 +91,10 @@ func TestRoundTrips(t *testing.T) {
 		"cursor":   func(t *rapid.T) { v := cursor(t); same(t, hostCursor(wireCursor(v)), v) },
 		"IPv4":     func(t *rapid.T) { v := ipv4(t); same(t, hostIPv4(wireIPv4(v)), v) },
 		"port": func(t *rapid.T) {
-			v := Port{MAC: mac(t), Enabled: rapid.Bool().Draw(t, "enabled")}
+			v := Port{
+				MAC: mac(t), Enabled: rapid.Bool().Draw(t, "enabled"), VLAN: rapid.Uint16().Draw(t, "vlan"),
+				Device: rapid.Uint32().Draw(t, "device"), Ifindex: rapid.Uint32().Draw(t, "ifindex"),
+			}
 			same(t, hostPortEntry(wirePortEntry(v)), v)
 		},
 		"flow word": func(t *rapid.T) {

@@ -29,6 +29,10 @@ type port struct {
 	pin    string
 	mode   model.XDPMode
 	reason string
+	// vlans are the names of the VLAN devices above it, and problem what netif.TagProblem
+	// says of it; both as of the last look.
+	vlans   []string
+	problem string
 	// healed is set after one attempt to undo what somebody else did to the
 	// attachment. A second time it stays as it is, and is reported.
 	healed bool
@@ -113,7 +117,7 @@ func (x *XDP) Attach(names []string, mode model.XDPMode) error {
 			errs = append(errs, x.drop(x.ports[name]))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, x.syncPorts(links))...)
 }
 
 // attachNew attaches to the interfaces that have no attachment of the wanted
@@ -192,7 +196,7 @@ func (x *XDP) attach(l netif.Link, mode model.XDPMode) (*port, error) {
 	}
 	p := &port{name: l.Name, index: l.Index, mac: l.MAC}
 	// The program must know the interface when the first frame comes.
-	if err := x.maps.PutPort(uint32(p.index), lbmaps.Port{MAC: p.mac, Enabled: true}); err != nil {
+	if err := x.putPort(uint32(p.index), p.entry()); err != nil {
 		return nil, fmt.Errorf("attach xdp to %s: %w", l.Name, err)
 	}
 	err := p.attach(x.progs.xdp, mode)
@@ -200,7 +204,7 @@ func (x *XDP) attach(l netif.Link, mode model.XDPMode) (*port, error) {
 		err = x.pinLink(p)
 	}
 	if err != nil {
-		return nil, errors.Join(err, x.maps.PutPort(uint32(p.index), lbmaps.Port{}))
+		return nil, errors.Join(err, x.putPort(uint32(p.index), lbmaps.Port{}))
 	}
 	return p, nil
 }
@@ -273,7 +277,7 @@ func (x *XDP) drop(p *port) error {
 		delete(x.ports, p.name)
 	}
 	x.log.Info("detached xdp", "interface", p.name)
-	return errors.Join(err, x.maps.PutPort(uint32(p.index), lbmaps.Port{}))
+	return errors.Join(err, x.putPort(uint32(p.index), lbmaps.Port{}))
 }
 
 // busy describes the program that runs on an interface.

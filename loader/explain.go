@@ -72,7 +72,10 @@ func (e explainer) enter(p Packet) (_ Packet, ifindex uint32, mac [6]byte, err e
 		return p, 0, mac, err
 	}
 	names := map[string]uint32{}
-	for index := range ports {
+	for index, port := range ports {
+		if !port.Enabled {
+			continue
+		}
 		if i, err := net.InterfaceByIndex(int(index)); err == nil {
 			names[i.Name] = index
 			if p.Interface == "" && (ifindex == 0 || index < ifindex) {

@@ -83,7 +83,9 @@ type ExplainedFlow struct {
 
 // ExplainedWay is how the frame leaves.
 type ExplainedWay struct {
-	Interface   string `json:"interface"`
+	Interface string `json:"interface"`
+	// VLAN is the id of the tag that it has there, 0 for none.
+	VLAN        uint16 `json:"vlan,omitempty"`
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 }
@@ -171,6 +173,7 @@ func explainedFlow(told lbmaps.Explanation) *ExplainedFlow {
 func explainedWay(w lbmaps.Way) *ExplainedWay {
 	way := &ExplainedWay{
 		Interface:   fmt.Sprint(w.Ifindex),
+		VLAN:        w.VLAN,
 		Source:      net.HardwareAddr(w.Source[:]).String(),
 		Destination: net.HardwareAddr(w.Destination[:]).String(),
 	}

@@ -31,7 +31,7 @@ func (x *XDP) checkLinks() error {
 	for _, p := range slices.Collect(maps.Values(x.ports)) {
 		errs = append(errs, x.checkLink(p, links, ours))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, x.syncPorts(links))...)
 }
 
 // followNames takes over the names of interfaces that were renamed.
@@ -54,9 +54,6 @@ func (x *XDP) checkLink(p *port, links []netif.Link, ours uint32) error {
 		return x.interfaceGone(p, links)
 	}
 	if l.MAC != p.mac {
-		if err := x.maps.PutPort(uint32(p.index), lbmaps.Port{MAC: l.MAC, Enabled: true}); err != nil {
-			return err
-		}
 		x.log.Info("interface address changed", "interface", p.name,
 			"old", fmt.Sprintf("%x", p.mac), "new", fmt.Sprintf("%x", l.MAC))
 		p.mac = l.MAC
@@ -72,7 +69,7 @@ func (x *XDP) checkLink(p *port, links []netif.Link, ours uint32) error {
 func (x *XDP) interfaceGone(p *port, links []netif.Link) error {
 	if p.mode != "" {
 		x.log.Warn("interface is gone", "interface", p.name)
-		err := x.maps.PutPort(uint32(p.index), lbmaps.Port{})
+		err := x.putPort(uint32(p.index), lbmaps.Port{})
 		if err = errors.Join(err, p.closeLink()); err != nil {
 			return err
 		}

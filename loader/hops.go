@@ -72,6 +72,9 @@ func (x *XDP) way(addr netip.Addr, by model.Forward, now lbmaps.Server) lbmaps.W
 			Destination: hop.DstMAC,
 			MTU:         uint32(hop.MTU),
 		}
+		if hop.VLAN != 0 { // XDP sends to no VLAN device
+			way.Ifindex, way.VLAN = uint32(hop.Lower), hop.VLAN
+		}
 		if by == model.TUN {
 			way.Tunnel = hop.Source
 		}

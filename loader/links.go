@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf/pin"
 
 	"github.com/evenkeel/evenkeel/bpf"
-	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/netif"
 )
@@ -40,7 +39,7 @@ func (x *XDP) adoptLinks() error {
 	if err := x.renamePins(); err != nil {
 		return err
 	}
-	return x.syncPorts()
+	return x.syncPorts(links)
 }
 
 // adoptLink puts the program in place on one interface. It returns nil when the
@@ -127,26 +126,6 @@ func (x *XDP) renamePin(p *port, name string) error {
 		return fmt.Errorf("rename pin of the link of %s: %w", p.name, err)
 	}
 	p.pin = name
-	return nil
-}
-
-// syncPorts makes ek_ports say what the links say.
-func (x *XDP) syncPorts() error {
-	known, err := x.maps.Ports()
-	if err != nil {
-		return err
-	}
-	for _, p := range x.ports {
-		delete(known, uint32(p.index))
-		if err := x.maps.PutPort(uint32(p.index), lbmaps.Port{MAC: p.mac, Enabled: true}); err != nil {
-			return err
-		}
-	}
-	for index := range known {
-		if err := x.maps.PutPort(index, lbmaps.Port{}); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -94,7 +94,9 @@ func (x *XDP) Status() (Status, error) {
 		s.Flows.Live += uint64(n)
 	}
 	for _, p := range x.ports {
-		s.Interfaces = append(s.Interfaces, Interface{Name: p.name, Index: p.index, Mode: p.mode, Reason: p.reason})
+		s.Interfaces = append(s.Interfaces, Interface{
+			Name: p.name, Index: p.index, Mode: p.mode, Reason: p.reason, VLANs: p.vlans, Problem: p.problem,
+		})
 	}
 	slices.SortFunc(s.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
 	return s, nil

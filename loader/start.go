@@ -46,7 +46,11 @@ type XDP struct {
 	// ports are the wanted interfaces by name.
 	ports map[string]*port
 	mode  model.XDPMode
-	sweep sweepCounts
+	// entries and vlans are what ek_ports and ek_vlans hold; user space alone writes
+	// them.
+	entries map[uint32]lbmaps.Port
+	vlans   map[lbmaps.Tag]uint32
+	sweep   sweepCounts
 }
 
 // ErrClosed is returned after Close or Remove.
@@ -146,6 +150,12 @@ func (x *XDP) open() (*ebpf.CollectionSpec, error) {
 		return nil, err
 	}
 	x.maps = maps
+	if x.entries, err = maps.Ports(); err != nil {
+		return nil, err
+	}
+	if x.vlans, err = maps.VLANs(); err != nil {
+		return nil, err
+	}
 	have := maps.Limits()
 	if have.Flows != x.opts.Flows || have.Services != x.opts.Services || have.Servers != x.opts.Servers {
 		x.log.Warn("the running maps keep their sizes until they are made anew",

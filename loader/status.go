@@ -41,6 +41,10 @@ type Interface struct {
 	// Reason says in one line why the mode is not native, or why the program
 	// is not attached.
 	Reason string `json:"reason,omitempty"`
+	// VLANs are the VLAN devices whose frames the program balances here, by name.
+	VLANs []string `json:"vlans,omitempty"`
+	// Problem says in one line what is wrong with the interface, and what to do.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Attached reports whether the program runs on the interface.

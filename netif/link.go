@@ -34,6 +34,16 @@ type Link struct {
 	// Kind is the kernel's word, such as veth or bridge, and device for
 	// hardware.
 	Kind string
+	// Lower is the index of the interface that a VLAN device of 802.1Q is on, in the same
+	// namespace, and VLAN its id. Both are 0 for other links.
+	Lower int
+	VLAN  uint16
+	// StripsTags is set for an interface with VLAN devices that may take the tags off
+	// frames before XDP sees them. Only Links and LinkByName know.
+	StripsTags bool
+	// Master is the index of the bond, bridge or other device that the link is a member
+	// of, 0 for none.
+	Master int
 	// MAC counts only when Ethernet is set.
 	MAC [6]byte
 	MTU int
@@ -79,7 +89,7 @@ func (k *Kernel) Links() ([]Link, error) {
 		links = append(links, l)
 	}
 	slices.SortFunc(links, func(a, b Link) int { return a.Index - b.Index })
-	return links, nil
+	return links, k.markStrippers(links)
 }
 
 // LinkByName returns the interface of that name. Its error wraps ErrNoLink and
@@ -141,6 +151,7 @@ func linkFrom(from netlink.Link) Link {
 		Name:     a.Name,
 		Kind:     from.Type(),
 		MTU:      a.MTU,
+		Master:   a.MasterIndex,
 		Ethernet: a.EncapType == "ether" && a.RawFlags&unix.IFF_NOARP == 0 && len(a.HardwareAddr) == 6,
 		Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		Up:       a.RawFlags&unix.IFF_UP != 0,
@@ -149,6 +160,7 @@ func linkFrom(from netlink.Link) Link {
 	if l.Ethernet {
 		copy(l.MAC[:], a.HardwareAddr)
 	}
+	l.Lower, l.VLAN = vlanFrom(from)
 	if x := a.Xdp; x != nil && x.Attached {
 		l.XDPProgram, l.XDPMode = x.ProgId, xdpMode(x.AttachMode)
 	}

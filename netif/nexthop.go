@@ -16,6 +16,10 @@ type NextHop struct {
 	Gateway netip.Addr
 	// Source is the address that the host itself would use.
 	Source netip.Addr
+	// VLAN is the id of a VLAN device, and Lower the interface that its frames leave by
+	// with that tag. Both are 0 for others.
+	VLAN  uint16
+	Lower int
 	// MTU is the interface's, in bytes of IP.
 	MTU int
 	// SrcMAC is the interface's address, DstMAC the neighbour's. They count
@@ -76,7 +80,10 @@ func linkProblem(l Link) string {
 
 // nextHop combines what the kernel said of a unicast route.
 func nextHop(dst netip.Addr, r Route, l Link, n Neighbour) NextHop {
-	h := NextHop{IfIndex: l.Index, IfName: l.Name, Gateway: r.Gateway, Source: r.Source, MTU: l.MTU, Reason: linkProblem(l)}
+	h := NextHop{
+		IfIndex: l.Index, IfName: l.Name, VLAN: l.VLAN, Lower: l.Lower,
+		Gateway: r.Gateway, Source: r.Source, MTU: l.MTU, Reason: linkProblem(l),
+	}
 	if h.Reason != "" {
 		return h
 	}

@@ -325,6 +325,11 @@ func (s *reading) link(index int) (Link, error) {
 		return a.link, a.err
 	}
 	l, err := s.surface.Link(index)
+	if err == nil && l.VLAN != 0 {
+		var below Link
+		below, err = s.surface.Link(l.Lower)
+		l = oneTag(l, below)
+	}
 	s.links[index] = linkAnswer{l, err}
 	return l, err
 }

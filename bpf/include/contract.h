@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 6
+#define LAYOUT_VERSION 7
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -132,9 +132,9 @@ struct server {
 	__u32 service; /* id of the service it belongs to */
 	__u32 ifindex; /* the interface that frames leave by */
 	__u8 dmac[ETH_ALEN];
-	__u8 pad0[2];
+	__u16 vlan; /* id of the tag that frames leave with, 0 none */
 	__u8 smac[ETH_ALEN];
-	__u8 pad1[2];
+	__u8 pad[2];
 	__u32 upper;	   /* uthreshold, 0 none */
 	__u32 lower;	   /* lthreshold, 0 none */
 	__u32 mtu;	   /* largest IP packet on the way, 0 not known */
@@ -274,8 +274,9 @@ struct flow {
 	struct link request; /* NAT: how the client's frames came, turned round */
 	__u8 prefix;	     /* of the template, if FLOW_CONTROLLED */
 	__u8 pad0;
-	__u16 reply_mtu; /* largest IP packet on the replies' way, 0 not known */
-	__u8 pad[4];
+	__u16 reply_mtu;    /* largest IP packet on the replies' way, 0 not known */
+	__u16 reply_vlan;   /* id of the tag on the way of reply, 0 none */
+	__u16 request_vlan; /* and on that of request */
 };
 
 /* template_key is a group of clients of one service: the client's address has
@@ -381,14 +382,27 @@ struct overload {
 	__u64 evicted; /* half-open flows ended to make room */
 };
 
-/* port is an interface that the program is attached to, indexed by ifindex.
- * Frames for another address than mac are not ours: a switch that floods
- * shows us other machines' traffic.
+/* port is an interface that frames come in by, indexed by ifindex: one that the program is
+ * attached to, a member of a bond that it is attached to, or a VLAN device of such. Frames
+ * for another address than mac are not ours: a switch that floods shows us other
+ * machines' traffic. Of a VLAN device that is not enabled the last three hold all the
+ * same: replies may leave by it.
  */
 struct port {
 	__u8 mac[ETH_ALEN];
 	__u8 enabled;
-	__u8 pad;
+	__u8 pad0;
+	__u32 device; /* the one that has the addresses: of a bond's member the bond, else itself */
+	__u32 ifindex; /* that its frames leave by: of a VLAN device the one below, else device */
+	__u16 vlan;    /* id of the tag that they have there, 0 none */
+	__u8 pad1[2];
+};
+
+/* vlan_key is the tag of a frame and the interface that it came in by. */
+struct vlan_key {
+	__u32 ifindex;
+	__u16 vlan;
+	__u8 pad[2];
 };
 
 /* settings hold for all services. Time-outs are in seconds, by flow_state. */

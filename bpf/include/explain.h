@@ -34,6 +34,7 @@ struct explanation {
 	struct flow flow;	 /* the entry of this tuple, if has_flow */
 	union flow_word becomes; /* the flow's word after this packet */
 	struct link out;
+	__u16 out_vlan; /* id of the tag there, 0 none */
 	enum explained_way way;
 	__u8 has_flow;
 	__u8 has_service;
@@ -90,11 +91,13 @@ static __always_inline void explain_server(__u32 index)
 	told.has_server = 1;
 }
 
-static __always_inline void explain_out(__u32 ifindex, const __u8 *dmac, const __u8 *smac)
+static __always_inline void explain_out(__u32 ifindex, __u16 vlan, const __u8 *dmac,
+					const __u8 *smac)
 {
 	if (!DRY)
 		return;
 	told.out.ifindex = ifindex;
+	told.out_vlan = vlan;
 	__builtin_memcpy(told.out.dmac, dmac, ETH_ALEN);
 	__builtin_memcpy(told.out.smac, smac, ETH_ALEN);
 }

@@ -80,16 +80,22 @@ static __always_inline void nat_from_server(struct packet *p, const union tuple 
 		p->udp->source = vport;
 }
 
+/* send_by sends a frame out by an interface, with a tag if there is an id. */
+static __always_inline int send_by(const struct packet *p, __u32 ifindex, __u16 vlan)
+{
+	if (ifindex == p->port->ifindex)
+		return tagged(XDP_TX, vlan);
+	return tagged(DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0), vlan);
+}
+
 /* leave writes the frame's addresses and sends it out. */
-static __always_inline int leave(struct packet *p, __u32 ifindex, const __u8 *dmac,
+static __always_inline int leave(struct packet *p, __u32 ifindex, __u16 vlan, const __u8 *dmac,
 				 const __u8 *smac, __u32 reason)
 {
 	mac_copy(p->eth->h_dest, dmac);
 	mac_copy(p->eth->h_source, smac);
-	explain_out(ifindex, dmac, smac);
-	if (ifindex == p->ctx->ingress_ifindex)
-		return finish(reason, XDP_TX);
-	return finish(reason, DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0));
+	explain_out(ifindex, vlan, dmac, smac);
+	return finish(reason, send_by(p, ifindex, vlan));
 }
 
 /* tunnel_send sends a packet to a server in a tunnel. */
@@ -101,7 +107,7 @@ static __always_inline int tunnel_send(struct packet *p, __u32 index, const stru
 	ttl_decrease(p);
 	if (!tunnel || !tunnel_wrap(p, tunnel, srv))
 		return drop(REASON_INTERNAL);
-	return leave(p, srv->ifindex, srv->dmac, srv->smac, reason);
+	return leave(p, srv->ifindex, srv->vlan, srv->dmac, srv->smac, reason);
 }
 
 /* later_tunnel sends a packet of a client that to_server has left for later. */
@@ -133,7 +139,7 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 	if (method == FORWARD_NAT)
 		nat_to_server(p, srv);
 	ttl_decrease(p);
-	return leave(p, srv->ifindex, srv->dmac, srv->smac,
+	return leave(p, srv->ifindex, srv->vlan, srv->dmac, srv->smac,
 		     method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
 }
 
@@ -145,9 +151,11 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
  * the MTU of that way, 0 if not known.
  */
 static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, union flow_word w,
-					 const union tuple *t, __u64 now, struct link *way)
+					 const union tuple *t, __u64 now, struct link *way,
+					 __u16 *vlan)
 {
 	struct fib_params fib = {};
+	const struct port *port;
 	__u16 mtu = 0;
 	long err;
 
@@ -156,7 +164,7 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, un
 	fib.sport = tuple_vport(t, p->v6);
 	fib.dport = p->dport;
 	fib.tot_len = p->len;
-	fib.ifindex = p->ctx->ingress_ifindex;
+	fib.ifindex = p->port->device;
 	if (p->v6) {
 		addr6_copy(fib.src, t->v6.vaddr);
 		addr6_copy(fib.dst, p->ip6->daddr);
@@ -170,15 +178,19 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, un
 		return fib.tot_len;
 	if (err == BPF_FIB_LKUP_RET_SUCCESS) {
 		mtu = fib.tot_len;
-		way->ifindex = fib.ifindex;
+		port = bpf_map_lookup_elem(&ek_ports, &fib.ifindex);
+		*vlan = port ? port->vlan : 0;
+		way->ifindex = *vlan ? port->ifindex : fib.ifindex;
 		mac_copy(way->dmac, fib.dmac);
 		mac_copy(way->smac, fib.smac);
 	} else {
 		*way = flow->request;
+		*vlan = flow->request_vlan;
 	}
 	if (DRY || flow_half_open(w))
 		return mtu;
 	flow->reply = *way;
+	flow->reply_vlan = *vlan;
 	WRITE_ONCE(flow->reply_mtu, mtu);
 	WRITE_ONCE(flow->reply_checked, now);
 	return mtu;
@@ -193,14 +205,14 @@ static __always_inline bool reply_known_way(const struct flow *flow, __u64 now)
 }
 
 /* reply_send transmits a server's packet by a way that is known. */
-static __always_inline int reply_send(struct packet *p, const struct link *way, __u32 mtu,
-				      const union tuple *t)
+static __always_inline int reply_send(struct packet *p, const struct link *way, __u16 vlan,
+				      __u32 mtu, const union tuple *t)
 {
 	if (mtu && p->len > mtu)
 		return later(LATER_TOO_BIG_REPLY, mtu);
 	nat_from_server(p, t);
 	ttl_decrease(p);
-	return leave(p, way->ifindex, way->dmac, way->smac, REASON_FORWARDED_REPLY);
+	return leave(p, way->ifindex, vlan, way->dmac, way->smac, REASON_FORWARDED_REPLY);
 }
 
 /* to_client transmits a server's packet as if the virtual service had sent
@@ -214,7 +226,7 @@ static __always_inline int to_client(struct packet *p, struct flow *flow, const 
 		return drop(REASON_TTL_EXCEEDED);
 	if (!reply_known_way(flow, now))
 		return later(LATER_REPLY, 0);
-	return reply_send(p, &flow->reply, READ_ONCE(flow->reply_mtu), t);
+	return reply_send(p, &flow->reply, flow->reply_vlan, READ_ONCE(flow->reply_mtu), t);
 }
 
 /* later_reply is the rest of to_client when the way has to be asked for. */
@@ -226,6 +238,7 @@ static __always_inline int later_reply(struct packet *p)
 	union tuple t;
 	void *shard;
 	__u32 mtu;
+	__u16 vlan;
 
 	if (!tuple_of_reply(p, &t))
 		return pass(REASON_NO_FLOW);
@@ -234,8 +247,8 @@ static __always_inline int later_reply(struct packet *p)
 	if (!flow)
 		return pass(REASON_NO_FLOW);
 	w.word = READ_ONCE(flow->now.word);
-	mtu = reply_route(p, flow, w, &t, clock_now(), &way);
-	return reply_send(p, &way, mtu, &t);
+	mtu = reply_route(p, flow, w, &t, clock_now(), &way, &vlan);
+	return reply_send(p, &way, vlan, mtu, &t);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "later.h"
 #include "stats.h"
 #include "tuple.h"
+#include "vlan.h"
 
 /* The error quotes the IPv4 header and eight bytes more. */
 #define ICMP_QUOTE (sizeof(struct iphdr) + 8)
@@ -79,6 +80,12 @@ static __always_inline void icmp_fill(struct ethhdr *eth, const struct ethhdr *c
 	icmp->checksum = csum_fold(csum_add((__u16 *)icmp, (sizeof(*icmp) + ICMP_QUOTE) / 2));
 }
 
+/* back sends the frame to where it came from. */
+static __always_inline int back(const struct packet *p, __u32 reason)
+{
+	return finish(reason, tagged(XDP_TX, p->port->vlan));
+}
+
 static __always_inline int icmp4_error(struct packet *p, struct icmp_note note, __u32 answered,
 				       __u32 refused)
 {
@@ -96,7 +103,7 @@ static __always_inline int icmp4_error(struct packet *p, struct icmp_note note, 
 	if ((void *)(eth + 1) + ICMP_ADDED + ICMP_QUOTE > (void *)(long)ctx->data_end)
 		return drop(REASON_INTERNAL);
 	icmp_fill(eth, &came, note);
-	return finish(answered, XDP_TX);
+	return back(p, answered);
 }
 
 /* frame_sum adds up the 16-bit words of an ICMPv6 message and its quote, which end
@@ -172,7 +179,7 @@ static __always_inline int icmp6_error(struct packet *p, struct icmp_note note, 
 	if ((void *)(eth + 1) + ICMP6_ADDED > (void *)(long)ctx->data_end)
 		return drop(REASON_INTERNAL);
 	((struct icmphdr *)((void *)(eth + 1) + sizeof(*ip6)))->checksum = csum_fold(sum);
-	return finish(answered, XDP_TX);
+	return back(p, answered);
 }
 
 /* icmp_error answers the packet, which nobody may have changed yet, and counts

@@ -58,6 +58,7 @@ enum {
 
 enum {
 	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
 	BPF_F_INNER_MAP = 1 << 12, /* inner maps may differ in size */
 };
 
@@ -92,6 +93,16 @@ struct ethhdr {
 	__u8 h_source[ETH_ALEN];
 	__be16 h_proto;
 } __packed;
+
+/* What lies behind the addresses of a frame that has a tag of 802.1Q. */
+struct vlan_tag {
+	__be16 tpid;
+	__be16 tci;
+	__be16 proto;
+};
+
+#define VLAN_ID 0x0fff
+#define VLAN_HLEN 4
 
 #define IPPROTO_HOPOPTS 0
 #define IPPROTO_ICMP 1

@@ -18,6 +18,7 @@ enum later {
 	LATER_TOO_BIG_REPLY = 132, /* the same to a NAT server */
 	LATER_TUNNEL = 133,	   /* send it to this server by TUN */
 	LATER_REPLY = 134,	   /* ask for the way of a reply, and send it */
+	LATER_TAG = 136,	   /* a verdict, after a tag was put into the frame */
 };
 
 #define LATER LATER_RELATED
@@ -29,7 +30,9 @@ enum later {
  */
 #define ROOM_SHIFT 25
 
-/* later is what stands for a verdict; value is the MTU or the server's index. */
+/* later is what stands for a verdict; value is the MTU, the server's index, or what
+ * tag_push takes.
+ */
 static __always_inline int later(enum later kind, __u32 value)
 {
 	return (int)(kind | value << LATER_SHIFT);

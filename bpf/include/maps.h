@@ -11,6 +11,7 @@
 #define MAX_SERVICES 1024
 #define MAX_SERVERS 16384
 #define MAX_PORTS 65536
+#define MAX_VLANS 16384
 #define MAX_FLOWS 262144
 #define MAX_TEMPLATES 65536
 #define MAX_REASONS 64
@@ -28,6 +29,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct port);
 } ek_ports SEC(".maps");
+
+/* VLAN devices, as an index of ek_ports, by the frames that are theirs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_VLANS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct vlan_key);
+	__type(value, __u32);
+} ek_vlans SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

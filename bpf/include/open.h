@@ -42,12 +42,13 @@ static __always_inline union flow_word flow_born(__u32 server, const struct serv
 	return w;
 }
 
-/* link_turn is the way back to where the frame came from. */
-static __always_inline void link_turn(struct link *link, const struct packet *p)
+/* way_back notes the way to where the frame came from. */
+static __always_inline void way_back(struct flow *flow, const struct packet *p)
 {
-	link->ifindex = p->ctx->ingress_ifindex;
-	mac_copy(link->dmac, p->eth->h_source);
-	mac_copy(link->smac, p->eth->h_dest);
+	flow->request.ifindex = p->port->ifindex;
+	mac_copy(flow->request.dmac, p->eth->h_source);
+	mac_copy(flow->request.smac, p->eth->h_dest);
+	flow->request_vlan = p->port->vlan;
 }
 
 /* flow_replace puts a new flow into the entry of an old one, which may be live
@@ -68,7 +69,7 @@ static __always_inline __u32 flow_replace(const struct opening *o, union flow_wo
 		flow_unbind(flow, o->seen, o->tuple, o->p->v6);
 	WRITE_ONCE(flow->expires, o->now + flow_timeout(w.state));
 	WRITE_ONCE(flow->reply_checked, 0);
-	link_turn(&flow->request, o->p);
+	way_back(flow, o->p);
 	WRITE_ONCE(flow->prefix, o->prefix);
 	return 0;
 }
@@ -101,7 +102,7 @@ static __always_inline __u32 flow_insert(struct opening *o, union flow_word w,
 	flow.now = w;
 	flow.now.state = FLOW_OWNED;
 	flow.expires = o->now + flow_timeout(w.state);
-	link_turn(&flow.request, o->p);
+	way_back(&flow, o->p);
 	err = bpf_map_update_elem(o->shard, o->tuple, &flow, BPF_NOEXIST);
 	if (err == -EEXIST)
 		return REASON_FLOW_BUSY;

@@ -14,6 +14,7 @@
  */
 struct packet {
 	struct xdp_md *ctx;
+	const struct port *port;
 	void *end;
 	struct ethhdr *eth;
 	struct iphdr *ip;    /* holds if not v6 */
@@ -47,20 +48,19 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	x[2] = y[2];
 }
 
-/* port_accepts says whether a frame is addressed to the interface it came in
- * by. Without the test two balancers on a flooding switch would forward each
- * other's frames.
+/* port_accepts finds the port, and says whether the frame is addressed to it. Without the
+ * test two balancers on a flooding switch would forward each other's frames.
  */
-static __always_inline bool port_accepts(const struct packet *p)
+static __always_inline bool port_accepts(struct packet *p, __u32 in)
 {
-	__u32 index = p->ctx->ingress_ifindex;
-	struct port *port = bpf_map_lookup_elem(&ek_ports, &index);
-
-	return port && port->enabled && mac_equal(port->mac, p->eth->h_dest);
+	p->port = bpf_map_lookup_elem(&ek_ports, &in);
+	return p->port && p->port->enabled && mac_equal(p->port->mac, p->eth->h_dest);
 }
 
-/* parse_ethernet reads a frame whose type is known already. */
-static __always_inline __u32 parse_ethernet(struct packet *p)
+/* parse_ethernet reads a frame whose type is known already, and whose tag is away, that
+ * came in by a port.
+ */
+static __always_inline __u32 parse_ethernet(struct packet *p, __u32 in)
 {
 	struct ethhdr *eth = (void *)(long)p->ctx->data;
 
@@ -68,7 +68,7 @@ static __always_inline __u32 parse_ethernet(struct packet *p)
 	p->eth = eth;
 	if ((void *)(eth + 1) > p->end)
 		return REASON_TRUNCATED;
-	return port_accepts(p) ? 0 : REASON_NOT_OUR_MAC;
+	return port_accepts(p, in) ? 0 : REASON_NOT_OUR_MAC;
 }
 
 /* parse_ipv4 leaves the header checksum alone, as forwarding hardware does: an
@@ -277,12 +277,12 @@ static __always_inline __u32 parse_sctp(struct packet *p)
 }
 
 /* network_parse fills in p what comes before the transport. */
-static __always_inline __u32 network_parse(struct xdp_md *ctx, struct packet *p)
+static __always_inline __u32 network_parse(struct xdp_md *ctx, __u32 in, struct packet *p)
 {
 	__u32 reason;
 
 	p->ctx = ctx;
-	reason = parse_ethernet(p);
+	reason = parse_ethernet(p, in);
 	if (reason)
 		return reason;
 	return p->v6 ? parse_ipv6(p) : parse_ipv4(p);
@@ -302,9 +302,9 @@ static __always_inline bool proto_is(const struct packet *p, __u32 proto)
 /* packet_parse fills p and returns 0, or the reason why the kernel should
  * look at the frame.
  */
-static __always_inline __u32 packet_parse(struct xdp_md *ctx, struct packet *p)
+static __always_inline __u32 packet_parse(struct xdp_md *ctx, __u32 in, struct packet *p)
 {
-	__u32 reason = network_parse(ctx, p);
+	__u32 reason = network_parse(ctx, in, p);
 
 	if (reason)
 		return reason;

@@ -6,7 +6,7 @@
 enum reason {
 	REASON_NOT_IP = 1, /* pass: neither IPv4 nor IPv6, such as ARP */
 	REASON_IPV6 = 2, /* pass: not counted any more: IPv6, before the program balanced it */
-	REASON_VLAN_TAG = 3, /* pass: frame with a VLAN tag in its data */
+	REASON_VLAN_TAG = 3, /* pass: frame with the tag of a VLAN that no VLAN device here is of */
 	REASON_NOT_OUR_MAC = 4, /* pass: frame addressed to another machine, or broadcast */
 	REASON_TRUNCATED = 5, /* pass: frame shorter than its headers say */
 	REASON_BAD_HEADER = 6, /* pass: header length or version that cannot be */
@@ -18,6 +18,7 @@ enum reason {
 	REASON_SOURCE_PORT_20 = 12, /* pass: client port 20, which IPVS never schedules */
 	REASON_LOCAL_SERVER = 13, /* pass: the server is this machine, whose own program answers */
 	REASON_ICMP_UNRELATED = 14, /* pass: ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it */
+	REASON_DOUBLE_TAG = 15, /* pass: frame with two VLAN tags, or with one of 802.1ad */
 	REASON_NO_SERVER = 20, /* drop: no server of the service can take a new flow */
 	REASON_SERVER_DELETED = 21, /* drop: the server of this flow was removed from the service */
 	REASON_NO_NEXT_HOP = 22, /* drop: the next hop to the server is not resolved */

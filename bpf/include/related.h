@@ -224,7 +224,7 @@ static __always_inline int related_to_server(struct related *r, __u32 index,
 	if (method == FORWARD_TUN)
 		return tunnel_send(p, index, srv, REASON_FORWARDED_ICMP);
 	ttl_decrease(p);
-	return leave(p, srv->ifindex, srv->dmac, srv->smac, REASON_FORWARDED_ICMP);
+	return leave(p, srv->ifindex, srv->vlan, srv->dmac, srv->smac, REASON_FORWARDED_ICMP);
 }
 
 static __always_inline int related_to_client(struct related *r, struct flow *flow,
@@ -233,17 +233,18 @@ static __always_inline int related_to_client(struct related *r, struct flow *flo
 	struct packet *p = r->p;
 	struct link way = flow->reply;
 	__u32 mtu = READ_ONCE(flow->reply_mtu);
+	__u16 vlan = flow->reply_vlan;
 
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
 	p->dport = r->ports->source; /* the client's, for the route of the flow's answers */
 	if (!reply_known_way(flow, now))
-		mtu = reply_route(p, flow, w, t, now, &way);
+		mtu = reply_route(p, flow, w, t, now, &way, &vlan);
 	if (mtu && p->len > mtu)
 		return drop(REASON_TOO_BIG);
 	related_nat_to_client(r, t);
 	ttl_decrease(p);
-	return leave(p, way.ifindex, way.dmac, way.smac, REASON_FORWARDED_ICMP_REPLY);
+	return leave(p, way.ifindex, vlan, way.dmac, way.smac, REASON_FORWARDED_ICMP_REPLY);
 }
 
 /* related_flow returns the live flow of a tuple, or NULL. */
@@ -307,12 +308,13 @@ static __always_inline int related_of_tunnel(struct related *r, __u64 now)
 	struct iphdr *inner;
 	struct icmp_note note = tunnel_note(r, between);
 	struct xdp_md *ctx = r->p->ctx;
-	struct packet quoted = { .ctx = ctx, .v6 = false };
+	struct packet quoted = { .ctx = ctx, .port = r->p->port, .v6 = false };
 	struct flow *flow;
 	struct ethhdr *eth;
 	union flow_word w;
 	union tuple t;
 	__u32 ifindex;
+	__u16 vlan;
 	int verdict;
 
 	if (between > GUE_ADDED)
@@ -350,10 +352,9 @@ static __always_inline int related_of_tunnel(struct related *r, __u64 now)
 	mac_copy(eth->h_source, flow->request.dmac);
 	mac_copy(eth->h_dest, flow->request.smac);
 	ifindex = flow->request.ifindex;
+	vlan = flow->request_vlan;
 	verdict = icmp4_error(&quoted, note, REASON_FORWARDED_ICMP_REPLY, REASON_INTERNAL);
-	if (verdict != XDP_TX || ifindex == ctx->ingress_ifindex)
-		return verdict;
-	return DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0);
+	return verdict == XDP_DROP ? verdict : send_by(r->p, ifindex, vlan);
 }
 
 /* related_forward handles an ICMP or ICMPv6 packet. A server that was removed still

@@ -8,7 +8,7 @@ const (
 	NotIP Reason = 1
 	// IPv6: not counted any more: IPv6, before the program balanced it.
 	IPv6 Reason = 2
-	// VLANTag: frame with a VLAN tag in its data.
+	// VLANTag: frame with the tag of a VLAN that no VLAN device here is of.
 	VLANTag Reason = 3
 	// NotOurMAC: frame addressed to another machine, or broadcast.
 	NotOurMAC Reason = 4
@@ -32,6 +32,8 @@ const (
 	LocalServer Reason = 13
 	// ICMPUnrelated: ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it.
 	ICMPUnrelated Reason = 14
+	// DoubleTag: frame with two VLAN tags, or with one of 802.1ad.
+	DoubleTag Reason = 15
 	// NoServer: no server of the service can take a new flow.
 	NoServer Reason = 20
 	// ServerDeleted: the server of this flow was removed from the service.
@@ -79,7 +81,7 @@ const (
 var table = map[Reason]entry{
 	NotIP:              {"not_ip", Pass, "neither IPv4 nor IPv6, such as ARP"},
 	IPv6:               {"ipv6", Pass, "not counted any more: IPv6, before the program balanced it"},
-	VLANTag:            {"vlan_tag", Pass, "frame with a VLAN tag in its data"},
+	VLANTag:            {"vlan_tag", Pass, "frame with the tag of a VLAN that no VLAN device here is of"},
 	NotOurMAC:          {"not_our_mac", Pass, "frame addressed to another machine, or broadcast"},
 	Truncated:          {"truncated", Pass, "frame shorter than its headers say"},
 	BadHeader:          {"bad_header", Pass, "header length or version that cannot be"},
@@ -91,6 +93,7 @@ var table = map[Reason]entry{
 	SourcePort20:       {"source_port_20", Pass, "client port 20, which IPVS never schedules"},
 	LocalServer:        {"local_server", Pass, "the server is this machine, whose own program answers"},
 	ICMPUnrelated:      {"icmp_unrelated", Pass, "ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it"},
+	DoubleTag:          {"double_tag", Pass, "frame with two VLAN tags, or with one of 802.1ad"},
 	NoServer:           {"no_server", Drop, "no server of the service can take a new flow"},
 	ServerDeleted:      {"server_deleted", Drop, "the server of this flow was removed from the service"},
 	NoNextHop:          {"no_next_hop", Drop, "the next hop to the server is not resolved"},

@@ -34,6 +34,9 @@ func printStatus(w io.Writer, s api.Status) {
 	row("datapath", "%s", datapathText(s.Datapath))
 	for _, i := range s.Datapath.Interfaces {
 		row("  "+i.Name, "%s", interfaceText(i))
+		if i.Problem != "" {
+			row("", "%s", i.Problem)
+		}
 	}
 	if s.Datapath.LastError != "" {
 		row("  error", "%s", s.Datapath.LastError)
@@ -105,8 +108,11 @@ func interfaceText(i api.Interface) string {
 	if mode == "" {
 		mode = "not attached"
 	}
+	if len(i.VLANs) > 0 {
+		mode += ", with " + strings.Join(i.VLANs, ", ")
+	}
 	if i.Reason != "" {
-		return mode + ": " + i.Reason
+		mode += ": " + i.Reason
 	}
 	return mode
 }

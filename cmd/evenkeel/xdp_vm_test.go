@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,22 +76,89 @@ func TestXDPLongOnVLANDevice(t *testing.T) {
 	}
 	s := newSite(t, lab.NAT)
 	s.top.VIP = netip.MustParseAddr("10.78.0.100")
-	s.tag(s.top.Client, s.top.ClientIf, "10.78.0.9/24")
-	s.tag(s.top.Director, s.top.ClientSide, "10.78.0.1/24", "10.78.0.100/32")
+	s.tag(s.top.Client, s.top.ClientIf, 100, "10.78.0.9/24")
+	s.tag(s.top.Director, s.top.ClientSide, 100, "10.78.0.1/24", "10.78.0.100/32")
 	s.configure("NAT", "@evenkeel datapath xdp", "@evenkeel xdp_mode generic", "@evenkeel xdp_interface vlan100 eth1")
 	s.startSlowly()
 	s.spreads(4)
 	s.want(0, "stop")
 }
 
-// tag gives a node VLAN 100 over an interface, with addresses.
-func (s *site) tag(n *lab.Node, over *lab.Iface, addrs ...string) {
+// Named nowhere, VLAN devices are served by the program on the interface below, in native
+// mode, which sees and makes the tags: by NAT with another VLAN on each side, and by DR in
+// one. Answers find their VLAN by the kernel's routes.
+func TestXDPLongOnTrunk(t *testing.T) {
+	if os.Getenv(guest.Environment) == "" {
+		t.Skip("skipped: runs in a machine of make vm")
+	}
+	for kind, build := range map[string]func(*lab.Lab, int) (*lab.Topology, error){"NAT": lab.NAT, "DR": lab.DR} {
+		t.Run(kind, func(t *testing.T) {
+			s := newSite(t, build)
+			s.trunk(kind)
+			s.configure(kind, "@evenkeel datapath xdp")
+			s.startSlowly()
+			s.spreads(4)
+			s.wantTrunk(kind)
+			s.want(0, "stop")
+		})
+	}
+}
+
+// trunk has the client in VLAN 100 and the servers in 200, or by DR in 100 as well.
+func (s *site) trunk(kind string) {
+	s.t.Helper()
+	s.top.VIP = netip.MustParseAddr("10.78.0.100")
+	s.tag(s.top.Client, s.top.ClientIf, 100, "10.78.0.9/24")
+	s.tag(s.top.Director, s.top.ClientSide, 100, "10.78.0.1/24", "10.78.0.100/32")
+	net, id := "10.78.0", 100
+	if kind == "NAT" {
+		net, id = "10.79.0", 200
+		s.tag(s.top.Director, s.top.ServerSide, id, "10.79.0.1/24")
+	}
+	for i, node := range s.top.Servers {
+		addr := netip.MustParsePrefix(fmt.Sprintf("%s.%d/24", net, 11+i))
+		s.tag(node, s.top.ServerIfs[i], id, addr.String())
+		s.top.ServerIfs[i].Addrs = []netip.Prefix{addr}
+		if kind == "NAT" {
+			s.must(node.SetRoute(netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.MustParseAddr("10.79.0.1")))
+		} else {
+			s.must(node.AddVIP(s.top.VIP))
+		}
+	}
+}
+
+// wantTrunk wants the requests to have gone through the program on the interfaces below.
+func (s *site) wantTrunk(kind string) {
+	s.t.Helper()
+	status := s.status()
+	packets := map[string]uint64{}
+	for _, r := range status.Reasons {
+		packets[r.Name] = r.Packets
+	}
+	if packets["forwarded_"+strings.ToLower(kind)] < 12 || kind == "NAT" && packets["forwarded_reply"] < 12 {
+		s.t.Errorf("packets by reason: %v", packets)
+	}
+	want := []string{"eth0 native vlan100"}
+	if kind == "NAT" {
+		want = append(want, "eth1 native vlan200")
+	}
+	var got []string
+	for _, i := range status.Datapath.Interfaces {
+		got = append(got, strings.Join(append([]string{i.Name, i.Mode}, i.VLANs...), " "))
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("interfaces are %q, want %q", got, want)
+	}
+}
+
+// tag gives a node a VLAN over an interface, with addresses.
+func (s *site) tag(n *lab.Node, over *lab.Iface, id int, addrs ...string) {
 	s.t.Helper()
 	h := n.Netlink()
 	parent, err := h.LinkByName(over.Name)
 	s.must(err)
-	attrs := netlink.LinkAttrs{Name: "vlan100", ParentIndex: parent.Attrs().Index}
-	s.must(h.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: 100}))
+	attrs := netlink.LinkAttrs{Name: fmt.Sprintf("vlan%d", id), ParentIndex: parent.Attrs().Index}
+	s.must(h.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: id}))
 	link, err := h.LinkByName(attrs.Name)
 	s.must(err)
 	for _, addr := range addrs {

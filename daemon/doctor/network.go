@@ -114,11 +114,24 @@ func (e *examination) wantedLinks(links []netif.Link) {
 			continue
 		}
 		usable = true
-		e.link(c.Link, Failure, c.Reasons)
+		e.link(e.placed(links, c.Link), Failure, c.Reasons)
 	}
 	if !usable {
 		e.add("interfaces", Failure, fmt.Sprintf("none leads to the virtual address %s", vips[0]), "add its address or a route, or name one with `@evenkeel xdp_interface`")
 	}
+}
+
+// placed returns where the program belongs for a link's traffic, and says where VLAN tags
+// may not be seen.
+func (e *examination) placed(links []netif.Link, l netif.Link) netif.Link {
+	name := netif.Place(links, []string{l.Name}, e.cfg.Global.XDPMode)[0]
+	if i := slices.IndexFunc(links, func(l netif.Link) bool { return l.Name == name }); i >= 0 {
+		l = links[i]
+	}
+	if problem, fix := netif.TagProblem(links, l); problem != "" {
+		e.add("interface "+l.Name, Warning, problem, fix)
+	}
+	return l
 }
 
 // instances looks at the interfaces that VRRP instances are on, each once.

@@ -63,7 +63,7 @@ func (m machine) String() string {
 
 // packetTests are those of each way that a packet takes. All of them would take
 // hours: the verifier on an emulated processor takes seconds for each load.
-const packetTests = "-run=^Test(DR|NAT|TUN|RepliesOfNAT|ErrorsAbout|TooBig|Persistence|Sweep|Import|RoundRobin|VerifierBounds)"
+const packetTests = "-run=^Test(DR|NAT|TUN|RepliesOfNAT|ErrorsAbout|TooBig|Persistence|Sweep|Tag|Import|RoundRobin|VerifierBounds)"
 
 // machines returns the places in the order in which they run, quick ones
 // first. User-mode-linux has no JIT, without which the XDP program does not load.

@@ -82,7 +82,10 @@ func (g *forger) cases() []badCase {
 			set(g.tcp(64), ipAt+6, 0x20, 0), set(g.tcp(64), ipAt+6, 0x20, 1), set(g.tcp(64), ipAt+6, 0, 1), set(g.udp(64), ipAt+6, 0x1f, 0xff),
 		}, false},
 		{"VLAN tags", "vlan_tag", [][]byte{
-			tagged(g.tcp(64), 0x8100), tagged(g.udp(64), 0x8100), tagged(tagged(g.tcp(64), 0x8100), 0x88a8),
+			tagged(g.tcp(64), 0x8100), tagged(g.udp(64), 0x8100),
+		}, false},
+		{"two VLAN tags", "double_tag", [][]byte{
+			tagged(tagged(g.tcp(64), 0x8100), 0x88a8), tagged(tagged(g.udp(64), 0x8100), 0x8100),
 		}, false},
 		{"other protocols", "other_protocol", [][]byte{set(g.tcp(64), ipAt+9, 47), set(g.tcp(64), ipAt+9, 50), set(g.udp(64), ipAt+9, 0)}, false},
 		{"IPv4 headers in a frame of IPv6", "bad_header", [][]byte{set(g.tcp(64), 12, 0x86, 0xdd)}, false},
