@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/bench/figure"
 	"github.com/evenkeel/evenkeel/internal/guest"
@@ -107,17 +108,24 @@ func (v *versus) measure(ctx context.Context) ([]figure.Figure, error) {
 		}
 	}
 	r := newResults(list, v.unit())
-	for v.round = range v.o.Rounds {
-		v.o.Progress("XDP against IPVS", v.round+1, v.o.Rounds)
-		if err := v.play(ctx, list, r); err != nil {
-			return nil, err
+	// Established flows first, in all rounds: new ones stay, and IPVS's table of 4,096
+	// chains finds each flow later the more there are.
+	for _, fresh := range []bool{false, true} {
+		for v.round = range v.o.Rounds {
+			v.o.Progress("XDP against IPVS", v.round+1, v.o.Rounds)
+			if err := v.play(ctx, list, fresh, r); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return r.figures(), nil
 }
 
-// play measures one round: the base, foreign packets, all in XDP, all in IPVS.
-func (v *versus) play(ctx context.Context, list []duel, r *results) error {
+// play measures one round of new or of established flows: the base, all in XDP, all in
+// IPVS.
+func (v *versus) play(ctx context.Context, list []duel, fresh bool, r *results) error {
+	first := slices.IndexFunc(list, func(d duel) bool { return d.fresh == fresh })
+	list = slices.DeleteFunc(slices.Clone(list), func(d duel) bool { return d.fresh != fresh })
 	base := subject{name: "base", to: at(firstPort), flows: 256, setUp: v.programWay(v.driver.Sink())}
 	least, err := v.alone(ctx, base)
 	if err != nil {
@@ -138,7 +146,7 @@ func (v *versus) play(ctx context.Context, list []duel, r *results) error {
 			return err
 		}
 	}
-	r.add(least, ours, theirs)
+	r.add(first, least, ours, theirs)
 	return nil
 }
 
@@ -198,15 +206,16 @@ func newResults(list []duel, unit string) *results {
 	return r
 }
 
-// add adds a round, net of the base. theirs is empty without IPVS.
-func (r *results) add(base float64, ours, theirs []float64) {
-	for i := range ours {
-		mine := ours[i] - base
+// add adds a round of the duels from the first on, net of the base. theirs is empty
+// without IPVS.
+func (r *results) add(first int, base float64, ours, theirs []float64) {
+	for n := range ours {
+		i, mine := first+n, ours[n]-base
 		r.ours[i].Values = append(r.ours[i].Values, mine)
-		if i >= len(theirs) {
+		if n >= len(theirs) {
 			continue
 		}
-		other := theirs[i] - base
+		other := theirs[n] - base
 		r.theirs[i].Values = append(r.theirs[i].Values, other)
 		if mine > 0 {
 			r.ratio[i].Values = append(r.ratio[i].Values, other/mine)

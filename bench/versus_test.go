@@ -6,8 +6,9 @@ func TestResults(t *testing.T) {
 	list := []duel{{name: "DR, established"}, {name: "NAT, established"}}
 	r := newResults(list, "instructions")
 	r.base.Values = []float64{600, 650}
-	r.add(600, []float64{1600, 1800}, []float64{6600, 6600})
-	r.add(650, []float64{1650, 1850}, []float64{7650, 6650})
+	r.add(0, 600, []float64{1600, 1800}, []float64{6600, 6600})
+	r.add(0, 650, []float64{1650}, []float64{7650}) // established and new flows come in turns of their own
+	r.add(1, 650, []float64{1850}, []float64{6650})
 	figures := r.figures()
 	if len(figures) != 7 {
 		t.Fatalf("%d figures: %+v", len(figures), figures)
@@ -23,7 +24,7 @@ func TestResults(t *testing.T) {
 		}
 	}
 	alone := newResults(list, "ns")
-	alone.add(600, []float64{1600, 1800}, nil)
+	alone.add(0, 600, []float64{1600, 1800}, nil)
 	if got := len(alone.figures()); got != 3 {
 		t.Errorf("without IPVS %d figures, want 3", got)
 	}
