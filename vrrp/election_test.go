@@ -109,7 +109,7 @@ func TestVC082HighestBackupWins(t *testing.T) {
 			master.wait(t, "MASTER")
 			second.wait(t, "BACKUP")
 			third.wait(t, "BACKUP")
-			time.Sleep(5 * time.Second)
+			time.Sleep(5*time.Second + time.Second/2) // between two adverts
 			master.conn.cut.Store(true)
 			second.wait(t, "MASTER")
 			time.Sleep(time.Minute)
