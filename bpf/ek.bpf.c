@@ -436,7 +436,7 @@ int ek_edit(struct edit *ctx)
 	return edit_server(ctx);
 }
 
-/* ek_import takes a flow over from another datapath. */
+/* ek_import takes a flow or a template over from another datapath. */
 SEC("syscall")
 int ek_import(struct import *ctx)
 {

@@ -135,9 +135,11 @@ type EkImport struct {
 	Key     EkFlow6Key
 	V6      uint8
 	State   EkFlowState
-	Pad     [2]uint8
+	Prefix  uint8
+	Pad     uint8
 	Server  uint32
 	Seconds uint32
+	Timeout uint32
 }
 
 type EkLimit struct {

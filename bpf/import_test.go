@@ -91,3 +91,48 @@ func TestLeavingServiceEndsItsFlows(t *testing.T) {
 		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoFlow)
 	})
 }
+
+// A template that comes from elsewhere sends the client's new flows to its server,
+// until its time is over, and each of them gives it the time of the service again.
+func TestImportedTemplateHolds(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_DR)
+		r.server(2, 0, six.of(real3), EkForwardFORWARD_DR)
+		r.order(0, nil, entry{0, 1}, entry{2, 1})
+		prefix := uint8(24)
+		if six {
+			prefix = 56
+		}
+		r.persistent(6, six.of(vip), 100*time.Second, prefix)
+		in := six.syn().fromPort(0).taken(2, 0, 20)
+		in.Timeout, in.Prefix = 100, prefix
+		r.take(in, 0)
+		r.take(in, 1)
+		if got := r.conns(2); got.Persistent != 1 || got.Total != 0 {
+			t.Fatalf("server 2 counts %+v", got)
+		}
+		for port := range uint16(3) {
+			r.advance(19 * time.Second) // the first one comes in the last second
+			if got := r.openAnywhere(six.syn().fromPort(5000+port), 0, 2); got != 2 {
+				t.Errorf("flow %d went to slot %d, want 2", port, got)
+			}
+		}
+		r.wantConns(2, 3, 3)
+	})
+}
+
+// Of a template whose time was over before a packet came nothing is left.
+func TestImportedTemplateExpires(t *testing.T) {
+	r := newServiceOf(t, false, EkForwardFORWARD_DR)
+	r.persistent(6, vip, 100*time.Second, 32)
+	in := syn().fromPort(0).taken(0, 0, 20)
+	in.Timeout, in.Prefix = 100, 32
+	r.take(in, 0)
+	r.advance(21 * time.Second)
+	for range 2 {
+		r.sweep()
+	}
+	if got, left := r.conns(0), len(keys(t, r.o.EkTemplates)); got.Persistent != 0 || left != 0 {
+		t.Errorf("server 0 counts %+v, and %d templates are left", got, left)
+	}
+}

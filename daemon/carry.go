@@ -47,8 +47,8 @@ func (c *core) carryAll(ctx context.Context, from model.DatapathChoice, ops []sc
 	}
 }
 
-// carry gives the flows of a service to the datapath that has it too by now, and
-// returns how many there were and how many arrived.
+// carry gives the flows of a service, and its persistence templates, to the datapath
+// that has it too by now, and returns how many there were and how many arrived.
 func (c *core) carry(ctx context.Context, from model.DatapathChoice, key model.ServiceKey) (had, arrived int, err error) {
 	if c.ipvs.datapath == nil {
 		return 0, 0, errors.New("there is no IPVS")
@@ -63,12 +63,13 @@ func (c *core) carry(ctx context.Context, from model.DatapathChoice, key model.S
 	}
 	// Until they are in XDP, the kernel goes on with those of TCP.
 	var flows []model.Flow
-	err = c.ipvs.datapath.Flows(ctx, func(f model.Flow) bool {
+	take := func(f model.Flow) bool {
 		if f.Protocol == key.Protocol && f.Virtual == key.Addr {
 			flows = append(flows, f)
 		}
 		return true
-	})
+	}
+	err = errors.Join(c.ipvs.datapath.Flows(ctx, take), c.ipvs.datapath.Templates(ctx, take))
 	if err != nil {
 		return 0, 0, err
 	}

@@ -125,6 +125,8 @@ func (k *kernel) Import(_ context.Context, flows []model.Flow) (int, error) {
 	return len(flows), nil
 }
 
+func (k *kernel) Templates(context.Context, func(model.Flow) bool) error { return nil }
+
 func (k *kernel) Claim(...model.ServiceKey) {}
 
 func (k *kernel) SetTimeouts(t ipvs.Timeouts) error {

@@ -21,7 +21,11 @@ type IPVS interface {
 	// Claim takes over services that may be there already; those of others
 	// are neither shown nor touched.
 	Claim(...model.ServiceKey)
-	// Import takes over flows from XDP and returns how many are here now.
+	// Templates calls yield with each persistence template until it returns
+	// false.
+	Templates(ctx context.Context, yield func(model.Flow) bool) error
+	// Import takes over flows and templates from XDP and returns how many are
+	// here now.
 	Import(context.Context, []model.Flow) (int, error)
 	// SetTimeouts changes the time-outs of idle flows; a zero one stays.
 	SetTimeouts(ipvs.Timeouts) error

@@ -135,10 +135,10 @@ type XDP interface {
 	// Configure puts settings in force, all or none.
 	Configure(context.Context, Settings) error
 	// Release lets go of a service that runs in IPVS too by now: packets of it
-	// go up to the kernel, but for those of its flows. These are told to
-	// last, and end here when that returns. The error joins last's.
+	// go up to the kernel, but for those of its flows. These and its templates
+	// are told to last, and end here when that returns. The error joins last's.
 	Release(ctx context.Context, key model.ServiceKey, last func([]model.Flow) error) error
-	// Import takes over flows from IPVS and returns how many are here now.
+	// Import takes over flows and templates from IPVS and returns how many are here now.
 	Import(context.Context, []model.Flow) (int, error)
 	// Report says how the datapath is.
 	Report(context.Context) (Report, error)

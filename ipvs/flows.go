@@ -20,6 +20,16 @@ import (
 // Flows calls yield with each live flow of this datapath's services until it
 // returns false, in no order. Persistence templates are not flows.
 func (v *IPVS) Flows(ctx context.Context, yield func(model.Flow) bool) error {
+	return v.list(ctx, false, yield)
+}
+
+// Templates is Flows for persistence templates.
+func (v *IPVS) Templates(ctx context.Context, yield func(model.Flow) bool) error {
+	return v.list(ctx, true, yield)
+}
+
+// list yields flows, or templates.
+func (v *IPVS) list(ctx context.Context, templates bool, yield func(model.Flow) bool) error {
 	tables, err := v.Snapshot(ctx)
 	if err != nil {
 		return err
@@ -29,7 +39,7 @@ func (v *IPVS) Flows(ctx context.Context, yield func(model.Flow) bool) error {
 		return fmt.Errorf("ipvs: read flows: %w", err)
 	}
 	defer f.Close()
-	return readFlows(ctx, f, methods(tables), yield)
+	return readFlows(ctx, f, methods(tables), func(f model.Flow) bool { return f.Template != templates || yield(f) })
 }
 
 // flowServer is what a flow shares with the server that it is on.
@@ -50,8 +60,8 @@ func methods(tables model.Tables) map[flowServer]model.Forward {
 	return all
 }
 
-// readFlows reads the kernel's list of flows and yields those of the services
-// that are known.
+// readFlows reads the kernel's list of flows and templates and yields those of the
+// services that are known.
 func readFlows(ctx context.Context, r io.Reader, known map[flowServer]model.Forward, yield func(model.Flow) bool) error {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -79,7 +89,7 @@ func readFlows(ctx context.Context, r io.Reader, known map[flowServer]model.Forw
 	return lines.Err()
 }
 
-// errNoFlow marks a line that is no flow: the heading, or a template.
+// errNoFlow marks a line that is no flow of ours: the heading, or of another kind.
 var errNoFlow = errors.New("no flow")
 
 // parseFlow reads a line of /proc/net/ip_vs_conn:
@@ -108,7 +118,7 @@ func parseFlow(line string) (model.Flow, error) {
 		}
 	}
 	if flow.Client.Port() == 0 {
-		return model.Flow{}, errNoFlow // a template
+		flow.Template, flow.State = true, ""
 	}
 	seconds, err := strconv.ParseUint(w[8], 10, 32)
 	if err != nil {

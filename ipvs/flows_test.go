@@ -44,6 +44,11 @@ func TestReadFlows(t *testing.T) {
 			Forward: model.DR, State: "ESTABLISHED", Expires: 898 * time.Second,
 		},
 		{
+			Template: true,
+			Protocol: model.TCP, Client: addr("192.0.2.9:0"), Virtual: tcp.Addr, Server: addr("10.1.0.1:80"),
+			Forward: model.DR, Expires: 298 * time.Second,
+		},
+		{
 			Protocol: model.UDP, Client: addr("192.0.2.9:8501"), Virtual: udp.Addr, Server: addr("10.1.0.2:53"),
 			State: "UDP", Expires: 12 * time.Second,
 		},

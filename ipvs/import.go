@@ -38,11 +38,12 @@ const (
 	look   = 5 * time.Millisecond
 )
 
-// Import takes over flows of services that run here, from another datapath, and
-// returns how many are here now. It gives them to the kernel as a director does
+// Import takes over flows and persistence templates of services that run here, from
+// another datapath, and returns how many are here now. It gives them to the kernel as a director does
 // that hands over to its peer: through a sync daemon, which it starts for that
 // on lo where none runs. A flow that is here already gets the state and the time
-// that it is given.
+// that it is given. A template gets the whole time of its service, as from another
+// IPVS: the kernel gives each new flow's template the time that it came with.
 func (v *IPVS) Import(ctx context.Context, flows []model.Flow) (here int, err error) {
 	if len(flows) == 0 {
 		return 0, nil
@@ -51,6 +52,9 @@ func (v *IPVS) Import(ctx context.Context, flows []model.Flow) (here int, err er
 	defer v.mu.Unlock()
 	if v.closed {
 		return 0, ErrClosed
+	}
+	if flows, err = v.renewed(ctx, flows); err != nil {
+		return 0, err
 	}
 	to, end, err := v.listen(ctx)
 	if err != nil {
@@ -72,6 +76,29 @@ func (v *IPVS) Import(ctx context.Context, flows []model.Flow) (here int, err er
 		}
 	}
 	return len(flows) - len(missing), err
+}
+
+// renewed returns flows with the time that their service gives a template in place
+// of what is left of each one's.
+func (v *IPVS) renewed(ctx context.Context, flows []model.Flow) ([]model.Flow, error) {
+	if !slices.ContainsFunc(flows, func(f model.Flow) bool { return f.Template }) {
+		return flows, nil
+	}
+	services, err := v.services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	whole := make(map[model.ServiceKey]time.Duration)
+	for _, s := range services {
+		whole[s.Key] = s.Persistence
+	}
+	flows = slices.Clone(flows)
+	for i, f := range flows {
+		if f.Template {
+			flows[i].Expires = whole[model.ServiceKey{Protocol: f.Protocol, Addr: f.Virtual}]
+		}
+	}
+	return flows, nil
 }
 
 // await returns the flows that the kernel has not taken by the time that it has
@@ -193,6 +220,10 @@ func (f *feed) send(ctx context.Context, flows []model.Flow) error {
 	return nil
 }
 
+// templateAssured is the state of a template whose client was heard of again: the
+// kernel drops others first where memory is short.
+const templateAssured = 1
+
 // recordOf describes a flow as another director would.
 func recordOf(f model.Flow) SyncRecord {
 	r := SyncRecord{
@@ -202,6 +233,11 @@ func recordOf(f model.Flow) SyncRecord {
 	}
 	if f.Forward != model.NAT {
 		r.Flags |= SyncNoOutput
+	}
+	if f.Template {
+		r.Flags |= SyncTemplate
+		r.State = templateAssured
+		return r
 	}
 	states, active := []string(nil), ""
 	switch f.Protocol {

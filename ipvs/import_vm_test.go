@@ -114,3 +114,63 @@ func TestImportThroughARunningDaemon(t *testing.T) {
 		t.Errorf("the daemons are %+v, %v; want %+v", got, err, b)
 	}
 }
+
+// Templates of another datapath are the kernel's afterwards, as they would come from
+// another IPVS, and are told again with their granularity and time.
+func TestImportTemplates(t *testing.T) {
+	v := start(t, Options{})
+	web, six := service(model.TCP, "203.0.113.8:80"), service(model.UDP, "[2001:db8:7::8]:53")
+	web.Persistence, web.PersistencePrefix = 100*time.Second, 24
+	six.Persistence, six.PersistencePrefix = 200*time.Second, 56
+	apply(t, v, add(web, server("10.0.0.1:80", model.NAT, 1), server("10.0.0.2:80", model.TUN, 1))...)
+	apply(t, v, add(six, server("[2001:db8::99]:53", model.DR, 1))...)
+	template := func(s model.Service, client, to string, forward model.Forward) model.Flow {
+		return model.Flow{
+			Template: true, Protocol: s.Key.Protocol, Virtual: s.Key.Addr, Forward: forward, Expires: 7 * time.Second,
+			Client: netip.MustParseAddrPort(client), Server: netip.MustParseAddrPort(to),
+		}
+	}
+	want := []model.Flow{
+		template(web, "192.0.2.0:0", "10.0.0.2:80", model.TUN),
+		template(six, "[2001:db8:0:100::]:0", "[2001:db8::99]:53", model.DR),
+	}
+	for range 2 { // again, they are what they were
+		if n, err := v.Import(t.Context(), want); err != nil || n != len(want) {
+			t.Fatalf("Import = %d, %v; want %d", n, err, len(want))
+		}
+	}
+	var got []model.Flow
+	err := v.Templates(t.Context(), func(f model.Flow) bool {
+		if f.Virtual == web.Key.Addr || f.Virtual == six.Key.Addr {
+			if f.Expires <= 30*time.Second || f.Expires > 200*time.Second {
+				t.Errorf("the template of %s has %v left", f.Client, f.Expires)
+			}
+			f.Expires = 7 * time.Second
+			got = append(got, f)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got, func(a, b model.Flow) int { return a.Client.Compare(b.Client) })
+	if !slices.Equal(got, want) {
+		t.Errorf("templates %+v, want %+v", got, want)
+	}
+	for client := range flowsOf(t, v) {
+		if client.Port() == 0 {
+			t.Errorf("the template of %s is listed as a flow", client)
+		}
+	}
+	tables, err := v.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, svc := range tables.Services {
+		for _, s := range svc.Servers {
+			if s.Active+s.Inactive != 0 {
+				t.Errorf("%s counts %d active, %d inactive: templates are no flows", s.Addr, s.Active, s.Inactive)
+			}
+		}
+	}
+}

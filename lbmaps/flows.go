@@ -118,6 +118,38 @@ func (m *Maps) Flows(now uint64, yield func(Flow) bool) error {
 	return nil
 }
 
+// Templates calls yield with each persistence template that holds at now (see
+// Now), as a flow of the kind Template, until it returns false, in no order. One
+// whose time is over, but which has flows still, has a second left.
+func (m *Maps) Templates(now uint64, yield func(Flow) bool) error {
+	more := true
+	visit := func(t tuple, v bpf.EkTemplate) bool {
+		if hostTemplateState(v.Now.Word) != templateLive || v.Expires <= now && v.Controls == 0 {
+			return true
+		}
+		slot := hostFlowWord(v.Now.Word).server // it lies in the same place
+		s, err := m.Server(slot)
+		if err != nil {
+			return true
+		}
+		more = yield(Flow{Slot: slot, Flow: model.Flow{
+			Template: true, Protocol: t.protocol, Client: t.client, Virtual: t.virtual,
+			Server: s.Server.Addr, Forward: s.Server.Forward,
+			Expires: max(time.Duration(v.Expires-min(now, v.Expires)), time.Second),
+		}})
+		return more
+	}
+	err := walk(m.templates, func(k bpf.EkTemplateKey, v bpf.EkTemplate) bool {
+		return visit(tuple{model.Protocol(k.Proto), hostIPv4Port(k.Caddr, 0), hostIPv4Port(k.Vaddr, k.Vport)}, v)
+	})
+	if err != nil || !more {
+		return err
+	}
+	return walk(m.templates6, func(k bpf.EkTemplate6Key, v bpf.EkTemplate) bool {
+		return visit(tuple{model.Protocol(k.Proto), hostIPv6Port(k.Caddr, 0), hostIPv6Port(k.Vaddr, k.Vport)}, v)
+	})
+}
+
 // ParseState returns the state of a protocol's flow by the name that State.String
 // gives.
 func ParseState(protocol model.Protocol, name string) (State, bool) {
@@ -148,9 +180,24 @@ func WireImport(f Flow) (bpf.EkImport, bool) {
 	if !ok {
 		return bpf.EkImport{}, false
 	}
-	in := bpf.EkImport{
-		State: bpf.EkFlowState(state), Server: f.Slot, Seconds: uint32(max((f.Expires+time.Second-1)/time.Second, 1)),
+	in := wireImport(f)
+	in.State = bpf.EkFlowState(state)
+	return in, true
+}
+
+// WireTemplate is WireImport for a template of a service. It reports false if the
+// service has no persistence.
+func WireTemplate(f Flow, of model.Service) (bpf.EkImport, bool) {
+	in := wireImport(f)
+	in.Timeout, in.Prefix = uint32(of.Persistence/time.Second), of.PersistencePrefix
+	if in.Prefix == 0 {
+		in.Prefix = wholeAddress(of.Key)
 	}
+	return in, in.Timeout != 0
+}
+
+func wireImport(f Flow) bpf.EkImport {
+	in := bpf.EkImport{Server: f.Slot, Seconds: uint32(max((f.Expires+time.Second-1)/time.Second, 1))}
 	client, virtual := f.Client.Addr().Unmap(), f.Virtual.Addr().Unmap()
 	if client.Is6() {
 		in.V6 = 1
@@ -158,14 +205,15 @@ func WireImport(f Flow) (bpf.EkImport, bool) {
 			Caddr: client.As16(), Vaddr: virtual.As16(),
 			Cport: wirePort(f.Client.Port()), Vport: wirePort(f.Virtual.Port()), Proto: uint8(f.Protocol),
 		}
-		return in, true
+		return in
 	}
 	key := bpf.EkFlowKey{
 		Caddr: wireIPv4(client), Vaddr: wireIPv4(virtual),
 		Cport: wirePort(f.Client.Port()), Vport: wirePort(f.Virtual.Port()), Proto: uint8(f.Protocol),
 	}
-	_, err := binary.Encode(in.Key.Caddr[:], binary.NativeEndian, key)
-	return in, err == nil
+	first := in.Key.Caddr[:]                              // the shorter key lies where the longer one begins
+	_, _ = binary.Encode(first, binary.NativeEndian, key) // it has room: 16 bytes
+	return in
 }
 
 // Reply completes the tuple of a NAT flow from the server's side.

@@ -14,8 +14,8 @@ import (
 
 // Release lets go of a service that runs in another datapath too by now: from
 // here on packets of it go up to the kernel, but for those of its flows. These
-// are told to last, and end here when that returns, whatever it returns; the
-// error joins its. What else there is of the service waits for the operation that
+// and its persistence templates are told to last, and end here when that returns,
+// whatever it returns; the error joins its. What else there is of the service waits for the operation that
 // deletes it. A service that does not run here is none to release.
 func (x *XDP) Release(ctx context.Context, key model.ServiceKey, last func([]model.Flow) error) error {
 	id, ok, err := x.withdraw(key)
@@ -30,12 +30,34 @@ func (x *XDP) Release(ctx context.Context, key model.ServiceKey, last func([]mod
 		return true
 	})
 	if err == nil {
+		err = x.templates(key, func(f model.Flow) { flows = append(flows, f) })
+	}
+	if err == nil {
 		err = last(flows)
 	}
 	if err = errors.Join(err, x.endFlows(id)); err != nil {
 		return fmt.Errorf("xdp: release %s: %w", key, err)
 	}
 	return nil
+}
+
+// templates calls visit with each template of a service.
+func (x *XDP) templates(key model.ServiceKey, visit func(model.Flow)) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return ErrClosed
+	}
+	now, err := lbmaps.Now()
+	if err != nil {
+		return err
+	}
+	return x.maps.Templates(now, func(f lbmaps.Flow) bool {
+		if f.Protocol == key.Protocol && f.Virtual == key.Addr {
+			visit(f.Flow)
+		}
+		return true
+	})
 }
 
 // withdraw takes a service out of sight, so that no more flows are opened, and
@@ -69,8 +91,9 @@ func (x *XDP) endFlows(service uint32) error {
 	return nil
 }
 
-// Import takes over flows of services that run here, from another datapath, and
-// returns how many are here now. A flow that is here already stays as it is.
+// Import takes over flows and persistence templates of services that run here, from
+// another datapath, and returns how many are here now. What is here already stays as
+// it is.
 // Those without their server here, or for whom the table has no room, are left
 // out.
 func (x *XDP) Import(ctx context.Context, flows []model.Flow) (int, error) {
@@ -84,11 +107,7 @@ func (x *XDP) Import(ctx context.Context, flows []model.Flow) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return here, err
 		}
-		dest, ok := x.state.Find(model.ServiceKey{Protocol: f.Protocol, Addr: f.Virtual}, f.Server)
-		if !ok {
-			continue
-		}
-		arg, ok := lbmaps.WireImport(lbmaps.Flow{Flow: f, Slot: dest.Slot})
+		arg, ok := x.wireImport(f)
 		if !ok {
 			continue
 		}
@@ -101,6 +120,25 @@ func (x *XDP) Import(ctx context.Context, flows []model.Flow) (int, error) {
 		}
 	}
 	return here, nil
+}
+
+// wireImport returns the argument of ek_import, and false for what has no server
+// here, or cannot be here.
+func (x *XDP) wireImport(f model.Flow) (bpf.EkImport, bool) {
+	key := model.ServiceKey{Protocol: f.Protocol, Addr: f.Virtual}
+	dest, ok := x.state.Find(key, f.Server)
+	if !ok {
+		return bpf.EkImport{}, false
+	}
+	here := lbmaps.Flow{Flow: f, Slot: dest.Slot}
+	if !f.Template {
+		return lbmaps.WireImport(here)
+	}
+	svc, ok := x.state.Service(key)
+	if !ok {
+		return bpf.EkImport{}, false
+	}
+	return lbmaps.WireTemplate(here, svc.Service)
 }
 
 // What ek_import returns (import.h).

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -100,4 +101,84 @@ func TestReleaseEndsFlowsAfterAnError(t *testing.T) {
 		return true
 	}))
 	check(t, r.Release(t.Context(), service(netip.MustParseAddrPort("192.0.2.9:9")).Key, nil))
+}
+
+// A client keeps its server over a hand-over though its flows are gone: the
+// templates of a service are told with its flows, and one that comes counts for new
+// flows, for as long as it had left.
+func TestReleaseAndImportOfTemplates(t *testing.T) {
+	for _, prefix := range []uint8{0, 24} {
+		r := newRig(t, func(o *Options) { o.testClock = false })
+		svc := service(vip)
+		svc.Persistence, svc.PersistencePrefix = 500*time.Second, prefix
+		r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)), op(sched.AddServer, svc, realServer(2, 1)))
+		r.run(datagram(netip.AddrPortFrom(client, 1000), vip))
+		templates := r.release(svc.Key)
+		group := netip.PrefixFrom(client, 32)
+		if prefix != 0 {
+			group = netip.PrefixFrom(client, int(prefix)).Masked()
+		}
+		if len(templates) != 1 || templates[0].Client != netip.AddrPortFrom(group.Addr(), 0) ||
+			templates[0].Expires <= 400*time.Second || templates[0].Expires > 500*time.Second {
+			t.Fatalf("templates %+v are told, want one of %s", templates, group)
+		}
+		r.apply(op(sched.DelService, svc))
+
+		// Of two servers without a template the next would have this client.
+		held := templates[0].Server
+		r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)), op(sched.AddServer, svc, realServer(2, 1)))
+		stray := templates[0]
+		stray.Client, stray.Server = netip.MustParseAddrPort("192.0.2.99:0"), realServer(9, 1).Addr
+		templates[0].Expires = 300 * time.Second
+		for range 2 {
+			if n, err := r.Import(t.Context(), append(templates[:1:1], stray)); n != 1 || err != nil {
+				t.Fatalf("Import = %d, %v; want 1", n, err)
+			}
+		}
+		check(t, r.maps.Templates(0, func(f lbmaps.Flow) bool {
+			now, err := lbmaps.Now()
+			check(t, err)
+			if left := f.Expires - time.Duration(now); left > 301*time.Second || left < 200*time.Second {
+				t.Errorf("the template has %v left, want 300 s", left)
+			}
+			return true
+		}))
+		for port := range uint16(4) {
+			r.run(datagram(netip.AddrPortFrom(client, 2000+port), vip))
+		}
+		opened := 0
+		check(t, r.Flows(t.Context(), func(f model.Flow) bool {
+			if opened++; f.Server != held {
+				t.Errorf("the flow of %s went to %s, want %s", f.Client, f.Server, held)
+			}
+			return true
+		}))
+		if opened != 4 {
+			t.Errorf("%d flows, want 4", opened)
+		}
+		// Counted once: after their end nothing is left of either.
+		if again := r.release(svc.Key); len(again) != 1 || again[0].Server != held {
+			t.Errorf("afterwards templates %+v are told", again)
+		}
+		for n := range 2 {
+			d, _ := r.state.Find(svc.Key, realServer(1+n, 1).Addr)
+			if conns, err := r.maps.Conns(d.Slot); err != nil || !conns.Idle() {
+				t.Errorf("server %s counts %+v, %v after the end", d.Server.Addr, conns, err)
+			}
+		}
+	}
+}
+
+// release lets go of a service and returns its templates.
+func (r *rig) release(key model.ServiceKey) (templates []model.Flow) {
+	r.t.Helper()
+	check(r.t, r.Release(r.t.Context(), key, func(all []model.Flow) error {
+		for _, f := range all {
+			if f.Template {
+				templates = append(templates, f)
+			}
+		}
+		return nil
+	}))
+	return templates
 }

@@ -60,8 +60,13 @@ type NextHop struct {
 	Reason string
 }
 
-// Flow is one live connection entry.
+// Flow is one live connection entry, or on its way from one datapath to another a
+// persistence template.
 type Flow struct {
+	// Template: no connection, but what sends new ones of the client to the
+	// server. The client's address has the granularity's bits only, its port is 0,
+	// and there is no State.
+	Template bool
 	Protocol Protocol
 	Client   netip.AddrPort
 	Virtual  netip.AddrPort

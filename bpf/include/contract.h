@@ -439,9 +439,12 @@ struct import {
 	struct flow6_key key;
 	__u8 v6;
 	enum flow_state state;
-	__u8 pad[2];
+	__u8 prefix; /* of a template */
+	__u8 pad;
 	__u32 server;  /* index into ek_servers */
 	__u32 seconds; /* that the flow lives without a packet */
+	/* Not 0: a template, which each new flow gives so many seconds again. */
+	__u32 timeout;
 };
 
 /* edit is the argument of ek_edit, run after user space has written a server

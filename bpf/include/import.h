@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Flows that come from another datapath, counted as if they had begun here. */
+/* Flows and templates that come from another datapath, counted as if they had begun
+ * here.
+ */
 #ifndef EK_IMPORT_H
 #define EK_IMPORT_H
 
 #include "overload.h"
+#include "persist.h"
 
 /* What ek_import returns. */
 enum { IMPORT_DONE = 0, IMPORT_KNOWN = 1, IMPORT_FULL = 2 };
@@ -98,6 +101,44 @@ static __always_inline int import_flow(const struct import *in, const union tupl
 	return IMPORT_FULL;
 }
 
+/* import_template makes the template of a client, which holds no flows yet: those
+ * that come along do not count in it. One that holds here stays.
+ */
+static __always_inline int import_template(const struct import *in, const union tuple *t, bool v6)
+{
+	__u64 now = clock_precise();
+	__u32 index = in->server;
+	struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
+	union template_tuple key;
+	union template_word seen;
+	struct template *found;
+	__u32 reason;
+
+	if (!srv)
+		return -1;
+	template_tuple_of(t, v6, in->prefix, &key);
+	found = template_find(&key, v6);
+	if (found) {
+		seen.word = READ_ONCE(found->now.word);
+		if (template_holds(found, seen, now))
+			return IMPORT_KNOWN;
+	}
+	reason = template_set(found, &key, v6, index, srv, in->timeout * SECOND, now);
+	if (reason)
+		return reason == REASON_FLOW_BUSY ? IMPORT_KNOWN : IMPORT_FULL;
+	found = template_find(&key, v6);
+	if (found) {
+		WRITE_ONCE(found->expires, now + in->seconds * SECOND);
+		template_release(found);
+	}
+	return IMPORT_DONE;
+}
+
+static __always_inline int import_as(const struct import *in, const union tuple *t, bool v6)
+{
+	return in->timeout ? import_template(in, t, v6) : import_flow(in, t, v6);
+}
+
 static __always_inline int import_any(const struct import *ctx)
 {
 	/* On the stack, since the kernel takes no key from an argument. */
@@ -106,10 +147,10 @@ static __always_inline int import_any(const struct import *ctx)
 
 	if (in.v6) {
 		t.v6 = in.key;
-		return import_flow(&in, &t, true);
+		return import_as(&in, &t, true);
 	}
 	__builtin_memcpy(&t.v4, &in.key, sizeof(t.v4));
-	return import_flow(&in, &t, false);
+	return import_as(&in, &t, false);
 }
 
 #endif
