@@ -175,8 +175,10 @@ static __always_inline void *transport(const struct packet *p)
 
 	if (!p->v6)
 		return p->ip + 1;
-	at &= 511;
-	__asm__ volatile("" : "+r"(at)); /* the mask belongs where the offset is used */
+	/* The mask belongs where the offset is used, and the compiler, which knows that it
+	 * changes nothing, must not leave it out.
+	 */
+	__asm__ volatile("%0 &= 511" : "+r"(at));
 	begins = (void *)p->ip6 + at;
 	__asm__ volatile("" : "+r"(begins));
 	return begins;
