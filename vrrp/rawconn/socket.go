@@ -298,13 +298,15 @@ func (s *socket) read(ctx context.Context, l *live) {
 	}
 }
 
-// mostBatches bounds how long packets wait for others that go on arriving.
-const mostBatches = 8
+// mostBatches bounds how long packets wait for others that go on arriving, as in a
+// flood. It is more than a socket's queue holds.
+const mostBatches = 64
 
 // receive takes what waits, hands it out, and adds those who got something to
 // told. It needs l.mu. Nothing waiting is no error.
 func (s *socket) receive(l *live, fd uintptr, told []*Conn) ([]*Conn, error) {
-	for n := batch; n == batch && !l.done && len(told) < mostBatches*batch; {
+	n := batch
+	for round := 0; n == batch && round < mostBatches && !l.done; round++ {
 		var err error
 		n, err = l.in.receive(fd)
 		switch {
