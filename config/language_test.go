@@ -30,7 +30,8 @@ func samples() map[string]map[string]string {
 		},
 		"virtual_server": {
 			"datapath": "datapath xdp", "lb_algo": "lb_algo mh", "lvs_sched": "lvs_sched mh", "lb_kind": "lb_kind DR", "lvs_method": "lvs_method DR",
-			"protocol": "protocol UDP", "persistence_timeout": "persistence_timeout", "persistence_granularity": "persistence_granularity 24",
+			"persistence_engine": "protocol UDP\npersistence_timeout 60 => persistence_engine sip",
+			"protocol":           "protocol UDP", "persistence_timeout": "persistence_timeout", "persistence_granularity": "persistence_granularity 24",
 			"real_server": "real_server 198.51.100.9 80 { }", "sorry_server": "sorry_server 198.51.100.9 80",
 			"sorry_server_inhibit": "sorry_server_inhibit", "sorry_server_lvs_method": "sorry_server 198.51.100.9 80\nsorry_server_lvs_method DR",
 			"quorum": "weight 9\nquorum 7", "hysteresis": "weight 9\nquorum 7\nhysteresis 3", "omega": "omega", "inhibit_on_failure": "inhibit_on_failure",

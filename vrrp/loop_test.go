@@ -155,25 +155,3 @@ func TestFloodBehindEffects(t *testing.T) {
 		close(r.actions)
 	})
 }
-
-// TestAdvertsTakeNoMemory, so that the collector has next to nothing to do, whose
-// work holds adverts up.
-func TestAdvertsTakeNoMemory(t *testing.T) {
-	if raceEnabled {
-		t.Skip("skipped: the race detector takes memory of its own")
-	}
-	master := newTarget(t, better(base(V3)), Master)
-	backup := newTarget(t, base(V3), Backup)
-	advert := sent(t, better(base(V3)), 250)
-	for name, f := range map[string]func(){
-		"sent": func() {
-			master.now, _ = master.runner.group.Next()
-			master.runner.tick(master.now)
-		},
-		"heard": func() { backup.runner.packet(backup.now, 0, advert) },
-	} {
-		if n := testing.AllocsPerRun(100, f); n != 0 {
-			t.Errorf("an advert %s takes %g pieces of memory", name, n)
-		}
-	}
-}

@@ -3,5 +3,3 @@
 package vrrp
 
 const schedules = 3000
-
-const raceEnabled = false

@@ -4,5 +4,3 @@ package vrrp
 
 // The race detector has nothing to find in a model without goroutines.
 const schedules = 200
-
-const raceEnabled = true

@@ -34,7 +34,8 @@ type machine struct {
 	kinds []kind
 	// short asks tests for their short form.
 	short bool
-	// program says that some packet tests of the XDP program run there too.
+	// program says that the packet tests of the XDP program run there too, in
+	// their short form.
 	program bool
 }
 
@@ -60,10 +61,6 @@ func kindOf(test string) kind {
 func (m machine) String() string {
 	return fmt.Sprintf("vm %s %s", m.lane, m.kernel)
 }
-
-// packetTests are those of each way that a packet takes. All of them would take
-// hours: the verifier on an emulated processor takes seconds for each load.
-const packetTests = "-run=^Test(DR|NAT|TUN|RepliesOfNAT|ErrorsAbout|TooBig|Persistence|Sweep|Tag|Import|RoundRobin|VerifierBounds)"
 
 // machines returns the places in the order in which they run, quick ones
 // first. User-mode-linux has no JIT, without which the XDP program does not load.
@@ -111,7 +108,7 @@ func (m machine) commands(t tier, files []testFile, guest string) []command {
 	}
 	cmds := taggedCommands(base, t.tag, byDir)
 	if m.program {
-		cmds = append(cmds, append(base[:len(base):len(base)], "-short", "-tags=bpf", packetTests, "./bpf"))
+		cmds = append(cmds, append(base[:len(base):len(base)], "-short", "-tags=bpf", "./bpf"))
 	}
 	return cmds
 }

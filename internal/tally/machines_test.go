@@ -36,7 +36,7 @@ func TestCommandsOfAMachine(t *testing.T) {
 		fast + "-tags=vm -run=^(TestFive)$ ./b",
 		normal + "-tags=vm -run=^(TestOne|TestXDPTwo|TestXDPLongThree)$ ./a",
 		normal + "-tags=vm -run=^(TestFive)$ ./b",
-		normal + "-short -tags=bpf " + packetTests + " ./bpf",
+		normal + "-short -tags=bpf ./bpf",
 		normal + "-short -tags=vm -run=^(TestXDPTwo)$ ./a",
 		"test -json -count=1 -timeout=1h0m0s -exec=/bin/guest -lane counted -kernel 6.12 -timeout 1h0m0s " + packed +
 			" -tags=vm -run=^(TestCountedFour)$ ./b",
