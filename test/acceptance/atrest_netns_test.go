@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/evenkeel/evenkeel/api"
 	"github.com/evenkeel/evenkeel/internal/lab"
 	"github.com/evenkeel/evenkeel/internal/lab/labtest"
 )
@@ -71,12 +72,13 @@ func TestCountersReturnToZero(t *testing.T) {
 			t.Errorf("%d connections to %s were counted, want %d", got, at, connsInTotal)
 		}
 	}
+	closed := s.flows()
 	// With some connections open, and once those that were reset have timed
 	// out, the counters say what the table holds.
 	held := append(s.hold(dr), s.hold(nat)...)
 	want := count{active: len(held), all: len(held) + 2*(connections-reset(connections))}
 	if got := s.agree(); got != want {
-		t.Errorf("flows that are open or wait for their time-out = %+v, want %+v", got, want)
+		t.Errorf("flows that are open or wait for their time-out = %+v, want %+v; of %d before:%s", got, want, len(closed), s.timedOut(closed))
 	}
 	for _, c := range held {
 		c.Close()
@@ -99,6 +101,25 @@ func TestCountersReturnToZero(t *testing.T) {
 	labtest.Until(t, "all entries are given back", func() bool {
 		return s.entries("ek_replies") == 0 && s.entriesOfFlows() == 0
 	})
+}
+
+// timedOut lists those of the flows of connections without a reset that are not in the
+// table any more, as they were.
+func (s *site) timedOut(flows []api.Flow) string {
+	s.t.Helper()
+	here := make(map[[2]string]bool)
+	for _, f := range s.flows() {
+		here[[2]string{f.Client, f.Virtual}] = true
+	}
+	var list strings.Builder
+	for _, f := range flows {
+		client, err := netip.ParseAddrPort(f.Client)
+		s.must(err)
+		if mannerOf(int(client.Port()-firstPort)) != withReset && !here[[2]string{f.Client, f.Virtual}] {
+			fmt.Fprintf(&list, "\n%+v", f)
+		}
+	}
+	return list.String()
 }
 
 // clientAddrs adds addresses to an interface of the client, in 10.77.net.0/24.
