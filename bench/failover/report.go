@@ -134,8 +134,8 @@ func (r *results) markdown(list []measure) string {
 	}
 	fmt.Fprintf(&b, "Machine: %d CPUs (%s), Linux %s.\n", r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel)
 	for _, name := range []string{theirName, ourName} {
-		if v := r.version(name); v != "" {
-			fmt.Fprintf(&b, "%s: %s.\n", name, v)
+		if v := r.versions(name); len(v) > 0 {
+			fmt.Fprintf(&b, "%s: %s.\n", name, strings.Join(v, "; "))
 		}
 	}
 	for _, m := range list {
@@ -144,13 +144,15 @@ func (r *results) markdown(list []measure) string {
 	return b.String()
 }
 
-func (r *results) version(subject string) string {
+// versions returns what the subject called itself, in the order of the series:
+// measures that are repeated may be of another version than the rest.
+func (r *results) versions(subject string) (all []string) {
 	for _, s := range r.Series {
-		if s.Subject == subject {
-			return s.Version
+		if s.Subject == subject && s.Version != "" && !slices.Contains(all, s.Version) {
+			all = append(all, s.Version)
 		}
 	}
-	return ""
+	return all
 }
 
 // section writes a measure at all its intervals.
