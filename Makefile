@@ -163,17 +163,18 @@ versus = bin/guest -lane counted -kernel $(1) -timeout 30m bin/evenkeel bench --
 .PHONY: bench
 bench: build bin/guest deps-bench ## Measure everything (as root), and write bench/results/report.md; some 20 minutes
 	@$(MAKE) --no-print-directory deps-vm || echo "going on: kernels that cannot run here are left out"
-	@echo "== XDP against IPVS, kernels $(VERSUS_KERNELS)"; \
+	@SECONDS=0; echo "== XDP against IPVS, kernels $(VERSUS_KERNELS)"; \
 	rm -f $(VERSUS_KERNELS:%=bin/versus-%.json); \
 	for kernel in $(VERSUS_KERNELS); do \
 		{ $(call versus,$$kernel) > bin/versus-$$kernel.part && mv bin/versus-$$kernel.part bin/versus-$$kernel.json; } & \
-	done; wait; \
+	done; wait; echo "== that took $$SECONDS seconds"; \
 	with=; for kernel in $(VERSUS_KERNELS); do \
 		if test -f bin/versus-$$kernel.json; then with="$$with,bin/versus-$$kernel.json"; \
 		else echo "left out: kernel $$kernel"; fi; \
 	done; \
 	history=$$(ls bench/results/history/*.json 2>/dev/null | paste -sd, -); \
-	$(SUDO) ./bin/evenkeel bench --level program,path,users,scale --with "$${with#,}" --history "$$history" --page bench/results $(ARGS)
+	$(SUDO) ./bin/evenkeel bench --level program,path,users,scale --with "$${with#,}" --history "$$history" --page bench/results $(ARGS); \
+	echo "== all took $$SECONDS seconds"
 
 # Instructions do not depend on what else the machine does, so few rounds are enough.
 .PHONY: bench-gate

@@ -39,9 +39,21 @@ func largeFlows(o Options) []uint32 {
 }
 
 // Large measures the scale level: how long tables take to fill, to change and to
-// sweep, and what they weigh, by their size. It needs root.
-func Large(ctx context.Context, o Options) ([]figure.Figure, error) {
+// sweep, and what they weigh, by their size, and how long packets wait beside the sweep.
+// It needs root.
+func Large(ctx context.Context, o Options) (figures []figure.Figure, skipped []string, err error) {
 	o = o.withDefaults()
+	figures, err = growth(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	flows := largeFlows(o)
+	delays, skipped, err := sweepDelays(ctx, flows[len(flows)-1], o)
+	return append(figures, delays...), skipped, err
+}
+
+// growth measures by size, on one CPU.
+func growth(ctx context.Context, o Options) ([]figure.Figure, error) {
 	unpin, err := pinCPU()
 	if err != nil {
 		return nil, err
@@ -64,8 +76,7 @@ func Large(ctx context.Context, o Options) ([]figure.Figure, error) {
 		}
 		all = append(all, figures...)
 	}
-	delays, err := sweepDelays(ctx, largeFlows(o)[len(largeFlows(o))-1], o)
-	return append(all, delays...), err
+	return all, nil
 }
 
 // largeService is service n of many.
@@ -156,9 +167,13 @@ func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figur
 		}
 		all.Values, longest.Values = append(all.Values, sum), append(longest.Values, most)
 	}
+	ending, endingLongest, err := r.endAll(ctx)
+	if err != nil {
+		return nil, err
+	}
 	bytes := flowPoint("memory of all maps", "MiB", "memory", n)
 	bytes.Values, bytes.Note = []float64{float64(weight) / (1 << 20)}, fmt.Sprintf("%d bytes per flow", weight/uint64(n))
-	return []figure.Figure{bytes, all, longest}, nil
+	return []figure.Figure{bytes, all, longest, ending, endingLongest}, nil
 }
 
 func flowPoint(what, unit, series string, n uint32) figure.Figure {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"runtime"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
@@ -97,35 +94,6 @@ func measureAll(ctx context.Context, list []Case, o Options) ([]figure.Figure, e
 		figures = append(figures, f)
 	}
 	return figures, nil
-}
-
-// pinCPU keeps the caller on the CPU that it runs on until it calls the
-// function returned.
-func pinCPU() (func(), error) {
-	runtime.LockOSThread()
-	var before unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		return nil, fmt.Errorf("read CPU affinity: %w", err)
-	}
-	var one unix.CPUSet
-	for cpu := range len(before) * 64 {
-		if before.IsSet(cpu) {
-			one.Set(cpu) // the last one: the first takes most interrupts
-			if one.Count() > 1 {
-				one.Zero()
-				one.Set(cpu)
-			}
-		}
-	}
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return nil, fmt.Errorf("set CPU affinity: %w", err)
-	}
-	return func() {
-		// The thread is given back only when it is as it was.
-		if unix.SchedSetaffinity(0, &before) == nil {
-			runtime.UnlockOSThread()
-		}
-	}, nil
 }
 
 // measure measures one case: in each round the driver alone, the floor, and the

@@ -62,6 +62,11 @@ func (r Report) WriteText(w io.Writer) error {
 			return fmt.Errorf("write report: %w", err)
 		}
 	}
+	for _, t := range r.Took {
+		if _, err := fmt.Fprintf(w, "\nlevel %s\n", t); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -125,10 +130,7 @@ func Levels(program string, o Options) []Level {
 		{figure.Program, func(ctx context.Context) ([]figure.Figure, []string, error) { return Program(ctx, o) }},
 		{figure.Path, func(ctx context.Context) ([]figure.Figure, []string, error) { return Path(ctx, o) }},
 		{figure.Users, func(ctx context.Context) ([]figure.Figure, []string, error) { return Users(ctx, program, o) }},
-		{figure.Scale, func(ctx context.Context) ([]figure.Figure, []string, error) {
-			figures, err := Large(ctx, o)
-			return figures, nil, err
-		}},
+		{figure.Scale, func(ctx context.Context) ([]figure.Figure, []string, error) { return Large(ctx, o) }},
 		{figure.Versus, func(ctx context.Context) ([]figure.Figure, []string, error) { return Versus(ctx, o) }},
 	}
 }

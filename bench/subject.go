@@ -20,6 +20,8 @@ type subject struct {
 	// flows live; fresh makes every packet open one of its own.
 	flows uint32
 	fresh bool
+	// shuffled visits the flows out of order.
+	shuffled bool
 	// setUp makes the director forward that way, until the function returned is
 	// called.
 	setUp func(context.Context) (takeDown func() error, err error)
@@ -32,9 +34,16 @@ type subject struct {
 
 // xdpWay attaches the XDP datapath, which has all services from the start: flows of
 // one that was deleted would wait for its servers.
-func (w *wire) xdpWay(context.Context) (func() error, error) {
+func (w *wire) xdpWay(context.Context) (func() error, error) { return w.attachXDP(model.XDPNative) }
+
+// xdpGenericWay has the stack run the same.
+func (w *wire) xdpGenericWay(context.Context) (func() error, error) {
+	return w.attachXDP(model.XDPGeneric)
+}
+
+func (w *wire) attachXDP(mode model.XDPMode) (func() error, error) {
 	attach := func(names ...string) error {
-		return w.director.Do(func() error { return w.xdp.Attach(names, model.XDPNative) })
+		return w.director.Do(func() error { return w.xdp.Attach(names, mode) })
 	}
 	return func() error { return attach() }, attach(w.near.Name)
 }
@@ -157,7 +166,7 @@ func (s subject) label() string {
 
 func (s subject) plan() drive.Plan {
 	p := packet{model.UDP, clientOf(s.to), s.to, 0}
-	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: firstClient}
+	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: firstClient, Shuffled: s.shuffled}
 	if s.fresh {
 		plan.Flows = 1 << 22
 	}

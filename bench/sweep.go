@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
+	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/loader"
 	"github.com/evenkeel/evenkeel/model"
 )
@@ -33,90 +36,221 @@ func sweepTimes(x *loader.XDP) (sum, most float64, err error) {
 	return sum, most, err
 }
 
-// threadTime returns how long the calling thread was on a CPU.
-func threadTime() (time.Duration, error) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		return 0, fmt.Errorf("read the thread's time: %w", err)
+// endAll measures a pass of the sweep that ends all flows of a case, whose packets have passed
+// before.
+func (r *run) endAll(ctx context.Context) (all, longest figure.Figure, err error) {
+	n := r.c.Flows
+	all = flowPoint("sweep that ends all flows", "ms", "whole sweep, all end", n)
+	longest = flowPoint("sweep that ends all flows, longest time without a pause", "ms", "longest time without a pause, all end", n)
+	var soon lbmaps.Timeouts
+	soon[lbmaps.Established] = time.Second
+	if err := r.site.SetTimeouts(soon); err != nil {
+		return all, longest, err
 	}
-	return time.Duration(ts.Nano()), nil
+	if _, err := r.checked(); err != nil { // packets bring flows the new time-out
+		return all, longest, err
+	}
+	select {
+	case <-ctx.Done():
+		return all, longest, ctx.Err()
+	case <-time.After(3 * time.Second): // the programs' clock is coarse
+	}
+	sum, most, err := sweepTimes(r.site.XDP)
+	if err != nil {
+		return all, longest, err
+	}
+	status, err := r.site.Status()
+	if err == nil && status.Flows.Expired != uint64(n) {
+		err = fmt.Errorf("end %d flows: %d ended", n, status.Flows.Expired)
+	}
+	all.Values, longest.Values = []float64{sum}, []float64{most}
+	return all, longest, err
 }
 
-// sweepDelays measures how long packets take at a given load with n flows in the table,
-// in turns without the sweep and while it runs again and again.
-func sweepDelays(ctx context.Context, n uint32, o Options) (figures []figure.Figure, err error) {
-	o.Progress(fmt.Sprintf("delays with %s flows, beside the sweep", round(n)), 1, 1)
+// sweepDelays measures how long packets wait on a CPU that sweeps n flows again and again.
+// Another CPU sends one by one and interrupts it for each, as a network card does; so what is
+// measured is for how long the sweep keeps a packet from being looked at. In turns with
+// it the same CPU is as busy in user space, where everything may interrupt.
+func sweepDelays(ctx context.Context, n uint32, o Options) (figures []figure.Figure, skipped []string, err error) {
+	o.Progress(fmt.Sprintf("delays on the CPU that sweeps %s flows", round(n)), 1, 1)
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, nil, fmt.Errorf("read CPU affinity: %w", err)
+	}
+	sweeps, ok := lastCPU(set, 1) // the last one sends
+	if !ok {
+		return nil, []string{"delays beside the sweep: there is one CPU, want two"}, nil
+	}
 	w, err := newWire(ctx, n+n/8+1<<10, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	if err := w.near.SteerTo(sweeps); errors.Is(err, os.ErrNotExist) {
+		return nil, []string{"delays beside the sweep: the kernel has no receive packet steering"}, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	s, err := w.openFlows(ctx, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := w.driver.SunkEach()
+	if err != nil {
+		return nil, nil, err
+	}
+	if figures, err = w.besideSweep(ctx, s, o); err != nil {
+		return nil, nil, err
+	}
+	after, err := w.driver.SunkEach()
+	if err != nil {
+		return nil, nil, err
+	}
+	return figures, nil, tookBy(sweeps, before, after)
+}
+
+// tookBy makes sure that a CPU took the packets that ended between two readings, but for some
+// that came from elsewhere.
+func tookBy(cpu int, before, after []uint64) error {
+	var others uint64
+	for i := range after {
+		if i != cpu {
+			others += after[i] - before[i]
+		}
+	}
+	if took := after[cpu] - before[cpu]; 100*others >= took {
+		return fmt.Errorf("%w: CPU %d took %d packets, others %d", ErrElsewhere, cpu, took, others)
+	}
+	return nil
+}
+
+// openFlows opens so many flows, and returns the subject whose packets are theirs, in generic
+// mode, where the CPU that the stack was told runs the program.
+func (w *wire) openFlows(ctx context.Context, n uint32) (subject, error) {
 	s := subject{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay, flows: n}
 	if _, err := w.trial(ctx, s, pace{sends: sends{1, int(n)}, batch: 64}, 0); err != nil {
-		return nil, err
+		return s, err
 	}
-	still, swept := sweepFigures(n)
+	if err := w.xdp.SweepNow(func(piece func() error) error { return piece() }); err != nil {
+		return s, err
+	}
+	status, err := w.xdp.Status()
+	if err != nil {
+		return s, err
+	}
+	if status.Flows.Live != uint64(n) {
+		return s, fmt.Errorf("open %d flows: %d live", n, status.Flows.Live)
+	}
+	s.setUp, s.shuffled = w.xdpGenericWay, true
+	return s, nil
+}
+
+// apart is the time between two packets beside the sweep: each finds the CPU as it is
+// without packets.
+const apart = 50 * time.Microsecond
+
+// besideSweep measures delays without and beside the sweep, in turns.
+func (w *wire) besideSweep(ctx context.Context, s subject, o Options) ([]figure.Figure, error) {
+	still, swept := sweepFigures(s.flows)
+	spin := func(func() bool) error { return nil }
 	for range o.Rounds {
-		if err := w.delayInto(ctx, s, o, still); err != nil {
-			return nil, err
-		}
-		stop := w.keepSweeping()
-		err := w.delayInto(ctx, s, o, swept)
-		if err = errors.Join(err, stop()); err != nil {
-			return nil, err
+		for _, turn := range []struct {
+			work    func(enough func() bool) error
+			figures []figure.Figure
+		}{{spin, still}, {w.sweepOnce, swept}} {
+			stop := occupy(turn.work)
+			err := w.delayInto(ctx, s, o, turn.figures)
+			if err = errors.Join(err, stop()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for i := range swept {
-		swept[i].Beside, swept[i].Yardstick = "no sweep", still[i].Values
+		swept[i].Beside, swept[i].Yardstick = sweepOff, still[i].Values
 	}
 	return append(still, swept...), nil
 }
 
+// sweptPercentiles are those beside the sweep, with the worst packet.
+func sweptPercentiles() []float64 { return append(percentiles(), 100) }
+
 // sweepFigures returns an empty figure for each percentile, without and beside the sweep.
 func sweepFigures(n uint32) (still, swept []figure.Figure) {
-	for _, p := range percentiles() {
+	for _, p := range sweptPercentiles() {
+		which := fmt.Sprintf("p%v", p)
+		if p == 100 {
+			which = worstPacket
+		}
 		f := figure.Figure{Level: figure.Scale, Unit: "µs"}
-		name := fmt.Sprintf("delay of packets, %s flows, %d kpps: p%v", round(n), load/1000, p)
-		f.Name = name + ", no sweep"
+		f.Name = delayName(n, which, sweepOff)
 		still = append(still, f)
-		f.Name = name + ", sweep always on"
+		f.Name = delayName(n, which, sweepOn)
 		swept = append(swept, f)
 	}
 	return still, swept
 }
 
+// What figures of delays are of.
+const (
+	sweepOff    = "no sweep"
+	sweepOn     = "sweep always on"
+	worstPacket = "the worst"
+)
+
+func delayName(n uint32, which, beside string) string {
+	return fmt.Sprintf("delay of packets on the sweep's CPU, %s flows: %s, %s", round(n), which, beside)
+}
+
 // delayInto adds one measurement to the figures of the percentiles.
 func (w *wire) delayInto(ctx context.Context, s subject, o Options, figures []figure.Figure) error {
-	d, err := w.delay(ctx, s, o)
+	d, err := w.delay(ctx, s, o.turns(12_000_000), drive.Live{Apart: apart, Forgive: true})
 	if err != nil {
-		return fmt.Errorf("delays of %s: %w", s.name, err)
+		return fmt.Errorf("delays beside the sweep: %w", err)
 	}
-	for i, p := range percentiles() {
+	for i, p := range sweptPercentiles() {
 		figures[i].Values = append(figures[i].Values, float64(d.Percentile(p))/1000)
 	}
 	return nil
 }
 
-// keepSweeping sweeps without an end, wherever the scheduler puts it, until the function
+// errEnough ends a pass of the sweep.
+var errEnough = errors.New("enough")
+
+// sweepOnce makes a pass, or less where it is enough before.
+func (w *wire) sweepOnce(enough func() bool) error {
+	err := w.xdp.SweepNow(func(piece func() error) error {
+		if enough() {
+			return errEnough
+		}
+		return piece()
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// occupy does work again and again, on the CPU beside that of pinCPU, until the function
 // returned is called.
-func (w *wire) keepSweeping() (stop func() error) {
+func occupy(work func(enough func() bool) error) (stop func() error) {
 	end, ended := make(chan struct{}), make(chan error, 1)
-	errEnd := errors.New("enough")
-	piece := func(piece func() error) error {
+	enough := func() bool {
 		select {
 		case <-end:
-			return errEnd
+			return true
 		default:
-			return piece()
+			return false
 		}
 	}
 	go func() {
-		var err error
-		for err == nil {
-			err = w.xdp.SweepNow(piece)
+		unpin, err := pinLast(1)
+		if err != nil {
+			ended <- err
+			return
 		}
-		if errors.Is(err, errEnd) {
-			err = nil
+		defer unpin()
+		for err == nil && !enough() {
+			err = work(enough)
 		}
 		ended <- err
 	}()

@@ -31,6 +31,7 @@ type DrivePlan struct {
 	StampAt    uint32
 	ApartNs    uint64
 	DueNs      uint64
+	Forgive    uint64
 	Frame      [10]uint64
 }
 

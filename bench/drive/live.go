@@ -16,6 +16,9 @@ type Live struct {
 	Interface int
 	// Apart is the time from packet to packet; default none, as fast as they go.
 	Apart time.Duration
+	// Forgive has the time of a packet begin when it leaves, and not when it was due: what
+	// keeps the sender itself from its work does not count.
+	Forgive bool
 	// Grown is by how many bytes frames are longer where they end, so that the
 	// sink finds the time of sending. It counts where Apart is set.
 	Grown int
@@ -29,6 +32,9 @@ func (d *Driver) SetLive(p Plan, l Live) error {
 	next := DrivePlan{Ifindex: uint32(l.Interface), ApartNs: uint64(l.Apart)}
 	if l.Apart > 0 {
 		next.StampAt = uint32(payload + l.Grown)
+	}
+	if l.Forgive {
+		next.Forgive = 1
 	}
 	return d.set(p, next)
 }
@@ -88,11 +94,17 @@ func (d *Driver) RelayTo(ifindex int) error {
 
 // Sunk returns how many IPv4 frames sinks have counted since the driver was loaded.
 func (d *Driver) Sunk() (uint64, error) {
+	each, err := d.SunkEach()
+	return sum(each), err
+}
+
+// SunkEach returns how many of them each CPU took away, by its number.
+func (d *Driver) SunkEach() ([]uint64, error) {
 	var each []uint64
 	if err := d.objects.Sunk.Lookup(uint32(0), &each); err != nil {
-		return 0, fmt.Errorf("read sinks: %w", err)
+		return nil, fmt.Errorf("read sinks: %w", err)
 	}
-	return sum(each), nil
+	return each, nil
 }
 
 func sum(values []uint64) uint64 {

@@ -34,3 +34,11 @@ func TestBPFFSMountFromMountinfo(t *testing.T) {
 		})
 	}
 }
+
+func TestCPUMask(t *testing.T) {
+	for cpu, want := range map[int]string{0: "1", 5: "20", 31: "80000000", 32: "1,00000000", 67: "8,00000000,00000000"} {
+		if got := cpuMask(cpu); got != want {
+			t.Errorf("CPU %d: %s, want %s", cpu, got, want)
+		}
+	}
+}
