@@ -14,7 +14,7 @@ enum reason {
 	REASON_IP_OPTIONS = 8, /* pass: IPv4 header with options, or an IPv6 extension header that the program does not read */
 	REASON_OTHER_PROTOCOL = 9, /* pass: neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error */
 	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol */
-	REASON_NO_FLOW = 11, /* pass: TCP segment to a service that neither opens a connection nor belongs to one */
+	REASON_NO_FLOW = 11, /* pass: TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one */
 	REASON_SOURCE_PORT_20 = 12, /* pass: client port 20, which IPVS never schedules */
 	REASON_LOCAL_SERVER = 13, /* pass: the server is this machine, whose own program answers */
 	REASON_ICMP_UNRELATED = 14, /* pass: ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it */

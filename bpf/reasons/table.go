@@ -24,7 +24,7 @@ const (
 	OtherProtocol Reason = 9
 	// NoService: no virtual service has this address, port and protocol.
 	NoService Reason = 10
-	// NoFlow: TCP segment to a service that neither opens a connection nor belongs to one.
+	// NoFlow: TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one.
 	NoFlow Reason = 11
 	// SourcePort20: client port 20, which IPVS never schedules.
 	SourcePort20 Reason = 12
@@ -89,7 +89,7 @@ var table = map[Reason]entry{
 	IPOptions:          {"ip_options", Pass, "IPv4 header with options, or an IPv6 extension header that the program does not read"},
 	OtherProtocol:      {"other_protocol", Pass, "neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error"},
 	NoService:          {"no_service", Pass, "no virtual service has this address, port and protocol"},
-	NoFlow:             {"no_flow", Pass, "TCP segment to a service that neither opens a connection nor belongs to one"},
+	NoFlow:             {"no_flow", Pass, "TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one"},
 	SourcePort20:       {"source_port_20", Pass, "client port 20, which IPVS never schedules"},
 	LocalServer:        {"local_server", Pass, "the server is this machine, whose own program answers"},
 	ICMPUnrelated:      {"icmp_unrelated", Pass, "ICMP or ICMPv6 error that quotes no packet of a flow, or too little of it"},

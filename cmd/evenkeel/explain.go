@@ -32,8 +32,8 @@ scheduler and what it sees, its flow, the server, and how the frame leaves. The
 program runs on the live maps, without effect: no cursor, counter or flow
 changes.
 
-To follow a server's answer, name the server as SOURCE and the client as
-DESTINATION. Without a daemon the pinned maps are used.`,
+PROTOCOL is tcp, udp or sctp. To follow a server's answer, name the server as
+SOURCE and the client as DESTINATION. Without a daemon the pinned maps are used.`,
 		Example: "  evenkeel explain tcp 203.0.113.9:4242 10.0.0.100:80",
 		Args:    cobra.ExactArgs(3),
 		RunE:    func(c *cobra.Command, args []string) error { return explain(c.Context(), e, o, args) },
