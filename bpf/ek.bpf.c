@@ -3,6 +3,7 @@
 /* The XDP datapath. A packet's way through it, top to bottom: parse, find its
  * flow or open one, forward. Every way out counts one reason.
  */
+#include "foreign.h"
 #include "forward.h"
 #include "open.h"
 #include "related.h"
@@ -196,8 +197,12 @@ static __always_inline int balance(struct packet *p)
 /* begin balances a packet that was read, unless there is a reason against it. */
 static __always_inline int begin(struct packet *p, __u32 reason)
 {
-	if (likely(!reason))
+	if (likely(!reason)) {
+		/* The dry program goes all the way, to tell of it. */
+		if (!DRY && foreign(p))
+			return pass(REASON_NO_SERVICE);
 		return balance(p);
+	}
 	if (reason == REASON_OTHER_PROTOCOL && p->proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return later(LATER_RELATED, 0);
 	return pass(reason);

@@ -376,6 +376,7 @@ const (
 	EkMapEkHalfOpen6   = "ek_half_open6"
 	EkMapEkHalfRings   = "ek_half_rings"
 	EkMapEkIcmpBudget  = "ek_icmp_budget"
+	EkMapEkKnown       = "ek_known"
 	EkMapEkLimits      = "ek_limits"
 	EkMapEkOrders      = "ek_orders"
 	EkMapEkOverload    = "ek_overload"
@@ -475,6 +476,7 @@ type EkMapSpecs struct {
 	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
+	EkKnown       *ebpf.MapSpec `ebpf:"ek_known"`
 	EkLimits      *ebpf.MapSpec `ebpf:"ek_limits"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
 	EkOverload    *ebpf.MapSpec `ebpf:"ek_overload"`
@@ -536,6 +538,7 @@ type EkMaps struct {
 	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
+	EkKnown       *ebpf.Map `ebpf:"ek_known"`
 	EkLimits      *ebpf.Map `ebpf:"ek_limits"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
 	EkOverload    *ebpf.Map `ebpf:"ek_overload"`
@@ -567,6 +570,7 @@ func (m *EkMaps) Close() error {
 		m.EkHalfOpen6,
 		m.EkHalfRings,
 		m.EkIcmpBudget,
+		m.EkKnown,
 		m.EkLimits,
 		m.EkOrders,
 		m.EkOverload,

@@ -115,6 +115,7 @@ const (
 	EkDryMapEkHalfOpen6   = "ek_half_open6"
 	EkDryMapEkHalfRings   = "ek_half_rings"
 	EkDryMapEkIcmpBudget  = "ek_icmp_budget"
+	EkDryMapEkKnown       = "ek_known"
 	EkDryMapEkLimits      = "ek_limits"
 	EkDryMapEkOrders      = "ek_orders"
 	EkDryMapEkOverload    = "ek_overload"
@@ -202,6 +203,7 @@ type EkDryMapSpecs struct {
 	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
+	EkKnown       *ebpf.MapSpec `ebpf:"ek_known"`
 	EkLimits      *ebpf.MapSpec `ebpf:"ek_limits"`
 	EkOrders      *ebpf.MapSpec `ebpf:"ek_orders"`
 	EkOverload    *ebpf.MapSpec `ebpf:"ek_overload"`
@@ -265,6 +267,7 @@ type EkDryMaps struct {
 	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
+	EkKnown       *ebpf.Map `ebpf:"ek_known"`
 	EkLimits      *ebpf.Map `ebpf:"ek_limits"`
 	EkOrders      *ebpf.Map `ebpf:"ek_orders"`
 	EkOverload    *ebpf.Map `ebpf:"ek_overload"`
@@ -296,6 +299,7 @@ func (m *EkDryMaps) Close() error {
 		m.EkHalfOpen6,
 		m.EkHalfRings,
 		m.EkIcmpBudget,
+		m.EkKnown,
 		m.EkLimits,
 		m.EkOrders,
 		m.EkOverload,

@@ -46,12 +46,14 @@ type rig struct {
 	now  time.Duration
 	seen [64]uint64 // packets by reason
 
+	known [1 << 18 / 64]uint64 // what ek_known holds
+
 	tables    *ebpf.MapSpec // of a scheduler's table
 	templates EkSweep       // what the last sweep did to the templates
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 7
+const layoutVersion = 8
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for
@@ -142,7 +144,23 @@ func (r *rig) service(id uint32, proto uint8, vip netip.AddrPort) {
 func (r *rig) scheduled(id uint32, proto uint8, vip netip.AddrPort, by EkScheduler, flags uint8) {
 	r.tb.Helper()
 	key := EkServiceKey{Addr: mapped(vip.Addr()), Port: wire16(vip.Port()), Proto: proto}
+	r.know(vip)
 	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: by, Flags: flags})
+}
+
+// know sets the bit of a service's or a server's end, without which a packet is
+// foreign.
+func (r *rig) know(end netip.AddrPort) {
+	r.tb.Helper()
+	var addr uint32
+	for b := end.Addr().Unmap().AsSlice(); len(b) > 0; b = b[4:] {
+		addr ^= binary.NativeEndian.Uint32(b)
+	}
+	bit := (addr ^ uint32(wire16(end.Port()))<<16) * 0x9e3779b1 >> 14
+	if r.known[bit/64]>>(bit%64)&1 == 0 {
+		r.known[bit/64] |= 1 << (bit % 64)
+		r.put(r.o.EkKnown, bit/64, r.known[bit/64])
+	}
 }
 
 // persistent gives the service of a virtual address persistence.
@@ -167,6 +185,7 @@ func (r *rig) server(slot, service uint32, addr netip.AddrPort, forward EkForwar
 	for _, c := range change {
 		c(&s)
 	}
+	r.know(addr)
 	r.put(r.o.EkServers, slot, s)
 }
 

@@ -67,6 +67,7 @@ func (w *world) putService(c sched.Change) {
 	if c.Service.OnePacket {
 		svc.Flags |= serviceOnePacket
 	}
+	w.know(c.Service.Key.Addr)
 	w.put(w.o.EkServices, serviceKey(c.Service.Key), svc)
 	w.ipvs.services[c.Service.Key] = c.Service
 }

@@ -13,7 +13,7 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 7
+	LayoutVersion = 8
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
@@ -30,6 +30,7 @@ const (
 type Maps struct {
 	settings, ports, vlans       *ebpf.Map
 	services, cursors, orders    *ebpf.Map
+	known                        *ebpf.Map
 	positions, schedTables       *ebpf.Map
 	servers, serverConns         *ebpf.Map
 	tunnels                      *ebpf.Map
@@ -50,6 +51,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkPorts:       &m.ports,
 		bpf.EkMapEkVlans:       &m.vlans,
 		bpf.EkMapEkServices:    &m.services,
+		bpf.EkMapEkKnown:       &m.known,
 		bpf.EkMapEkCursors:     &m.cursors,
 		bpf.EkMapEkOrders:      &m.orders,
 		bpf.EkMapEkPositions:   &m.positions,

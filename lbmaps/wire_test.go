@@ -135,6 +135,7 @@ func TestHeaderConstants(t *testing.T) {
 		"MAX_ORDER":       MaxOrder,
 		"FLOW_SHARDS":     FlowShards,
 		"SWEEP_KEYS":      SweepKeys,
+		"KNOWN_BITS":      knownBits,
 		"SERVER_DELETED":  serverDeleted,
 		"SERVER_RESOLVED": serverResolved,
 		"SERVER_LOCAL":    serverLocal,

@@ -198,7 +198,7 @@ func (x *XDP) repair(found *restored) error {
 			x.unwatch(addr)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, x.learn())...)
 }
 
 func (x *XDP) repairService(s restoredService) error {

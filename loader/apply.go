@@ -218,10 +218,14 @@ func (x *XDP) writeNewService(c sched.Change) error {
 	if err := x.tables.ResetService(c.ID); err != nil {
 		return err
 	}
+	if err := x.know(c.Service.Key.Addr); err != nil {
+		return err
+	}
 	return x.tables.PutService(serviceOf(c))
 }
 
 func (x *XDP) deleteService(c sched.Change) error {
+	x.stale = true
 	if err := x.tables.DeleteService(c.Service.Key); err != nil {
 		return err
 	}
@@ -279,6 +283,11 @@ func (x *XDP) putServer(dest sched.Dest) error {
 
 // putSlot writes a slot and remembers it.
 func (x *XDP) putSlot(slot uint32, s lbmaps.Server) error {
+	if s.Used() {
+		if err := x.know(s.Addr); err != nil {
+			return err
+		}
+	}
 	if err := x.tables.PutServer(slot, s); err != nil {
 		return err
 	}

@@ -51,6 +51,10 @@ type XDP struct {
 	entries map[uint32]lbmaps.Port
 	vlans   map[lbmaps.Tag]uint32
 	sweep   sweepCounts
+	// known is what ek_known holds, and stale is set while it may have bits of what
+	// is gone; user space alone writes it.
+	known lbmaps.Known
+	stale bool
 }
 
 // ErrClosed is returned after Close or Remove.
@@ -156,6 +160,11 @@ func (x *XDP) open() (*ebpf.CollectionSpec, error) {
 	if x.vlans, err = maps.VLANs(); err != nil {
 		return nil, err
 	}
+	known, err := maps.Known()
+	if err != nil {
+		return nil, err
+	}
+	x.known = *known
 	have := maps.Limits()
 	if have.Flows != x.opts.Flows || have.Services != x.opts.Services || have.Servers != x.opts.Servers {
 		x.log.Warn("the running maps keep their sizes until they are made anew",

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -222,8 +223,9 @@ func (x *XDP) collect(now time.Time) error {
 		if err := x.putSlot(slot, lbmaps.Server{}); err != nil {
 			failed = err
 		}
+		x.stale = true
 	}
-	return failed
+	return errors.Join(failed, x.unlearn())
 }
 
 func (x *XDP) isIdle(slot uint32, conns lbmaps.Conns, now time.Time) bool {

@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 7
+#define LAYOUT_VERSION 8
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -29,6 +29,9 @@
  * never holds a CPU for long.
  */
 #define SWEEP_KEYS 512
+
+/* ek_known has 2^KNOWN_BITS bits, 64 in each word. */
+#define KNOWN_BITS 18
 
 /* service_key selects a virtual service. Addresses are IPv6; an IPv4 address
  * is stored v4-mapped (::ffff:a.b.c.d).

@@ -46,6 +46,16 @@ struct {
 	__type(value, struct service);
 } ek_services SEC(".maps");
 
+/* A bit for each address and port of a service or a server, set before packets can
+ * find it and cleared some time after the last flow of it: foreign.h.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, (1 << KNOWN_BITS) / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} ek_known SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_SERVICES);

@@ -1,0 +1,79 @@
+//go:build bpf
+
+package bpf
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+)
+
+// unknow clears all bits, as if neither services nor servers had ever been there.
+func (r *rig) unknow() {
+	r.tb.Helper()
+	clear(r.known[:])
+	zero(r.tb, r.o.EkKnown)
+}
+
+// A packet is looked at only when one of its ends is known: the destination as a
+// service's, or the source as a server's.
+func TestForeignPacketsEndAtOneTest(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		for _, f := range []frame{six.syn(), six.datagram("ping")} {
+			r.know(six.of(vip))
+			r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+			back := six.frame(frame{
+				from: serverMAC, to: ownMAC, src: real2, dst: client, proto: f.proto, flags: "SA", payload: "pong",
+			}).bytes(t)
+			for _, known := range []struct {
+				end               netip.AddrPort
+				request, response bool
+			}{
+				{six.of(vip), true, false},
+				{six.of(real2), false, true},
+				{six.of(client), true, true}, // either end counts
+				{netip.AddrPortFrom(six.of(client).Addr(), client.Port()+1), false, false},
+				{netip.AddrPortFrom(six.of(vip).Addr(), vip.Port()+1), false, false},
+			} {
+				r.unknow()
+				r.know(known.end)
+				r.fate(f.bytes(t), known.request, reasons.ForwardedNAT)
+				r.fate(back, known.response, reasons.ForwardedReply)
+			}
+			r.unknow()
+		}
+	})
+}
+
+// fate sends a packet that is either forwarded or nobody's, and then goes up as it
+// came.
+func (r *rig) fate(packet []byte, forwarded bool, as reasons.Reason) {
+	r.tb.Helper()
+	if forwarded {
+		r.send(packet, xdpTX, as)
+		return
+	}
+	if out := r.send(packet, xdpPass, reasons.NoService); !bytes.Equal(out, packet) {
+		r.tb.Fatalf("the kernel gets\n% x\nof\n% x", out, packet)
+	}
+}
+
+// A known end alone makes nothing ours, and what has another reason to go up keeps it.
+func TestWhatIsKnownIsLookedAt(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_DR)
+		elsewhere := six.of(netip.MustParseAddrPort("192.0.2.99:80"))
+		stray := six.syn().with(func(f *frame) { f.dst = elsewhere }).bytes(t)
+		r.send(stray, xdpPass, reasons.NoService)
+		r.know(elsewhere)
+		r.send(stray, xdpPass, reasons.NoService)
+		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoFlow)
+		r.unknow()
+		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoService)
+		cut := six.syn().bytes(t)
+		r.send(cut[:14+six.header()+8], xdpPass, reasons.Truncated)
+	})
+}
