@@ -127,7 +127,7 @@ func (w *wire) rates(ctx context.Context, list []subject, o Options) ([]figure.F
 			figures[i].Note = fmt.Sprintf("%.2f %% lost", 100*plans[i].lost)
 		}
 	}
-	for round := range o.Rounds {
+	for round := range o.rateRounds() {
 		for i, s := range list {
 			t, err := w.trial(ctx, s, plans[i], uint32(round+1))
 			if err != nil {
@@ -140,6 +140,15 @@ func (w *wire) rates(ctx context.Context, list []subject, o Options) ([]figure.F
 	}
 	beside(figures, nftDNAT)
 	return figures, nil
+}
+
+// rateRounds is how many rounds rates have: many short ones, so that the subjects of one are
+// close together, and what slows the machine down for a while slows all of them.
+func (o Options) rateRounds() int {
+	if o.Short {
+		return o.Rounds
+	}
+	return 4 * o.Rounds
 }
 
 // beside makes the figure whose name begins so the yardstick of the others.
@@ -163,7 +172,7 @@ type pace struct {
 }
 
 // measureFor is how long the longer of two runs of one measurement takes.
-const measureFor = 400 * time.Millisecond
+const measureFor = 150 * time.Millisecond
 
 // choosePace finds out how many packets a measurement takes, and the batch.
 func (w *wire) choosePace(ctx context.Context, s subject, o Options) (pace, error) {
@@ -177,7 +186,7 @@ func (w *wire) choosePace(ctx context.Context, s subject, o Options) (pace, erro
 		p.few = p.many / 10
 	}
 	if s.fresh {
-		p.few, p.many = min(p.few, 20_000), min(p.many, 200_000)
+		p.few, p.many = min(p.few, 5_000), min(p.many, 50_000) // the flows of all rounds live
 	}
 	for ; ; p.batch /= 2 {
 		if t, err = w.trial(ctx, s, p, 0); err != nil {

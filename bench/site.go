@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -70,8 +71,11 @@ func (s *site) start(flows, services, servers uint32) error {
 	}
 	pins := filepath.Join(dir, "evenkeel")
 	s.pins = pins
+	var timeouts lbmaps.Timeouts // on a busy machine a case may take longer than a handshake
+	timeouts[lbmaps.SynRecv] = 15 * time.Minute
 	s.XDP, err = loader.Start(loader.Options{
 		Links: noLinks{}, Dir: pins, Resolver: oneHop{}, Flows: flows, Services: services, Servers: servers,
+		Timeouts: timeouts,
 	})
 	if err != nil {
 		return err

@@ -128,6 +128,11 @@ func tookBy(cpu int, before, after []uint64) error {
 // mode, where the CPU that the stack was told runs the program.
 func (w *wire) openFlows(ctx context.Context, n uint32) (subject, error) {
 	s := subject{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay, flows: n}
+	var timeouts lbmaps.Timeouts
+	timeouts[lbmaps.UDP] = time.Hour // all are to live to the end
+	if err := w.xdp.SetTimeouts(timeouts); err != nil {
+		return s, err
+	}
 	if _, err := w.trial(ctx, s, pace{sends: sends{1, int(n)}, batch: 64}, 0); err != nil {
 		return s, err
 	}
