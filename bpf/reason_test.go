@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,36 @@ func TestWhatTheKernelGets(t *testing.T) {
 	nat.tb = t
 	nat.wantConns(0, 0, 0)
 	nat.wantConns(1, 0, 0)
+}
+
+// A client's packet with IPv4 options goes up unchanged also when it is of a flow, which
+// does not see it: neither its state nor a counter changes.
+func TestOptionsOfAFlow(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_NAT)
+	slot := r.openAnywhere(syn(), 0, 1)
+	if slot < 0 {
+		t.Fatal("no flow is opened")
+	}
+	conns, stats := r.conns(uint32(slot)), r.stats(r.o.EkServerStats, uint32(slot))
+	var flows []EkFlow
+	r.entries(func(f EkFlow) { flows = append(flows, f) })
+	frame := syn().flag("R").with(func(f *frame) {
+		f.ip = func(ip *layers.IPv4) { ip.Options = []layers.IPv4Option{{OptionType: 1}} }
+	}).bytes(t)
+	if out := r.send(frame, xdpPass, reasons.IPOptions); !bytes.Equal(out, frame) {
+		t.Errorf("the kernel gets\n% x\nof\n% x", out, frame)
+	}
+	if got := r.conns(uint32(slot)); got != conns {
+		t.Errorf("the server counts %+v, before %+v", got, conns)
+	}
+	if got := r.stats(r.o.EkServerStats, uint32(slot)); got != stats {
+		t.Errorf("the server's counters are %+v, before %+v", got, stats)
+	}
+	var after []EkFlow
+	r.entries(func(f EkFlow) { after = append(after, f) })
+	if len(flows) != 1 || !slices.Equal(after, flows) {
+		t.Errorf("flows are %+v, before %+v", after, flows)
+	}
 }
 
 // A frame cut at any length is never forwarded, whatever its lengths say.

@@ -58,7 +58,7 @@ func globalKeywords() []keyword {
 		{name: "smtp_alert_vrrp", args: "[BOOL]", priority: p2, status: Runs},
 		{name: "smtp_alert_checker", args: "[BOOL]", priority: p2, status: Runs},
 		{name: "no_email_faults", priority: p2, status: Runs},
-		{name: "no_checker_emails", priority: p2, status: NotYet},
+		{name: "no_checker_emails", args: "[BOOL]", priority: p2, status: NotYet},
 		{name: "startup_script", args: "COMMAND", priority: p2, status: NotYet},
 		{name: "startup_script_timeout", args: "SECONDS", priority: p2, status: NotYet},
 		{name: "shutdown_script", args: "COMMAND", priority: p2, status: NotYet},
