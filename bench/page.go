@@ -76,7 +76,7 @@ func writeDrawing(file string, d interface{ WriteSVG(io.Writer) error }) error {
 }
 
 // drawings returns the plots of a level: curves where figures are points of some, and
-// bars for the others, one drawing for each unit.
+// bars for the others, one drawing for each unit. Of level versus they are the ratios.
 func (r Report) drawings(level figure.Level) []drawing {
 	var all []drawing
 	var units []string
@@ -85,9 +85,12 @@ func (r Report) drawings(level figure.Level) []drawing {
 			units = append(units, f.Unit)
 		}
 	}
-	for i, unit := range units {
+	for _, unit := range units {
+		if level == figure.Versus && unit != "x" {
+			continue // the table has what the ratios are of, which is very long
+		}
 		of := func(f figure.Figure) bool { return f.Level == level && f.Unit == unit }
-		name := fmt.Sprintf("%s-%d", level, i+1)
+		name := fmt.Sprintf("%s-%d", level, 1+slices.Index(units, unit))
 		if l := lines(r.Figures, of); len(l.Series) > 0 {
 			l.Title, l.Y = fmt.Sprintf("%s: %s by size", level, unit), unit
 			all = append(all, drawing{l.Title, name + "-curves.svg", l})

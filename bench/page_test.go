@@ -20,6 +20,8 @@ func TestPage(t *testing.T) {
 		{Level: figure.Program, Name: "foreign", Unit: "ns", Values: []float64{8}, Beside: "floor", Yardstick: []float64{4}},
 		{Level: figure.Path, Name: "XDP DR", Unit: "Mpps", More: true, Values: []float64{9}},
 		{Level: figure.Path, Name: "XDP DR: p99", Unit: "µs", Values: []float64{9}},
+		{Level: figure.Versus, Name: "XDP DR", Unit: "instructions", Values: []float64{900}},
+		{Level: figure.Versus, Name: "IPVS over XDP, DR", Unit: "x", Values: []float64{5}},
 	}
 	if err := r.WritePage(dir); err != nil {
 		t.Fatal(err)
@@ -33,11 +35,14 @@ func TestPage(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
-	for _, file := range []string{"program-1-curves.svg", "program-1-bars.svg", "path-1-bars.svg", "path-2-bars.svg"} {
+	for _, file := range []string{"program-1-curves.svg", "program-1-bars.svg", "path-1-bars.svg", "path-2-bars.svg", "versus-2-bars.svg"} {
 		svg, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil || !strings.HasPrefix(string(svg), "<svg") || !strings.HasSuffix(string(svg), "</svg>\n") {
 			t.Errorf("%s: %v", file, err)
 		}
+	}
+	if strings.Contains(string(text), "versus-1-bars.svg") {
+		t.Error("instructions are drawn, too")
 	}
 	back, err := ReadReport(filepath.Join(dir, dataFile))
 	if err != nil || len(back.Figures) != len(r.Figures) {

@@ -64,6 +64,15 @@ func TestBars(t *testing.T) {
 	}
 }
 
+// TestLongNames makes room for what is beside the bars.
+func TestLongNames(t *testing.T) {
+	short := Bars{Bars: []Bar{{Name: "µs"}}}.left()
+	long := Bars{Bars: []Bar{{Name: "µs"}, {Name: strings.Repeat("n", 100)}}}.left()
+	if short != 300 || long < 600 {
+		t.Errorf("bars begin at %v and %v", short, long)
+	}
+}
+
 func TestNothing(t *testing.T) {
 	var b strings.Builder
 	for _, drawing := range []interface{ WriteSVG(io.Writer) error }{Lines{}, Bars{}} {
