@@ -28,6 +28,11 @@ type Change struct {
 	More bool
 	// Worse is set where the change is significant and to the bad side.
 	Worse bool
+	// Ranges are those of before and after that Apart is about: of the ratios to the
+	// yardstick, where there are some.
+	Ranges [2]Summary
+	// Apart is set where the ranges do not overlap and more than 1 % is between them.
+	Apart bool
 }
 
 // Compare returns the figures that both runs have, in the order of the second.
@@ -61,7 +66,23 @@ func compare(was, is Figure) Change {
 	}
 	c.More = is.More
 	c.Worse = c.Significant && c.loss() > 0
+	c.Ranges = [2]Summary{c.Before, c.After}
+	if x, y := was.Ratio(), is.Ratio(); x.N > 0 && y.N > 0 {
+		c.Ranges = [2]Summary{x, y}
+	}
+	c.Apart = apart(c.Ranges[0], c.Ranges[1])
 	return c
+}
+
+// hair is the part by which ranges may miss one another: those of counted instructions have
+// hardly a width.
+const hair = 0.01
+
+func apart(a, b Summary) bool {
+	if a.Low > b.Low {
+		a, b = b, a
+	}
+	return b.Low-a.High > hair*math.Abs(b.Low)
 }
 
 // loss returns the part by which the median became worse; below zero it is better.
@@ -94,7 +115,8 @@ func Gate(allowed []Figure, changes []Change, within float64) error {
 }
 
 // WriteChanges prints changes as benchstat does: "~" where chance explains the
-// difference. The last line is the geometric mean of what can be divided.
+// difference. Then come the geometric mean of what can be divided, and which figures' ranges
+// do not overlap.
 func WriteChanges(w io.Writer, changes []Change) error {
 	var b strings.Builder
 	tab := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -107,10 +129,27 @@ func WriteChanges(w io.Writer, changes []Change) error {
 	if mean, n := geometricMean(changes); n > 1 {
 		fmt.Fprintf(&b, "\ngeometric mean of after / before, %d figures: %.3f\n", n, mean)
 	}
+	writeApart(&b, changes)
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write comparison: %w", err)
 	}
 	return nil
+}
+
+func writeApart(b *strings.Builder, changes []Change) {
+	n := 0
+	for _, c := range changes {
+		if !c.Apart {
+			n++
+		}
+	}
+	fmt.Fprintf(b, "\n%d of %d figures agree: their ranges overlap, those of the ratios where there is a yardstick\n", n, len(changes))
+	for _, c := range changes {
+		if c.Apart {
+			was, is := c.Ranges[0], c.Ranges[1]
+			fmt.Fprintf(b, "apart: %s, %s: %s-%s and %s-%s\n", c.Level, c.Name, Short(was.Low), Short(was.High), Short(is.Low), Short(is.High))
+		}
+	}
 }
 
 func (c Change) delta() string {

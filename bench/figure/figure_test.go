@@ -98,13 +98,41 @@ func TestWriteChanges(t *testing.T) {
 	if err := WriteChanges(&b, Compare(f(10, 10, 10, 10, 10, 11), f(20, 20, 20, 20, 20, 22))); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"+100.0 % worse", "~", "2 figures: 1.414"} {
+	for _, want := range []string{"+100.0 % worse", "~", "2 figures: 1.414", "1 of 2 figures agree", "apart: program, established: 10.0-11.0 and 20.0-22.0\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
 		}
 	}
 	if mean, n := geometricMean(nil); n != 0 || mean != 1 {
 		t.Errorf("mean of nothing: %v of %d", mean, n)
+	}
+}
+
+// TestApart compares ratios where there is a yardstick, since the machine may be slower.
+func TestApart(t *testing.T) {
+	f := func(yardstick float64, values ...float64) []Figure {
+		f := Figure{Level: Path, Name: "XDP", Unit: "Mpps", Values: values}
+		if yardstick > 0 {
+			f.Beside, f.Yardstick = "nft", []float64{yardstick, yardstick}
+		}
+		return []Figure{f}
+	}
+	for _, tt := range []struct {
+		name          string
+		before, after []Figure
+		want          bool
+	}{
+		{"overlap", f(0, 10, 12), f(0, 11, 13), false},
+		{"apart", f(0, 10, 12), f(0, 13, 14), true},
+		{"apart, the other way", f(0, 13, 14), f(0, 10, 12), true},
+		{"a hair between", f(0, 1000, 1000), f(0, 1005, 1005), false},
+		{"more than a hair", f(0, 1000, 1000), f(0, 1020, 1020), true},
+		{"twice as slow, with its yardstick", f(1, 10, 12), f(2, 20, 24), false},
+		{"twice as slow, without it", f(1, 10, 12), f(1, 20, 24), true},
+	} {
+		if got := Compare(tt.before, tt.after); len(got) != 1 || got[0].Apart != tt.want {
+			t.Errorf("%s: %+v, want apart %v", tt.name, got, tt.want)
+		}
 	}
 }
 
