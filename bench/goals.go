@@ -18,8 +18,6 @@ type goal struct {
 	// ratio has the ratio to the yardstick count, and not the median.
 	ratio bool
 	limit float64
-	// every has the greatest value of all rounds count, and not the median.
-	every bool
 	// least is set where limit is the least that is wanted, else it is the most.
 	least bool
 }
@@ -37,10 +35,10 @@ func goals() []goal {
 		{level: figure.Program, name: "established TCP NAT, 1 k flows", over: "established TCP DR, 1 k flows", limit: 1.3},
 		{level: figure.Program, name: foreignName, ratio: true, limit: 1.5},
 		{level: figure.Program, name: "new flow TCP DR rr, 2 servers", limit: 130},
-		{level: figure.Scale, name: "sweep, longest time without a pause, 4 M flows", every: true, limit: 1},
-		{level: figure.Scale, name: "sweep that ends all flows, longest time without a pause, 4 M flows", every: true, limit: 1},
-		{level: figure.Scale, name: delayName(1<<22, "p99.9", sweepOn), every: true, limit: 1000},
-		{level: figure.Scale, name: delayName(1<<22, worstPacket, sweepOn), every: true, limit: 1000},
+		{level: figure.Scale, name: "sweep, longest time without a pause, 4 M flows", limit: 1},
+		{level: figure.Scale, name: "sweep that ends all flows, longest time without a pause, 4 M flows", limit: 1},
+		{level: figure.Scale, name: delayName(1<<22, "p99.9", sweepOn), limit: 1000},
+		{level: figure.Scale, name: delayName(1<<22, worstPacket, sweepOn), limit: 1000},
 	}
 	for i, flows := range []string{"1 k", "128 k", "1 M"} {
 		all = append(all,
@@ -77,10 +75,6 @@ func (g goal) lines(figures []figure.Figure) []reached {
 		if s.N == 0 {
 			continue
 		}
-		if g.every {
-			most := slices.Max(f.Values)
-			s.Median, s.Low, s.High = most, most, most
-		}
 		all = append(all, reached{name, measured(s, unit), g.wanted(unit), g.verdict(s)})
 	}
 	return all
@@ -99,9 +93,6 @@ func (g goal) wanted(unit string) string {
 	text := "at most "
 	if g.least {
 		text = "at least "
-	}
-	if g.every {
-		text += "in all rounds "
 	}
 	return text + figure.Short(g.limit) + unit
 }

@@ -161,11 +161,11 @@ func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figur
 	all := flowPoint("sweep of all flows", "ms", "whole sweep", n)
 	longest := flowPoint("sweep, longest time without a pause", "ms", "longest time without a pause", n)
 	for range o.Rounds {
-		sum, most, err := sweepTimes(r.site.XDP)
+		pass, err := sweepTimes(r.site.XDP)
 		if err != nil {
 			return nil, err
 		}
-		all.Values, longest.Values = append(all.Values, sum), append(longest.Values, most)
+		pass.into(&all, &longest)
 	}
 	ending, endingLongest, err := r.endAll(ctx)
 	if err != nil {

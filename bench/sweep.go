@@ -16,24 +16,66 @@ import (
 	"github.com/evenkeel/evenkeel/model"
 )
 
-// sweepTimes makes a pass of the sweep, and returns the milliseconds on the CPU that all of
-// it took, and the longest that the kernel did not pause. The caller's thread must be its
-// own.
-func sweepTimes(x *loader.XDP) (sum, most float64, err error) {
+// sweepPass is what a pass of the sweep took on the CPU, in milliseconds.
+type sweepPass struct {
+	sum float64
+	// most is the longest that the kernel did not pause.
+	most float64
+	// user is the longest of as many pieces in user space, each as long as the mean: more
+	// than that is what interrupts, and other machines on the same processor, add.
+	user float64
+}
+
+// into adds a pass to the figures of the sum and of the longest.
+func (p sweepPass) into(all, longest *figure.Figure) {
+	all.Values = append(all.Values, p.sum)
+	longest.Values, longest.Yardstick = append(longest.Values, p.most), append(longest.Yardstick, p.user)
+	longest.Beside = "as busy in user space"
+}
+
+// sweepTimes makes a pass. The caller's thread must be its own.
+func sweepTimes(x *loader.XDP) (p sweepPass, err error) {
+	pieces := 0
 	err = x.SweepNow(func(piece func() error) error {
-		began, err := threadTime()
-		if err != nil {
-			return err
-		}
-		if err := piece(); err != nil {
-			return err
-		}
-		ended, err := threadTime()
-		took := float64(ended-began) / float64(time.Millisecond)
-		sum, most = sum+took, max(most, took)
+		took, err := threadTimed(piece)
+		p.sum, p.most = p.sum+took, max(p.most, took)
+		pieces++
 		return err
 	})
-	return sum, most, err
+	if err != nil {
+		return p, err
+	}
+	mean := time.Duration(p.sum / float64(pieces) * float64(time.Millisecond))
+	for range pieces {
+		took, err := threadTimed(func() error { return spin(mean) })
+		if err != nil {
+			return p, err
+		}
+		p.user = max(p.user, took)
+	}
+	return p, nil
+}
+
+// threadTimed returns how many milliseconds a function was on the CPU.
+func threadTimed(f func() error) (float64, error) {
+	began, err := threadTime()
+	if err != nil {
+		return 0, err
+	}
+	if err := f(); err != nil {
+		return 0, err
+	}
+	ended, err := threadTime()
+	return float64(ended-began) / float64(time.Millisecond), err
+}
+
+// spin is busy for so long.
+func spin(long time.Duration) error {
+	began, err := threadTime()
+	for now := began; err == nil && now-began < long; {
+		now, err = threadTime()
+	}
+	return err
 }
 
 // endAll measures a pass of the sweep that ends all flows of a case, whose packets have passed
@@ -55,7 +97,7 @@ func (r *run) endAll(ctx context.Context) (all, longest figure.Figure, err error
 		return all, longest, ctx.Err()
 	case <-time.After(3 * time.Second): // the programs' clock is coarse
 	}
-	sum, most, err := sweepTimes(r.site.XDP)
+	pass, err := sweepTimes(r.site.XDP)
 	if err != nil {
 		return all, longest, err
 	}
@@ -63,7 +105,7 @@ func (r *run) endAll(ctx context.Context) (all, longest figure.Figure, err error
 	if err == nil && status.Flows.Expired != uint64(n) {
 		err = fmt.Errorf("end %d flows: %d ended", n, status.Flows.Expired)
 	}
-	all.Values, longest.Values = []float64{sum}, []float64{most}
+	pass.into(&all, &longest)
 	return all, longest, err
 }
 
@@ -157,12 +199,12 @@ const apart = 50 * time.Microsecond
 // besideSweep measures delays without and beside the sweep, in turns.
 func (w *wire) besideSweep(ctx context.Context, s subject, o Options) ([]figure.Figure, error) {
 	still, swept := sweepFigures(s.flows)
-	spin := func(func() bool) error { return nil }
+	nothing := func(func() bool) error { return nil }
 	for range o.Rounds {
 		for _, turn := range []struct {
 			work    func(enough func() bool) error
 			figures []figure.Figure
-		}{{spin, still}, {w.sweepOnce, swept}} {
+		}{{nothing, still}, {w.sweepOnce, swept}} {
 			stop := occupy(turn.work)
 			err := w.delayInto(ctx, s, o, turn.figures)
 			if err = errors.Join(err, stop()); err != nil {

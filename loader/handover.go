@@ -83,7 +83,7 @@ func (x *XDP) endFlows(service uint32) error {
 		table := x.maps.Sweep(int(step))
 		for last := false; !last; {
 			var err error
-			if _, last, err = x.runSweep(table, step, service+1); err != nil {
+			if _, last, err = x.runSweep(table, step, service+1, plainly); err != nil {
 				return err
 			}
 		}

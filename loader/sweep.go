@@ -93,9 +93,16 @@ func (x *XDP) sweepProgram(step uint32) (program *ebpf.Program, name string, sha
 	return x.progs.sweepTemplates6, bpf.EkProgEkSweepTmpl6, 0
 }
 
+// aroundPiece runs a piece of a sweep, between which and the next the kernel pauses: reading some
+// flows, or looking at those that may be over. The caller holds what the sweep needs.
+type aroundPiece = func(piece func() error) error
+
+func plainly(piece func() error) error { return piece() }
+
 // SweepNow makes at once the pass that Run makes in a second. Each piece of it is
-// run by around, which so learns how long the kernel works without a pause.
-func (x *XDP) SweepNow(around func(piece func() error) error) error {
+// run by around, which so learns how long the kernel works without a pause. It must not call
+// the datapath.
+func (x *XDP) SweepNow(around aroundPiece) error {
 	for step := range uint32(sweepSteps) {
 		if err := x.sweepTable(step, around); err != nil {
 			return err
@@ -107,35 +114,32 @@ func (x *XDP) SweepNow(around func(piece func() error) error) error {
 // sweepStep ends the expired flows of one shard, or in the last two steps the
 // expired templates of a family.
 func (x *XDP) sweepStep(step uint32) error {
-	return x.sweepTable(step, func(piece func() error) error { return piece() })
+	return x.sweepTable(step, plainly)
 }
 
 // sweepTable lets others at the maps between the pieces.
-func (x *XDP) sweepTable(step uint32, around func(piece func() error) error) error {
+func (x *XDP) sweepTable(step uint32, around aroundPiece) error {
 	table := x.maps.Sweep(int(step))
 	live := uint32(0)
 	for last := false; !last; {
-		err := around(func() (err error) {
-			var got bpf.EkSweep
-			got, last, err = x.sweepPiece(table, step)
-			live += got.Seen
-			return err
-		})
-		if err != nil {
+		var got bpf.EkSweep
+		var err error
+		if got, last, err = x.sweepPiece(table, step, around); err != nil {
 			return err
 		}
+		live += got.Seen
 	}
 	x.swept(step, live)
 	return nil
 }
 
-func (x *XDP) sweepPiece(table *lbmaps.Sweep, step uint32) (got bpf.EkSweep, last bool, err error) {
+func (x *XDP) sweepPiece(table *lbmaps.Sweep, step uint32, around aroundPiece) (got bpf.EkSweep, last bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		return got, false, ErrClosed
 	}
-	got, last, err = x.runSweep(table, step, 0)
+	got, last, err = x.runSweep(table, step, 0, around)
 	if step < lbmaps.Shards {
 		x.sweep.expired += uint64(got.Expired)
 	}
@@ -153,18 +157,26 @@ func (x *XDP) swept(step, live uint32) {
 
 // runSweep reads the next piece of a table and has looked at what may be over in it. With
 // leaving it also ends all that belongs to the service of number leaving - 1.
-func (x *XDP) runSweep(table *lbmaps.Sweep, step, leaving uint32) (sum bpf.EkSweep, last bool, err error) {
+func (x *XDP) runSweep(table *lbmaps.Sweep, step, leaving uint32, around aroundPiece) (sum bpf.EkSweep, last bool, err error) {
 	now, err := x.clock()
 	if err != nil {
 		return sum, false, err
 	}
-	piece, err := table.Next(now, leaving != 0)
+	var piece lbmaps.Piece
+	err = around(func() (err error) {
+		piece, err = table.Next(now, leaving != 0)
+		return err
+	})
 	if err != nil {
 		return sum, false, err
 	}
 	sum.Seen = piece.Live
 	for over := range slices.Chunk(piece.Over, lbmaps.SweepKeys) {
-		got, err := x.sweepKeys(over, step, leaving)
+		var got bpf.EkSweep
+		err := around(func() (err error) {
+			got, err = x.sweepKeys(over, step, leaving)
+			return err
+		})
 		if err != nil {
 			return sum, false, err
 		}
