@@ -75,7 +75,7 @@ func (g goal) lines(figures []figure.Figure) []reached {
 		if s.N == 0 {
 			continue
 		}
-		all = append(all, reached{name, measured(s, unit), g.wanted(unit), g.verdict(s)})
+		all = append(all, reached{name, measured(s, unit), g.wanted(unit), g.verdict(s) + g.without(f, s)})
 	}
 	return all
 }
@@ -110,6 +110,16 @@ func (g goal) verdict(s figure.Summary) string {
 		return "held, but not by the whole range"
 	}
 	return "MISSED"
+}
+
+// without says beside a goal that is not held by all of the range what the yardstick is, where
+// that is beyond the limit, too: then the machine is.
+func (g goal) without(f figure.Figure, s figure.Summary) string {
+	beside := figure.Summarize(f.Yardstick)
+	if g.ratio || g.least || s.High <= g.limit || beside.High <= g.limit {
+		return ""
+	}
+	return fmt.Sprintf("; %s: %s", f.Beside, measured(beside, " "+f.Unit))
 }
 
 // divided returns a median by that of the figure that the goal is over. It has no range: the two
