@@ -116,7 +116,7 @@ func (g goal) verdict(s figure.Summary) string {
 // that is beyond the limit, too: then the machine is.
 func (g goal) without(f figure.Figure, s figure.Summary) string {
 	beside := figure.Summarize(f.Yardstick)
-	if g.ratio || g.least || s.High <= g.limit || beside.High <= g.limit {
+	if g.ratio || g.least || g.over != "" || s.High <= g.limit || beside.High <= g.limit {
 		return ""
 	}
 	return fmt.Sprintf("; %s: %s", f.Beside, measured(beside, " "+f.Unit))

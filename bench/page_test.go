@@ -62,7 +62,7 @@ func TestGoals(t *testing.T) {
 		{Level: figure.Scale, Name: delayName(1<<22, worstPacket, sweepOn), Unit: "µs", Values: []float64{20, 30, 1200}},
 		{Level: figure.Scale, Name: delayName(1<<22, "p99.9", sweepOn), Unit: "µs", Values: []float64{1100}, Beside: sweepOff, Yardstick: []float64{1300}},
 		{Level: figure.Program, Name: "established TCP DR, 1 k flows", Unit: "ns", Values: []float64{30}},
-		{Level: figure.Program, Name: "established TCP NAT, 1 k flows", Unit: "ns", Values: []float64{60}},
+		{Level: figure.Program, Name: "established TCP NAT, 1 k flows", Unit: "ns", Values: []float64{60}, Beside: "floor", Yardstick: []float64{4}},
 	}
 	var page strings.Builder
 	r.writeGoals(&page)
