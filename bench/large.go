@@ -167,7 +167,7 @@ func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figur
 		}
 		pass.into(&all, &longest)
 	}
-	ending, endingLongest, err := r.endAll(ctx)
+	ending, endingLongest, err := r.endAll(ctx, min(o.Rounds, 3))
 	if err != nil {
 		return nil, err
 	}

@@ -161,6 +161,11 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.fill(ctx, table); err != nil {
 		return err
 	}
+	return r.open()
+}
+
+// open opens the flows that are to live.
+func (r *run) open() error {
 	if r.c.open == nil {
 		return nil
 	}
