@@ -134,7 +134,7 @@ const mostTimes = 3
 func (b *benchmark) cell(c cell) error {
 	runs := b.runsOf(c)
 	for _, sub := range b.subjects {
-		b.results.begin(c, sub, b.lanesOf(c), b.stall)
+		b.results.begin(c, sub, b.lanesOf(c), b.options)
 	}
 	began := time.Now()
 	for made, more := 0, runs; more > 0 && b.ctx.Err() == nil; {
@@ -142,10 +142,23 @@ func (b *benchmark) cell(c cell) error {
 			return err
 		}
 		made += more
-		more = min(b.missing(c), mostTimes*runs-made)
+		if more = min(b.missing(c), mostTimes*runs-made); more > 0 && c.wearing {
+			b.rest()
+		}
 	}
 	fmt.Fprintf(b.out, "%-9s %5s  took %s\n", c.name, c.interval, time.Since(began).Round(time.Second))
 	return nil
+}
+
+// restTime is the pause before a run that wears is repeated. A hypervisor that
+// rations the CPU gives it back to who has left it idle.
+const restTime = time.Minute
+
+func (b *benchmark) rest() {
+	select {
+	case <-b.ctx.Done():
+	case <-time.After(restTime):
+	}
 }
 
 // missing returns how many runs the program lacks that was disturbed most.
