@@ -3,6 +3,7 @@
 /* The XDP datapath. A packet's way through it, top to bottom: parse, find its
  * flow or open one, forward. Every way out counts one reason.
  */
+#include "fast.h"
 #include "foreign.h"
 #include "forward.h"
 #include "open.h"
@@ -17,11 +18,12 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* existing forwards a packet of a flow that lives. */
-static __always_inline int existing(struct packet *p, struct flow *flow, union flow_word w,
-				    __u64 now)
+static __always_inline int existing(struct packet *p, const union tuple *t, struct flow *flow,
+				    union flow_word w, __u64 now)
 {
 	__u32 index = w.server;
 	struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
+	__u64 was = w.word, set = READ_ONCE(flow->expires);
 
 	if (!srv)
 		return drop(REASON_INTERNAL);
@@ -30,8 +32,11 @@ static __always_inline int existing(struct packet *p, struct flow *flow, union f
 	explain_flow(WAY_FLOW, flow, w);
 	if (srv->flags & SERVER_DELETED)
 		return drop(REASON_SERVER_DELETED);
-	if (!flow_advance(flow, &w, INPUT, p, now))
+	if (!flow_advance(flow, t, &w, INPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
+	if (w.word == was && READ_ONCE(flow->expires) == set && flow_steady(w) &&
+	    srv->flags == SERVER_RESOLVED)
+		copy_make(flow, t, p->v6, w);
 	stats_in(index, srv->service, p->len, 0);
 	return to_server(p, index, srv, flow_method(w));
 }
@@ -128,7 +133,7 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	w.word = READ_ONCE(flow->now.word);
 	if (w.state == FLOW_OWNED)
 		return drop(REASON_FLOW_BUSY);
-	if (!flow_live(flow, w, now))
+	if (!flow_live(flow, t, p->v6, w, now))
 		return pass(REASON_NO_FLOW);
 	index = w.server;
 	srv = bpf_map_lookup_elem(&ek_servers, &index);
@@ -136,7 +141,7 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 		return drop(REASON_INTERNAL);
 	explain_service(srv->service);
 	explain_server(index);
-	if (!flow_advance(flow, &w, OUTPUT, p, now))
+	if (!flow_advance(flow, t, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
 	stats_out(index, srv->service, p->len);
 	return to_client(p, flow, t, now);
@@ -183,8 +188,8 @@ static __always_inline int balance(struct packet *p)
 		w.word = READ_ONCE(o.old->now.word);
 		if (w.state == FLOW_OWNED)
 			return drop(REASON_FLOW_BUSY);
-		if (flow_live(o.old, w, o.now) && !reuses(p, w))
-			return existing(p, o.old, w, o.now);
+		if (flow_live(o.old, &tuple, p->v6, w, o.now) && !reuses(p, w))
+			return existing(p, &tuple, o.old, w, o.now);
 		o.seen = w;
 	}
 	action = stranger(&o);
@@ -291,7 +296,10 @@ __noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 in, __u32 index)
 
 static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 {
-	int verdict = balance_ipv4(ctx, in);
+	int verdict = fast_ipv4(ctx, in);
+
+	if (verdict == LATER_BALANCE)
+		verdict = balance_ipv4(ctx, in);
 
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
@@ -316,7 +324,10 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 
 static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
 {
-	int verdict = balance_ipv6(ctx, in);
+	int verdict = fast_ipv6(ctx, in);
+
+	if (verdict == LATER_BALANCE)
+		verdict = balance_ipv6(ctx, in);
 
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);

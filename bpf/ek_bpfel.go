@@ -46,7 +46,7 @@ type EkFlow struct {
 		Smac    [6]uint8
 	}
 	Prefix      uint8
-	Pad0        uint8
+	Copied      uint8
 	ReplyMtu    uint16
 	ReplyVlan   uint16
 	RequestVlan uint16
@@ -121,6 +121,54 @@ type EkHalfRing struct {
 	Tail uint32
 	Used uint32
 	Pad  uint32
+}
+
+type EkHot6Set struct {
+	_   structs.HostLayout
+	Way [2]struct {
+		_    structs.HostLayout
+		Head struct {
+			_   structs.HostLayout
+			Now struct {
+				_    structs.HostLayout
+				Word uint64
+			}
+			Cport uint16
+			Vport uint16
+			Until uint32
+			Used  uint64
+		}
+		Caddr [16]uint8
+		Vaddr [16]uint8
+		Pad   uint64
+	}
+}
+
+type EkHotLuck struct {
+	_      structs.HostLayout
+	Misses uint32
+	Left   uint32
+	Pad    [14]uint32
+}
+
+type EkHotSet struct {
+	_   structs.HostLayout
+	Way [4]struct {
+		_    structs.HostLayout
+		Head struct {
+			_   structs.HostLayout
+			Now struct {
+				_    structs.HostLayout
+				Word uint64
+			}
+			Cport uint16
+			Vport uint16
+			Until uint32
+			Used  uint64
+		}
+		Caddr uint32
+		Vaddr uint32
+	}
 }
 
 type EkIcmpBudget struct {
@@ -375,6 +423,8 @@ const (
 	EkMapEkHalfOpen    = "ek_half_open"
 	EkMapEkHalfOpen6   = "ek_half_open6"
 	EkMapEkHalfRings   = "ek_half_rings"
+	EkMapEkHot         = "ek_hot"
+	EkMapEkHot6        = "ek_hot6"
 	EkMapEkIcmpBudget  = "ek_icmp_budget"
 	EkMapEkKnown       = "ek_known"
 	EkMapEkLimits      = "ek_limits"
@@ -405,12 +455,18 @@ const (
 	EkProgEkSweepTmpl  = "ek_sweep_tmpl"
 	EkProgEkSweepTmpl6 = "ek_sweep_tmpl6"
 	EkProgEkXdp        = "ek_xdp"
+	EkVarHotLuck       = "hot_luck"
+	EkVarHotPatience   = "hot_patience"
+	EkVarHotShift      = "hot_shift"
 	EkVarOldOverhead   = "old_overhead"
 	EkVarOldThresholds = "old_thresholds"
 	EkVarRingSize      = "ring_size"
 	EkVarShBits        = "sh_bits"
 	EkVarTestClock     = "test_clock"
 	EkVarTestNow       = "test_now"
+	EkVarTestPause     = "test_pause"
+	EkVarTickRate      = "tick_rate"
+	EkVarWeakOrder     = "weak_order"
 )
 
 // LoadEk returns the embedded CollectionSpec for Ek.
@@ -475,6 +531,8 @@ type EkMapSpecs struct {
 	EkHalfOpen    *ebpf.MapSpec `ebpf:"ek_half_open"`
 	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
+	EkHot         *ebpf.MapSpec `ebpf:"ek_hot"`
+	EkHot6        *ebpf.MapSpec `ebpf:"ek_hot6"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
 	EkKnown       *ebpf.MapSpec `ebpf:"ek_known"`
 	EkLimits      *ebpf.MapSpec `ebpf:"ek_limits"`
@@ -503,12 +561,18 @@ type EkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkVariableSpecs struct {
+	HotLuck       *ebpf.VariableSpec `ebpf:"hot_luck"`
+	HotPatience   *ebpf.VariableSpec `ebpf:"hot_patience"`
+	HotShift      *ebpf.VariableSpec `ebpf:"hot_shift"`
 	OldOverhead   *ebpf.VariableSpec `ebpf:"old_overhead"`
 	OldThresholds *ebpf.VariableSpec `ebpf:"old_thresholds"`
 	RingSize      *ebpf.VariableSpec `ebpf:"ring_size"`
 	ShBits        *ebpf.VariableSpec `ebpf:"sh_bits"`
 	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
+	TestPause     *ebpf.VariableSpec `ebpf:"test_pause"`
+	TickRate      *ebpf.VariableSpec `ebpf:"tick_rate"`
+	WeakOrder     *ebpf.VariableSpec `ebpf:"weak_order"`
 }
 
 // EkObjects contains all objects after they have been loaded into the kernel.
@@ -537,6 +601,8 @@ type EkMaps struct {
 	EkHalfOpen    *ebpf.Map `ebpf:"ek_half_open"`
 	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
+	EkHot         *ebpf.Map `ebpf:"ek_hot"`
+	EkHot6        *ebpf.Map `ebpf:"ek_hot6"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
 	EkKnown       *ebpf.Map `ebpf:"ek_known"`
 	EkLimits      *ebpf.Map `ebpf:"ek_limits"`
@@ -569,6 +635,8 @@ func (m *EkMaps) Close() error {
 		m.EkHalfOpen,
 		m.EkHalfOpen6,
 		m.EkHalfRings,
+		m.EkHot,
+		m.EkHot6,
 		m.EkIcmpBudget,
 		m.EkKnown,
 		m.EkLimits,
@@ -598,12 +666,18 @@ func (m *EkMaps) Close() error {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkVariables struct {
+	HotLuck       *ebpf.Variable `ebpf:"hot_luck"`
+	HotPatience   *ebpf.Variable `ebpf:"hot_patience"`
+	HotShift      *ebpf.Variable `ebpf:"hot_shift"`
 	OldOverhead   *ebpf.Variable `ebpf:"old_overhead"`
 	OldThresholds *ebpf.Variable `ebpf:"old_thresholds"`
 	RingSize      *ebpf.Variable `ebpf:"ring_size"`
 	ShBits        *ebpf.Variable `ebpf:"sh_bits"`
 	TestClock     *ebpf.Variable `ebpf:"test_clock"`
 	TestNow       *ebpf.Variable `ebpf:"test_now"`
+	TestPause     *ebpf.Variable `ebpf:"test_pause"`
+	TickRate      *ebpf.Variable `ebpf:"tick_rate"`
+	WeakOrder     *ebpf.Variable `ebpf:"weak_order"`
 }
 
 // EkPrograms contains all programs after they have been loaded into the kernel.

@@ -80,7 +80,7 @@ type EkDryExplanation struct {
 			Smac    [6]uint8
 		}
 		Prefix      uint8
-		Pad0        uint8
+		Copied      uint8
 		ReplyMtu    uint16
 		ReplyVlan   uint16
 		RequestVlan uint16

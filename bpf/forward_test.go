@@ -27,6 +27,13 @@ func newService(tb testing.TB, forward EkForward, change ...func(*EkServer)) *ri
 func newServiceOf(tb testing.TB, six family, forward EkForward, change ...func(*EkServer)) *rig {
 	tb.Helper()
 	r := newRig(tb, 1024, sched.Profile{})
+	r.serve(six, forward, change...)
+	return r
+}
+
+// serve makes what newServiceOf has.
+func (r *rig) serve(six family, forward EkForward, change ...func(*EkServer)) {
+	r.tb.Helper()
 	r.service(0, 6, six.of(vip))
 	r.service(1, 17, six.of(vip))
 	addr := real1
@@ -37,7 +44,6 @@ func newServiceOf(tb testing.TB, six family, forward EkForward, change ...func(*
 	r.server(1, 1, six.of(addr), forward, change...)
 	r.order(0, nil, entry{0, 1})
 	r.order(1, nil, entry{1, 1})
-	return r
 }
 
 func wantFrame(t *testing.T, got, want []byte) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 8
+const layoutVersion = 9
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for
@@ -98,6 +99,16 @@ func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
 	}
 	for _, name := range []string{"ek_half_open", "ek_half_open6"} {
 		spec.Maps[name].MaxEntries = max(flows, 16)
+	}
+	if spec.Maps["ek_hot"] == nil {
+		return
+	}
+	// Few copies of flows, so that flows meet there.
+	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 2, 4
+	for name, value := range map[string]uint32{"hot_shift": 63, "hot_patience": math.MaxUint32} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
 

@@ -35,6 +35,8 @@ type world struct {
 	tables       [][]tableEntry // by index in ek_tables
 	shards4      []*ebpf.Map
 	shards6      []*ebpf.Map
+	hot          []EkHotSet
+	hot6         []EkHot6Set
 
 	steps   int
 	history [24]string // the last steps
@@ -72,6 +74,7 @@ func newWorld(tb testing.TB, p sched.Profile, tables int) *world {
 	w.serviceStats, w.reasonTotals = memory[EkStats](tb, w.o.EkServiceStat), memory[uint64](tb, w.o.EkReasons)
 	w.cursors, w.orders = memory[EkCursor](tb, w.o.EkCursors), memory[EkOrder](tb, w.o.EkOrders)
 	w.positions = memory[EkPositions](tb, w.o.EkPositions)
+	w.hot, w.hot6 = memory[EkHotSet](tb, w.o.EkHot), memory[EkHot6Set](tb, w.o.EkHot6)
 	w.makeTables(2 * tables)
 	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1 << 30}
 	copy(settings.Timeout[:], timeouts[:])

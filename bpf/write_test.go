@@ -146,6 +146,9 @@ func (w *world) compareFlow(flow *ipvsFlow) {
 		w.fail("flow %s > %s is not in the table", flow.tuple.src, flow.tuple.dst)
 	}
 	got := unpack(found.Now.Word)
+	if used, ok := w.copyUsed(flow.tuple); ok {
+		found.Expires = max(found.Expires, uint64(used+lifetime(flow.state)))
+	}
 	if got.server != flow.slot || got.state != flowState(flow.state) || time.Duration(found.Expires) != flow.expires {
 		w.fail("flow %s > %s is %+v until %v, want server %d, %s until %v",
 			flow.tuple.src, flow.tuple.dst, got, time.Duration(found.Expires), flow.slot, flow.state, flow.expires)
@@ -158,6 +161,34 @@ func (w *world) compareFlow(flow *ipvsFlow) {
 	if flow.controlled != nil {
 		w.compareTemplate(*flow.controlled)
 	}
+}
+
+// copyUsed returns when the copy of a client's tuple was used, if there is one.
+func (w *world) copyUsed(t ipvsTuple) (time.Duration, bool) {
+	src, dst := t.src.Addr(), t.dst.Addr()
+	same := func(word uint64, cport, vport uint16) bool {
+		return word >= fullCopy && uint8(word>>48) == uint8(t.proto) &&
+			cport == wire16(t.src.Port()) && vport == wire16(t.dst.Port())
+	}
+	const looks = 15 // HOT_LOOKS
+	if src.Is4() {
+		for i := range w.hot {
+			for _, c := range w.hot[i].Way {
+				if c.Caddr == wire32(src) && c.Vaddr == wire32(dst) && same(c.Head.Now.Word, c.Head.Cport, c.Head.Vport) {
+					return time.Duration(c.Head.Used &^ looks), true
+				}
+			}
+		}
+		return 0, false
+	}
+	for i := range w.hot6 {
+		for _, c := range w.hot6[i].Way {
+			if c.Caddr == src.As16() && c.Vaddr == dst.As16() && same(c.Head.Now.Word, c.Head.Cport, c.Head.Vport) {
+				return time.Duration(c.Head.Used &^ looks), true
+			}
+		}
+	}
+	return 0, false
 }
 
 // entry finds the entry of a client's tuple.

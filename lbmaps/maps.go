@@ -13,7 +13,7 @@ import (
 // The numbers of contract.h that are no types.
 const (
 	// LayoutVersion says which contents the pinned maps have.
-	LayoutVersion = 8
+	LayoutVersion = 9
 	// MaxTable is the largest number of entries in a scheduler's table.
 	MaxTable = 4096
 	// MaxOrder is the largest number of servers in one service's order.
@@ -41,6 +41,7 @@ type Maps struct {
 	limits, overload             *ebpf.Map
 	halfRings                    *ebpf.Map
 	halfOpen, halfOpen6          *ebpf.Map
+	hot, hot6                    *ebpf.Map
 	shards                       [Shards]*ebpf.Map
 }
 
@@ -74,6 +75,8 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkHalfRings:   &m.halfRings,
 		bpf.EkMapEkHalfOpen:    &m.halfOpen,
 		bpf.EkMapEkHalfOpen6:   &m.halfOpen6,
+		bpf.EkMapEkHot:         &m.hot,
+		bpf.EkMapEkHot6:        &m.hot6,
 	}
 }
 

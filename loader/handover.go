@@ -23,12 +23,16 @@ func (x *XDP) Release(ctx context.Context, key model.ServiceKey, last func([]mod
 		return err
 	}
 	var flows []model.Flow
-	err = x.Flows(ctx, func(f model.Flow) bool {
-		if f.Protocol == key.Protocol && f.Virtual == key.Addr {
-			flows = append(flows, f)
-		}
-		return true
-	})
+	// A flow that only its copy knows to be in use has its time written by a sweep.
+	err = x.SweepNow(func(piece func() error) error { return piece() })
+	if err == nil {
+		err = x.Flows(ctx, func(f model.Flow) bool {
+			if f.Protocol == key.Protocol && f.Virtual == key.Addr {
+				flows = append(flows, f)
+			}
+			return true
+		})
+	}
 	if err == nil {
 		err = x.templates(key, func(f model.Flow) { flows = append(flows, f) })
 	}

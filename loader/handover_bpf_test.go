@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
+	"github.com/evenkeel/evenkeel/bpf"
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/model"
@@ -84,6 +87,48 @@ func TestReleaseAndImport(t *testing.T) {
 		}
 		return true
 	}))
+}
+
+// copied sends a packet until its flow, the only one, has a copy: two packets in short
+// order make it.
+func copied(t *testing.T, r *rig, frame []byte) (shard *ebpf.Map, key bpf.EkFlowKey, flow bpf.EkFlow) {
+	t.Helper()
+	for range 1000 {
+		r.run(frame)
+		for i := range lbmaps.FlowShards {
+			shard = r.maps.Shard(i)
+			if shard.Iterate().Next(&key, &flow) && flow.Copied == 1 {
+				return shard, key, flow
+			}
+		}
+	}
+	t.Fatal("the flow gets no copy")
+	return nil, key, flow
+}
+
+// A flow whose own time is over, and which its copy keeps, is handed over with the rest.
+func TestReleaseOfFlowsThatLiveByTheirCopy(t *testing.T) {
+	resolver := newFakeResolver()
+	resolver.set(nil, realServer(1, 1).Addr.Addr(), resolved(serverMAC))
+	r := newRig(t, func(o *Options) { o.testClock, o.Resolver = false, resolver })
+	svc := service(vip)
+	r.apply(op(sched.AddService, svc), op(sched.AddServer, svc, realServer(1, 1)))
+	frame := datagram(netip.AddrPortFrom(client, 1000), vip)
+	shard, key, flow := copied(t, r, frame)
+	flow.Expires = 1
+	check(t, shard.Update(key, flow, ebpf.UpdateExist))
+	check(t, r.Flows(t.Context(), func(f model.Flow) bool {
+		t.Fatalf("flow %+v has time left of its own", f)
+		return true
+	}))
+	var flows []model.Flow
+	check(t, r.Release(t.Context(), svc.Key, func(all []model.Flow) error {
+		flows = all
+		return nil
+	}))
+	if len(flows) != 1 || flows[0].Expires < 200*time.Second {
+		t.Errorf("flows %+v are handed over, want the one with its whole time", flows)
+	}
 }
 
 // Whatever becomes of the flows, they end here.

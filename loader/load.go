@@ -59,7 +59,7 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for _, name := range []string{bpf.EkMapEkHalfOpen, bpf.EkMapEkHalfOpen6} {
 		spec.Maps[name].MaxEntries = limits.Flows
 	}
-	return spec, setRingSize(spec, limits.Flows)
+	return spec, errors.Join(setRingSize(spec, limits.Flows), setCopies(spec, limits.Flows))
 }
 
 // setRingSize tells the program how long the ring of half-open flows of one

@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 8
+#define LAYOUT_VERSION 9
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -276,10 +276,10 @@ struct flow {
 	struct link reply;   /* NAT: how replies reach the client */
 	struct link request; /* NAT: how the client's frames came, turned round */
 	__u8 prefix;	     /* of the template, if FLOW_CONTROLLED */
-	__u8 pad0;
-	__u16 reply_mtu;    /* largest IP packet on the replies' way, 0 not known */
-	__u16 reply_vlan;   /* id of the tag on the way of reply, 0 none */
-	__u16 request_vlan; /* and on that of request */
+	__u8 copied;	     /* 0 if it certainly has no copy (hot.h) */
+	__u16 reply_mtu;     /* largest IP packet on the replies' way, 0 not known */
+	__u16 reply_vlan;    /* id of the tag on the way of reply, 0 none */
+	__u16 request_vlan;  /* and on that of request */
 };
 
 /* template_key is a group of clients of one service: the client's address has

@@ -19,7 +19,7 @@
 #ifndef EK_FLOW_H
 #define EK_FLOW_H
 
-#include "clock.h"
+#include "copy.h"
 #include "persist.h"
 #include "tcp_state.h"
 
@@ -76,22 +76,6 @@ static __always_inline int flow_is_active(union flow_word w)
 	return (w.flags & FLOW_INACTIVE) ^ FLOW_INACTIVE;
 }
 
-/* flow_method is the forwarding method that the flow was born with; the server's
- * own may have been changed since.
- */
-static __always_inline __u8 flow_method(union flow_word w)
-{
-	if (w.flags & FLOW_NAT)
-		return FORWARD_NAT;
-	return w.flags & FLOW_TUN ? FORWARD_TUN : FORWARD_DR;
-}
-
-/* flow_live says whether the flow exists for a packet at this time. */
-static __always_inline bool flow_live(const struct flow *flow, union flow_word w, __u64 now)
-{
-	return w.state < FLOW_STATES && READ_ONCE(flow->expires) > now;
-}
-
 /* flow_half_open says whether a connection was asked for, but not yet taken up. Such
  * flows make room in a full table.
  */
@@ -130,12 +114,17 @@ static __always_inline void flow_unbind(const struct flow *flow, union flow_word
 }
 
 /* flow_own makes a flow this CPU's own, as it was seen; false if somebody was faster. */
-static __always_inline bool flow_own(struct flow *flow, union flow_word seen)
+static __always_inline bool flow_own(struct flow *flow, const union tuple *t, bool v6,
+				     union flow_word seen)
 {
 	union flow_word owned = seen;
 
 	owned.state = FLOW_OWNED;
-	return __sync_val_compare_and_swap(&flow->now.word, seen.word, owned.word) == seen.word;
+	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, owned.word) != seen.word)
+		return false;
+	if (flow_steady(seen))
+		copy_drop(flow, t, v6);
+	return true;
 }
 
 /* flow_release ends that. An exchange, since a store may overtake the ones before it. */
@@ -155,38 +144,38 @@ static __always_inline void flow_bury(struct flow *flow, union flow_word w)
 static __always_inline bool flow_kill(struct flow *flow, const union tuple *t, bool v6,
 				      union flow_word seen)
 {
-	if (!flow_own(flow, seen))
+	if (!flow_own(flow, t, v6, seen))
 		return false;
 	flow_unbind(flow, seen, t, v6);
 	flow_bury(flow, seen);
 	return true;
 }
 
-/* flow_timeout is how long a flow in this state lives without a packet. */
-static __always_inline __u64 flow_timeout(__u8 state)
+/* flow_live says whether the flow exists for a packet at this time. */
+static __always_inline bool flow_live(struct flow *flow, const union tuple *t, bool v6,
+				      union flow_word w, __u64 now)
 {
-	__u32 zero = 0, index = state & 31;
-	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
-
-	if (!settings)
-		return 0;
-	__asm__ volatile("" : "+r"(index)); /* the mask belongs where the index is used */
-	return settings->timeout[index] * SECOND;
+	if (w.state >= FLOW_STATES)
+		return false;
+	return READ_ONCE(flow->expires) > now || (flow_steady(w) && copy_keeps(flow, t, v6, now));
 }
 
-/* flow_touch sets the time of death. A difference of less than a second, or an
- * eighth of a short time-out, is not worth a write to a cache line that other
- * CPUs read. The swap fails if the entry was given to another flow meanwhile; should
- * that have happened just before, that flow's next packet sets its time right.
+/* flow_touch sets the time of death. A small difference is not worth a write to a cache
+ * line that other CPUs read. The swap fails if the entry was given to another flow
+ * meanwhile; should that have happened just before, that flow's next packet sets its time
+ * right. Without a tuple the copy is not looked at.
  */
-static __always_inline void flow_touch(struct flow *flow, union flow_word w, __u64 now)
+static __always_inline void flow_touch(struct flow *flow, const union tuple *t, bool v6,
+				       union flow_word w, __u64 now)
 {
-	__u64 timeout = flow_timeout(w.state);
-	__u64 expires = now + timeout, set = READ_ONCE(flow->expires);
-	__u64 slack = timeout / 8 < SECOND ? timeout / 8 : SECOND;
+	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout);
+	__u64 death = now + timeout, set = READ_ONCE(flow->expires);
 
-	if (expires - set + slack > 2 * slack)
-		__sync_val_compare_and_swap(&flow->expires, set, expires);
+	if (death - set + slack <= 2 * slack)
+		return;
+	if (t && flow_steady(w) && copy_touch(flow, t, v6, now))
+		return;
+	__sync_val_compare_and_swap(&flow->expires, set, death);
 }
 
 /* flow_step returns what a packet makes of a flow's word. */
@@ -211,7 +200,8 @@ static __always_inline union flow_word flow_step(union flow_word w, __u32 dir, _
  * and returns what was found there.
  */
 static __always_inline union flow_word flow_swap(struct flow *flow, union flow_word seen,
-						 union flow_word next, __u64 now)
+						 union flow_word next, const union tuple *t,
+						 bool v6, __u64 now)
 {
 	union flow_word found = seen;
 
@@ -219,7 +209,7 @@ static __always_inline union flow_word flow_swap(struct flow *flow, union flow_w
 		found.word = __sync_val_compare_and_swap(&flow->now.word, seen.word, next.word);
 	if (found.word == seen.word) {
 		conns_active(seen.server, flow_is_active(next) - flow_is_active(seen));
-		flow_touch(flow, next, now);
+		flow_touch(flow, t, v6, next, now);
 	}
 	return found;
 }
@@ -249,7 +239,7 @@ __noinline __u64 flow_retry(struct flow *flow, __u64 word, __u32 what)
 		return FLOW_LOST;
 	for (i = 1; i < ADVANCE_TRIES; i++) {
 		next = flow_step(seen, what >> 16 & 1, what >> 8 & 1, what);
-		found = flow_swap(flow, seen, next, now);
+		found = flow_swap(flow, seen, next, NULL, false, now);
 		if (found.word == seen.word)
 			return next.word;
 		if (!flow_same(found, seen))
@@ -262,7 +252,8 @@ __noinline __u64 flow_retry(struct flow *flow, __u64 word, __u32 what)
 /* flow_advance applies a packet to a live flow: state, counters, time of
  * death. It returns false when the flow ended meanwhile.
  */
-static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, enum direction dir,
+static __always_inline bool flow_advance(struct flow *flow, const union tuple *t,
+					 union flow_word *w, enum direction dir,
 					 const struct packet *p, __u64 now)
 {
 	union flow_word next = flow_step(*w, dir, p->is_tcp, p->event), found;
@@ -272,15 +263,21 @@ static __always_inline bool flow_advance(struct flow *flow, union flow_word *w, 
 		*w = next;
 		return true;
 	}
-	found = flow_swap(flow, *w, next, now);
+	found = flow_swap(flow, *w, next, t, p->v6, now);
 	if (likely(found.word == w->word)) {
+		if (flow_steady(*w) && !flow_steady(next))
+			copy_drop(flow, t, p->v6);
 		*w = next;
 		return true;
 	}
 	if (!flow_same(found, *w))
 		return false;
 	w->word = flow_retry(flow, found.word, dir << 16 | p->is_tcp << 8 | p->event);
-	return w->word != FLOW_LOST;
+	if (w->word == FLOW_LOST)
+		return false;
+	if (!flow_steady(*w))
+		copy_drop(flow, t, p->v6);
+	return true;
 }
 
 #endif

@@ -37,13 +37,15 @@ static __always_inline bool import_replace(struct flow *flow, union flow_word *w
 {
 	union flow_word seen = { .word = READ_ONCE(flow->now.word) };
 
-	if (seen.state == FLOW_OWNED || flow_live(flow, seen, now) || !flow_own(flow, seen))
+	if (seen.state == FLOW_OWNED || flow_live(flow, t, v6, seen, now) ||
+	    !flow_own(flow, t, v6, seen))
 		return false;
 	conns_bind(w->server, srv, flow_is_active(*w));
 	if (seen.state < FLOW_STATES)
 		flow_unbind(flow, seen, t, v6);
 	WRITE_ONCE(flow->expires, expires);
 	WRITE_ONCE(flow->reply_checked, 0);
+	WRITE_ONCE(flow->copied, 0);
 	w->generation = seen.generation + 1;
 	return true;
 }

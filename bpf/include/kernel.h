@@ -59,6 +59,7 @@ enum {
 enum {
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_MMAPABLE = 1 << 10,
 	BPF_F_INNER_MAP = 1 << 12, /* inner maps may differ in size */
 };
 
@@ -256,6 +257,8 @@ static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int delta) = (void 
 static long (*const bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void *)65;
 static long (*const bpf_fib_lookup)(void *ctx, struct fib_params *params, int size,
 				    __u32 flags) = (void *)69;
+static __u64 (*const bpf_jiffies64)(void) = (void *)118;
+static __u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static long (*const bpf_for_each_map_elem)(void *map, void *callback, void *ctx,
 					   __u64 flags) = (void *)164;

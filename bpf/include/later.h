@@ -18,6 +18,7 @@ enum later {
 	LATER_TOO_BIG_REPLY = 132, /* the same to a NAT server */
 	LATER_TUNNEL = 133,	   /* send it to this server by TUN */
 	LATER_REPLY = 134,	   /* ask for the way of a reply, and send it */
+	LATER_BALANCE = 135,	   /* all of it: the fast way is not for this packet */
 	LATER_TAG = 136,	   /* a verdict, after a tag was put into the frame */
 };
 

@@ -62,7 +62,7 @@ static __always_inline __u32 flow_replace(const struct opening *o, union flow_wo
 
 	if (DRY)
 		return 0;
-	if (!flow_own(flow, o->seen))
+	if (!flow_own(flow, o->tuple, o->p->v6, o->seen))
 		return REASON_FLOW_BUSY;
 	conns_bind(w.server, srv, flow_is_active(w));
 	if (o->seen.state < FLOW_STATES)
@@ -71,6 +71,7 @@ static __always_inline __u32 flow_replace(const struct opening *o, union flow_wo
 	WRITE_ONCE(flow->reply_checked, 0);
 	way_back(flow, o->p);
 	WRITE_ONCE(flow->prefix, o->prefix);
+	WRITE_ONCE(flow->copied, 0);
 	return 0;
 }
 

@@ -95,12 +95,13 @@ static __always_inline __s64 ring_take(struct half_ring *ring)
  * entry: its ports were opened anew, or it was written over the entry just now.
  * It has a place of its own.
  */
-static __always_inline bool evictable(const struct flow *flow, union flow_word w, __u32 place,
-				      __u64 now)
+static __always_inline bool evictable(struct flow *flow, const union tuple *t, bool v6,
+				      union flow_word w, __u32 place, __u64 now)
 {
 	return w.generation == (__u16)place &&
 	       (flow_half_open(w) ||
-		(w.state != FLOW_OWNED && READ_ONCE(flow->expires) + FLOW_GRACE <= now));
+		(w.state != FLOW_OWNED && READ_ONCE(flow->expires) + FLOW_GRACE <= now &&
+		 !flow_live(flow, t, v6, w, now - FLOW_GRACE)));
 }
 
 /* overload_of returns the counters of the service of a server. */
@@ -121,7 +122,7 @@ static __always_inline bool evict(void *flows, struct flow *flow, const union tu
 {
 	struct overload *count;
 
-	if (!flow_own(flow, seen))
+	if (!flow_own(flow, t, v6, seen))
 		return false;
 	if (seen.state < FLOW_STATES) {
 		flow_unbind(flow, seen, t, v6);
@@ -168,7 +169,7 @@ static __always_inline int evict_oldest(__u32 shard, bool v6)
 	if (!flow)
 		return 0;
 	seen.word = READ_ONCE(flow->now.word);
-	if (!evictable(flow, seen, (__u32)at, clock_now()) ||
+	if (!evictable(flow, &victim, v6, seen, (__u32)at, clock_now()) ||
 	    !evict(flows, flow, &victim, v6, seen))
 		return 0;
 	__sync_fetch_and_add(&ring->used, -1);

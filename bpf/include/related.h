@@ -260,7 +260,7 @@ static __always_inline struct flow *related_flow(const union tuple *t, bool v6, 
 	if (!flow)
 		return NULL;
 	w->word = READ_ONCE(flow->now.word);
-	return flow_live(flow, *w, now) ? flow : NULL;
+	return flow_live(flow, t, v6, *w, now) ? flow : NULL;
 }
 
 /* tunnel_note is what the client is told of an error about the tunnel: the same, and of

@@ -36,7 +36,7 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 {
 	union flow_word seen = { .word = READ_ONCE(flow->now.word) };
 
-	if (flow_live(flow, seen, run->now) && !sweep_ends(seen.server, run)) {
+	if (flow_live(flow, key, v6, seen, run->now) && !sweep_ends(seen.server, run)) {
 		run->s.seen++;
 		return 0;
 	}
@@ -45,7 +45,7 @@ static __always_inline long sweep_flow(void *shard, const union tuple *key, bool
 			run->s.expired++;
 		return 0;
 	}
-	if (seen.state == FLOW_OWNED || !flow_own(flow, seen))
+	if (seen.state == FLOW_OWNED || !flow_own(flow, key, v6, seen))
 		return 0;
 	if (bpf_map_delete_elem(shard, key))
 		flow_bury(flow, seen); /* its bucket was locked */

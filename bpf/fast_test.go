@@ -1,0 +1,215 @@
+//go:build bpf
+
+package bpf
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/bpf/reasons"
+)
+
+// fullCopy is the least word of a copy (HOT_FULL).
+const fullCopy = 4 << 56
+
+// copies returns the words of the copies that flows have.
+func (r *rig) copies() (words []uint64) {
+	r.tb.Helper()
+	keep := func(word uint64) {
+		if word >= fullCopy {
+			words = append(words, word)
+		}
+	}
+	for i := range r.o.EkHot.MaxEntries() {
+		var set EkHotSet
+		if err := r.o.EkHot.Lookup(i, &set); err != nil {
+			r.tb.Fatal(err)
+		}
+		for _, way := range set.Way {
+			keep(way.Head.Now.Word)
+		}
+	}
+	for i := range r.o.EkHot6.MaxEntries() {
+		var set EkHot6Set
+		if err := r.o.EkHot6.Lookup(i, &set); err != nil {
+			r.tb.Fatal(err)
+		}
+		for _, way := range set.Way {
+			keep(way.Head.Now.Word)
+		}
+	}
+	return words
+}
+
+// forgetCopies takes away the copies that flows have.
+func (r *rig) forgetCopies() {
+	r.tb.Helper()
+	for i := range r.o.EkHot.MaxEntries() {
+		r.put(r.o.EkHot, i, EkHotSet{})
+	}
+	for i := range r.o.EkHot6.MaxEntries() {
+		r.put(r.o.EkHot6, i, EkHot6Set{})
+	}
+}
+
+// misdirect makes all copies of IPv4 name another server, so that it shows which
+// packets go by them.
+func (r *rig) misdirect(server uint32) {
+	r.tb.Helper()
+	for i := range r.o.EkHot.MaxEntries() {
+		var set EkHotSet
+		if err := r.o.EkHot.Lookup(i, &set); err != nil {
+			r.tb.Fatal(err)
+		}
+		for n := range set.Way {
+			word := &set.Way[n].Head.Now.Word
+			*word = *word>>32<<32 | uint64(server)
+		}
+		r.put(r.o.EkHot, i, set)
+	}
+}
+
+// copied opens a TCP flow and sends packets until it has a copy.
+func copied(t *testing.T, r *rig, six family, sent reasons.Reason) {
+	t.Helper()
+	r.send(six.syn().bytes(t), xdpTX, sent)
+	ack := six.syn().flag("A").bytes(t)
+	r.send(ack, xdpTX, sent)
+	r.advance(20 * time.Millisecond)
+	r.send(ack, xdpTX, sent)
+	if got := r.copies(); len(got) != 1 {
+		t.Fatalf("copies %x, want one", got)
+	}
+}
+
+func TestPlainPacketsGoByTheCopy(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR)
+	r.server(5, 0, real3, EkForwardFORWARD_DR)
+	copied(t, r, false, reasons.ForwardedDR)
+	r.misdirect(5)
+	before, ack := r.stats(r.o.EkServerStats, 5).InPkts, syn().flag("A")
+	packets := func(want uint64, why string) {
+		t.Helper()
+		if got := r.stats(r.o.EkServerStats, 5).InPkts - before; got != want {
+			t.Errorf("%d packets went by the copy, want %d: %s", got, want, why)
+		}
+	}
+	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
+	packets(1, "plain")
+	for range 15 {
+		r.advance(1100 * time.Millisecond)
+		r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
+	}
+	packets(16, "plain, the time is moved on")
+	r.advance(1100 * time.Millisecond)
+	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
+	packets(16, "it is to look at the flow")
+	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
+	packets(17, "plain")
+	r.advance(2100 * time.Millisecond)
+	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
+	packets(17, "after a pause")
+	r.send(syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
+	packets(17, "it changes the flow")
+}
+
+// What ends a flow, or takes it out of a state that packets leave as it is, leaves no copy.
+func TestACopyEndsWithItsFlow(t *testing.T) {
+	for _, six := range []family{false, true} {
+		for name, end := range map[string]func(r *rig){
+			"FIN": func(r *rig) { r.send(six.syn().flag("FA").bytes(t), xdpTX, reasons.ForwardedNAT) },
+			"RST": func(r *rig) { r.send(six.syn().flag("R").bytes(t), xdpTX, reasons.ForwardedNAT) },
+			"time": func(r *rig) {
+				r.advance(901 * time.Second)
+				r.sweep()
+				r.wantConns(0, 0, 0)
+			},
+		} {
+			t.Run(name+"/"+six.String(), func(t *testing.T) {
+				r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+				copied(t, r, six, reasons.ForwardedNAT)
+				end(r)
+				if got := r.copies(); len(got) != 0 {
+					t.Errorf("copies %x are left", got)
+				}
+			})
+		}
+	}
+}
+
+// A server that is changed or removed is looked at with each packet.
+func TestACopyFollowsItsServer(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR)
+	copied(t, r, false, reasons.ForwardedDR)
+	ack := syn().flag("A").bytes(t)
+	r.server(0, 0, real1, EkForwardFORWARD_DR, func(s *EkServer) { s.Flags = 0 })
+	r.send(ack, xdpDrop, reasons.NoNextHop)
+	r.server(0, 0, real1, EkForwardFORWARD_DR, func(s *EkServer) { s.Flags |= serverDeleted })
+	r.send(ack, xdpDrop, reasons.ServerDeleted)
+	r.server(0, 0, real1, EkForwardFORWARD_DR)
+	r.send(ack, xdpTX, reasons.ForwardedDR)
+}
+
+// A flow that only its copy knows to be in use lives on, and dies when it should.
+func TestACopyKeepsItsFlow(t *testing.T) {
+	for name, look := range map[string]func(r *rig, ack []byte, alive bool){
+		"packet": func(r *rig, ack []byte, alive bool) {
+			if alive {
+				r.send(ack, xdpTX, reasons.ForwardedDR)
+			} else {
+				r.send(ack, xdpPass, reasons.NoFlow)
+			}
+		},
+		"sweep": func(r *rig, _ []byte, alive bool) {
+			if got := r.sweep(); got.Seen != uint32(flag(alive)) {
+				t.Errorf("the sweep saw %+v, alive is %t", got, alive)
+			}
+		},
+	} {
+		for _, six := range []family{false, true} {
+			for _, alive := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/%t", name, six, alive), func(t *testing.T) {
+					r := newServiceOf(t, six, EkForwardFORWARD_DR)
+					copied(t, r, six, reasons.ForwardedDR)
+					ack := six.syn().flag("A").bytes(t)
+					for range 10 {
+						r.advance(1500 * time.Millisecond)
+						r.send(ack, xdpTX, reasons.ForwardedDR)
+					}
+					r.advance(899 * time.Second)
+					if !alive {
+						r.advance(2 * time.Second)
+					}
+					look(r, ack, alive)
+				})
+			}
+		}
+	}
+}
+
+// A copy whose place is given to another flow leaves its time with its own.
+func TestACopyLeavesItsTime(t *testing.T) {
+	for _, six := range []family{false, true} {
+		t.Run(six.String(), func(t *testing.T) {
+			const flows = 8 // as many as there are places
+			r := newServiceOf(t, six, EkForwardFORWARD_DR)
+			copied(t, r, six, reasons.ForwardedDR)
+			first := six.syn().flag("A").bytes(t)
+			r.advance(1500 * time.Millisecond)
+			r.send(first, xdpTX, reasons.ForwardedDR)
+			r.advance(5 * time.Second)
+			for n := range 8 * flows {
+				f := six.syn().fromPort(uint16(2000 + n))
+				r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
+				r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
+				r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
+			}
+			if got := r.copies(); len(got) != flows {
+				t.Errorf("%d copies, want %d", len(got), flows)
+			}
+			r.advance(894 * time.Second) // the first flow is as old as it may be
+			r.send(first, xdpTX, reasons.ForwardedDR)
+		})
+	}
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A flow and its copy (hot.h): making one, and the time that both keep together. */
+#ifndef EK_COPY_H
+#define EK_COPY_H
+
+#include "hot.h"
+
+/* flow_method is the forwarding method that the flow was born with; the server's
+ * own may have been changed since.
+ */
+static __always_inline __u8 flow_method(union flow_word w)
+{
+	if (w.flags & FLOW_NAT)
+		return FORWARD_NAT;
+	return w.flags & FLOW_TUN ? FORWARD_TUN : FORWARD_DR;
+}
+
+/* flow_steady says whether a flow is in a state that plain packets leave as it is. */
+static __always_inline bool flow_steady(union flow_word w)
+{
+	return w.state == FLOW_ESTABLISHED || w.state == FLOW_UDP;
+}
+
+/* flow_timeout is how long a flow in this state lives without a packet. */
+static __always_inline __u64 flow_timeout(__u8 state)
+{
+	__u32 zero = 0, index = state & 31;
+	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
+
+	if (!settings)
+		return 0;
+	__asm__ volatile("" : "+r"(index)); /* the mask belongs where the index is used */
+	return settings->timeout[index] * SECOND;
+}
+
+/* flow_slack is by how much a time of death may differ from what it should be before it is
+ * written: a second, or an eighth of a short time-out.
+ */
+static __always_inline __u64 flow_slack(__u64 timeout)
+{
+	return timeout / 8 < SECOND ? timeout / 8 : SECOND;
+}
+
+#if !DRY
+/* copy_time returns the time of death of a flow as its copy has it. */
+static __always_inline __u64 copy_time(const struct flow *flow, const struct hot_head *head)
+{
+	union flow_word w = { .word = READ_ONCE(flow->now.word) };
+
+	return hot_used(head) + flow_timeout(w.state);
+}
+
+/* copy_back writes it into the flow, if it is later, and returns what stands there. */
+static __always_inline __u64 copy_back(struct flow *flow, const struct hot_head *head)
+{
+	__u64 death = copy_time(flow, head), set = READ_ONCE(flow->expires);
+
+	if ((__s64)(death - set) <= 0)
+		return set;
+	__sync_val_compare_and_swap(&flow->expires, set, death);
+	return death;
+}
+
+/* keeps says whether a flow lives at a time by its copy, though not by its own time. */
+static __always_inline int keeps(struct flow *flow, const union tuple *t, bool v6, __u64 now)
+{
+	struct hot_head *head = hot_own(t, v6);
+
+	return head && copy_time(flow, head) > now && copy_back(flow, head) > now;
+}
+
+/* touches is flow_touch for a flow in a steady state that has a copy; 0 if it has none. */
+static __always_inline int touches(struct flow *flow, const union tuple *t, bool v6, __u64 now)
+{
+	union flow_word w = { .word = READ_ONCE(flow->now.word) };
+	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout);
+	struct hot_head *head = hot_own(t, v6);
+	__u64 death = now + timeout, set;
+
+	if (!head)
+		return 0;
+	set = copy_back(flow, head);
+	if (death - set + slack <= 2 * slack)
+		return 1;
+	hot_stamp(head, now, now, slack);
+	__sync_val_compare_and_swap(&flow->expires, set, death);
+	return 1;
+}
+
+/* copy_leave writes the time of a copy back whose place is given away. */
+static __always_inline void copy_leave(const struct hot_head *head, union hot_word w, bool v6)
+{
+	union flow_word is;
+	struct flow *flow;
+	union tuple t;
+	void *shard;
+
+	hot_tuple(head, w, v6, &t);
+	shard = flow_shard(&t, v6);
+	flow = shard ? bpf_map_lookup_elem(shard, &t) : NULL;
+	if (!flow)
+		return;
+	is.word = READ_ONCE(flow->now.word);
+	if (is.server == w.server && flow_steady(is))
+		copy_back(flow, head);
+}
+
+/* copies puts a copy of a flow, as a packet has left it, where the next packets find it. */
+static __always_inline int copies(struct flow *flow, const union tuple *t, bool v6, __u64 word)
+{
+	union flow_word w = { .word = word }, after;
+	union hot_word copy = { .server = w.server }, seen = {}, busy;
+	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout), now = clock_now();
+	__u64 used = READ_ONCE(flow->expires) - timeout;
+	struct hot_head *place;
+
+	if (now - used > slack / HOT_OFTEN)
+		return 0;
+	place = hot_place(t, v6, now, &seen);
+	if (!place)
+		return 0;
+	if (seen.kind >= HOT_FULL)
+		copy_leave(place, seen, v6);
+	/* Before the swap: who takes the flow out of its state looks here after that. */
+	WRITE_ONCE(flow->copied, 1);
+	busy = hot_begin(place, seen);
+	if (busy.kind != HOT_BUSY)
+		return 0;
+	copy.proto = v6 ? t->v6.proto : t->v4.proto;
+	copy.kind = HOT_FULL + flow_method(w);
+	hot_fill(place, t, v6);
+	hot_stamp(place, used, now, slack);
+	after.word = READ_ONCE(flow->now.word);
+	if (after.server != w.server || after.generation != w.generation || !flow_steady(after))
+		copy.kind = HOT_EMPTY;
+	hot_pause();
+	hot_end(place, busy, copy);
+	return 0;
+}
+
+/* Functions of their own, so that the verifier follows each once. */
+__noinline int keeps4(struct flow *flow, const struct flow_key *t, __u64 now)
+{
+	return flow && t ? keeps(flow, (const union tuple *)t, false, now) : 0;
+}
+
+__noinline int keeps6(struct flow *flow, const struct flow6_key *t, __u64 now)
+{
+	return flow && t ? keeps(flow, (const union tuple *)t, true, now) : 0;
+}
+
+__noinline int touches4(struct flow *flow, const struct flow_key *t, __u64 now)
+{
+	return flow && t ? touches(flow, (const union tuple *)t, false, now) : 0;
+}
+
+__noinline int touches6(struct flow *flow, const struct flow6_key *t, __u64 now)
+{
+	return flow && t ? touches(flow, (const union tuple *)t, true, now) : 0;
+}
+
+__noinline int copies4(struct flow *flow, const struct flow_key *t, __u64 word)
+{
+	return flow && t ? copies(flow, (const union tuple *)t, false, word) : 0;
+}
+
+__noinline int copies6(struct flow *flow, const struct flow6_key *t, __u64 word)
+{
+	return flow && t ? copies(flow, (const union tuple *)t, true, word) : 0;
+}
+
+/* copy_drop drops the copy of a flow whose state was changed by a swap just before. */
+static __always_inline void copy_drop(const struct flow *flow, const union tuple *t, bool v6)
+{
+	if (READ_ONCE(flow->copied))
+		hot_drop(t, v6);
+}
+
+/* copy_keeps copies the tuple as hot_drop does. */
+static __always_inline bool copy_keeps(struct flow *flow, const union tuple *t, bool v6, __u64 now)
+{
+	if (!READ_ONCE(flow->copied))
+		return false;
+	if (v6) {
+		struct flow6_key key = t->v6;
+
+		return keeps6(flow, &key, now);
+	} else {
+		struct flow_key key = t->v4;
+
+		return keeps4(flow, &key, now);
+	}
+}
+
+static __always_inline bool copy_touch(struct flow *flow, const union tuple *t, bool v6, __u64 now)
+{
+	if (!READ_ONCE(flow->copied))
+		return false;
+	return v6 ? touches6(flow, &t->v6, now) : touches4(flow, &t->v4, now);
+}
+
+static __always_inline void copy_make(struct flow *flow, const union tuple *t, bool v6,
+				      union flow_word w)
+{
+	if (v6)
+		copies6(flow, &t->v6, w.word);
+	else
+		copies4(flow, &t->v4, w.word);
+}
+
+#else
+
+#define copy_drop(flow, t, v6) ((void)(flow), (void)(t), (void)(v6))
+#define copy_keeps(flow, t, v6, now) ((void)(t), (void)(v6), false)
+#define copy_touch(flow, t, v6, now) ((void)(v6), false)
+#define copy_make(flow, t, v6, w) ((void)(t))
+
+#endif
+
+#endif

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a packet needs of a flow that is established, in one cache line: a copy of the
+ * flow, beside the flow table and never instead of it. It may always be missing. The
+ * rules that keep it true:
+ *
+ *  - Only flows in a state that their next plain packet leaves as it is are copied.
+ *  - Whoever takes a flow out of such a state drops the copy after that, and spoils one
+ *    that is being filled, whosever it is. Who makes a copy looks at the flow once more
+ *    before it is one. So no packet goes by a copy once that is done.
+ *  - A copy says when it was used, and a packet that goes by it writes no other time. So
+ *    whoever finds a flow's time over, or is about to write it, looks at the copy too
+ *    (flow.h). User space does not: it has a sweep write the time back. So does who gives
+ *    a copy's place away. Now and then a packet looks at the flow itself.
+ *  - A copy changes under its word: who fills it makes it HOT_BUSY by
+ *    compare-and-swap, and ends it so, and each filling has another turn. A reader looks
+ *    at the word before and after the rest.
+ *  - The time alone is written without: should the place be another flow's just then,
+ *    that one was used just then as well.
+ */
+#ifndef EK_HOT_H
+#define EK_HOT_H
+
+#include "clock.h"
+#include "tuple.h"
+
+#if !DRY
+
+/* Copies lie in sets, as many bytes as a processor fetches at once. */
+#define HOT_WAYS 4
+#define HOT_WAYS6 2
+#define HOT_SETS (MAX_FLOWS / HOT_WAYS)
+
+enum {
+	HOT_EMPTY = 0,
+	HOT_BUSY = 1,	/* somebody fills it */
+	HOT_SPOILT = 2, /* and shall leave it empty */
+	HOT_FULL = 4,	/* and the forwarding method */
+};
+
+union hot_word {
+	__u64 word;
+	struct {
+		__u32 server; /* index into ek_servers */
+		__u16 turn;
+		__u8 proto;
+		__u8 kind;
+	};
+};
+
+struct hot_head {
+	union hot_word now;
+	__be16 cport;
+	__be16 vport;
+	__u32 until; /* the tick at which the time is looked at again */
+	__u64 used;  /* when, in nanoseconds, but for the lowest four bits: HOT_LOOKS */
+};
+
+/* How often the time is moved on before a packet looks at the flow itself; as many from
+ * the beginning where the time-out is too short for that.
+ */
+#define HOT_LOOKS 15
+
+/* A flow gets a copy when a packet finds one before it within this part of the slack
+ * (copy.h): flows with few packets gain less by it than it costs.
+ */
+#define HOT_OFTEN 4
+
+/* A flow that pauses for longer is looked at, too. */
+#define HOT_PAUSE (2 * SECOND)
+
+/* After so long a copy's place is given to another flow. */
+#define HOT_IDLE (4 * SECOND)
+
+struct hot {
+	struct hot_head head;
+	__be32 caddr;
+	__be32 vaddr;
+};
+
+struct hot6 {
+	struct hot_head head;
+	__u8 caddr[16];
+	__u8 vaddr[16];
+	__u64 pad;
+};
+
+struct hot_set {
+	struct hot way[HOT_WAYS];
+};
+
+struct hot6_set {
+	struct hot6 way[HOT_WAYS6];
+};
+
+/* The flag has them begin with a cache line, and lets user space read them in place. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HOT_SETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hot_set);
+} ek_hot SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HOT_SETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct hot6_set);
+} ek_hot6 SEC(".maps");
+
+/* 64 less the binary logarithm of the number of IPv4's sets; IPv6 has twice as many. */
+const volatile __u32 hot_shift = 48;
+
+/* The kernel's ticks per second; 0 has nothing copied. 100 is right or too low. */
+const volatile __u32 tick_rate = 100;
+
+/* Set where the processor may load in another order than the program says. */
+const volatile bool weak_order = true;
+
+/* After so many packets without a copy, few packets look for one. Tests raise it. */
+const volatile __u32 hot_patience = 256;
+
+/* What a hit makes good of that: where fewer than one packet in five has a copy, to look
+ * for it costs more than it wins.
+ */
+#define HOT_HIT 4
+
+/* Then one packet in so many looks. */
+#define HOT_RARELY 32
+
+/* Packets without a copy, by CPU; each in a cache line of its own. CPUs with the same
+ * number here spoil nothing but the guess.
+ */
+#define HOT_CPUS 256
+struct hot_luck {
+	__u32 misses;
+	__u32 left; /* packets that did not look */
+	__u32 pad[14];
+} hot_luck[HOT_CPUS];
+
+/* Tests set how many looks at a clock lie between the last look at a flow and the end of its copy. */
+const volatile __u32 test_pause = 0;
+
+#define TEST_TICK_SHIFT 20 /* a tick of the clock of tests, in nanoseconds */
+
+static __always_inline __u32 ticks_per_second(void)
+{
+	return test_clock && tick_rate ? SECOND >> TEST_TICK_SHIFT : tick_rate;
+}
+
+/* tick_now reads a variable of the kernel, where clock_now calls a function. */
+static __always_inline __u32 tick_now(void)
+{
+	if (test_clock)
+		return READ_ONCE(test_now) >> TEST_TICK_SHIFT;
+	return bpf_jiffies64();
+}
+
+/* hot_luck_here returns what this CPU counted. */
+static __always_inline struct hot_luck *hot_luck_here(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return &hot_luck[cpu & (HOT_CPUS - 1)];
+}
+
+/* hot_worth says whether a packet should look for a copy: with many flows that send
+ * little, each look is a cache miss for nothing.
+ */
+static __always_inline bool hot_worth(struct hot_luck *luck)
+{
+	return likely(luck->misses < hot_patience) || !(++luck->left & (HOT_RARELY - 1));
+}
+
+/* hot_count counts a look. It writes only while luck changes. */
+static __always_inline void hot_count(struct hot_luck *luck, bool found)
+{
+	__u32 misses = luck->misses;
+
+	if (found && misses)
+		luck->misses = misses > HOT_HIT ? misses - HOT_HIT : 0;
+	if (!found && misses < hot_patience)
+		luck->misses = misses + 1;
+}
+
+/* load_barrier keeps the loads before it before those after it. */
+static __always_inline void load_barrier(void)
+{
+	__u64 any = 0;
+
+	if (weak_order)
+		__sync_fetch_and_add(&any, 1);
+	else
+		__asm__ volatile("" ::: "memory");
+}
+
+/* hot_mix need not withstand somebody who looks for collisions: they cost what the
+ * way without copies costs.
+ */
+static __always_inline __u64 hot_mix(__u64 sum, __u64 word)
+{
+	sum = (sum ^ word) * 0x9e3779b97f4a7c15ULL;
+	return sum ^ sum >> 32;
+}
+
+static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
+{
+	const __be32 *c = (const __be32 *)t->v6.caddr;
+	__u64 sum;
+
+	if (!v6) {
+		sum = hot_mix(0, (__u64)t->v4.caddr << 32 | t->v4.vaddr);
+		return hot_mix(sum, (__u32)t->v4.cport << 16 | t->v4.vport);
+	}
+	sum = hot_mix(addr6_mix(t->v6.vaddr), (__u32)t->v6.cport << 16 | t->v6.vport);
+	sum = hot_mix(sum, (__u64)c[0] << 32 | c[1]);
+	return hot_mix(sum, (__u64)c[2] << 32 | c[3]);
+}
+
+/* hot_set returns the set for a hash; its lowest bits say where in the set to begin. */
+static __always_inline void *hot_set(__u64 hash, bool v6)
+{
+	__u32 index = hash * 0x9e3779b97f4a7c15ULL >> ((hot_shift - v6) & 63);
+
+	return v6 ? bpf_map_lookup_elem(&ek_hot6, &index) : bpf_map_lookup_elem(&ek_hot, &index);
+}
+
+static __always_inline int hot_ways(bool v6)
+{
+	return v6 ? HOT_WAYS6 : HOT_WAYS;
+}
+
+/* hot_way returns the way of a set that is number i from where its hash begins. */
+static __always_inline struct hot_head *hot_way(void *set, __u64 hash, int i, bool v6)
+{
+	__u32 way = (hash ^ i) & (hot_ways(v6) - 1);
+
+	__asm__ volatile("" : "+r"(way)); /* the mask belongs where the index is used */
+	if (v6)
+		return &((struct hot6_set *)set)->way[way].head;
+	return &((struct hot_set *)set)->way[way].head;
+}
+
+/* hot_is says whether a copy whose word was read is that of a tuple's flow. */
+static __always_inline bool hot_is(const struct hot_head *head, union hot_word w,
+				   const union tuple *t, bool v6)
+{
+	const struct hot6 *six = (const void *)head;
+	const struct hot *four = (const void *)head;
+
+	if (w.kind < HOT_FULL)
+		return false;
+	if (v6)
+		return w.proto == t->v6.proto && head->cport == t->v6.cport &&
+		       head->vport == t->v6.vport && addr6_equal(six->caddr, t->v6.caddr) &&
+		       addr6_equal(six->vaddr, t->v6.vaddr);
+	return w.proto == t->v4.proto && head->cport == t->v4.cport && head->vport == t->v4.vport &&
+	       four->caddr == t->v4.caddr && four->vaddr == t->v4.vaddr;
+}
+
+/* hot_used is when a copy was used. */
+static __always_inline __u64 hot_used(const struct hot_head *head)
+{
+	return READ_ONCE(head->used) & ~(__u64)HOT_LOOKS;
+}
+
+/* hot_stamp writes when a copy was used, now or up to slack ago: by so much its flow's time
+ * of death may be wrong.
+ */
+static __always_inline void hot_stamp(struct hot_head *head, __u64 used, __u64 now, __u64 slack)
+{
+	__u64 looks = slack < SECOND ? HOT_LOOKS : 0;
+
+	WRITE_ONCE(head->used, (used & ~(__u64)HOT_LOOKS) | looks);
+	WRITE_ONCE(head->until, tick_now() + (used + slack - now) * ticks_per_second() / SECOND);
+}
+
+/* hot_move moves the time of a copy on, if that is a second old; false if the packet
+ * should look at the flow itself.
+ */
+static __always_inline bool hot_move(struct hot_head *head)
+{
+	__u64 now = clock_now(), seen = READ_ONCE(head->used), looks = seen & HOT_LOOKS;
+	__u64 since = now - (seen - looks);
+
+	if (looks == HOT_LOOKS || since > HOT_PAUSE)
+		return false;
+	if (since <= SECOND)
+		return true;
+	WRITE_ONCE(head->used, (now & ~(__u64)HOT_LOOKS) | (looks + 1));
+	WRITE_ONCE(head->until, tick_now() + ticks_per_second());
+	return true;
+}
+
+/* hot_holds says whether a packet at this tick need not look at the time. */
+static __always_inline bool hot_holds(const struct hot_head *head, __u32 tick)
+{
+	return READ_ONCE(head->until) - tick - 1 < ticks_per_second();
+}
+
+/* hot_find returns the copy of a tuple's flow, and its word in was, or NULL. */
+static __always_inline struct hot_head *hot_find(const union tuple *t, bool v6, union hot_word *was)
+{
+	__u64 hash = hot_hash(t, v6);
+	void *set = hot_set(hash, v6);
+	struct hot_head *head;
+	union hot_word w;
+
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < hot_ways(v6); i++) {
+		head = hot_way(set, hash, i, v6);
+		w.word = READ_ONCE(head->now.word);
+		load_barrier();
+		if (!hot_is(head, w, t, v6))
+			continue;
+		load_barrier();
+		*was = w;
+		return READ_ONCE(head->now.word) == w.word ? head : NULL;
+	}
+	return NULL;
+}
+
+/* hot_use says whether a packet may go by a copy, which is used by it. */
+static __always_inline bool hot_use(struct hot_head *head)
+{
+	return likely(hot_holds(head, tick_now())) || hot_move(head);
+}
+
+/* hot_own returns the copy of a tuple's flow, however old, or NULL. */
+static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6)
+{
+	__u64 hash = hot_hash(t, v6);
+	void *set = hot_set(hash, v6);
+	struct hot_head *head;
+	union hot_word w;
+
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < hot_ways(v6); i++) {
+		head = hot_way(set, hash, i, v6);
+		w.word = READ_ONCE(head->now.word);
+		load_barrier();
+		if (hot_is(head, w, t, v6))
+			return head;
+	}
+	return NULL;
+}
+
+/* drop_copy drops what is in a way if it is a tuple's copy, or may become it. False if it
+ * changed meanwhile.
+ */
+static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t, bool v6)
+{
+	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
+
+	load_barrier();
+	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
+	if (w.kind != HOT_BUSY && !hot_is(head, w, t, v6))
+		return true;
+	return __sync_val_compare_and_swap(&head->now.word, w.word, next.word) == w.word;
+}
+
+/* Twice, since one that is being filled may become full just then. Whatever is filled
+ * later finds the flow as it is now.
+ */
+static __always_inline int drop_copies(const union tuple *t, bool v6)
+{
+	__u64 hash = hot_hash(t, v6);
+	void *set = hot_set(hash, v6);
+
+	if (!set)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < hot_ways(v6); i++) {
+		if (!drop_copy(hot_way(set, hash, i, v6), t, v6))
+			drop_copy(hot_way(set, hash, i, v6), t, v6);
+	}
+	return 0;
+}
+
+/* Functions of their own, so that the verifier follows each once. */
+__noinline int hot_drop4(const struct flow_key *t)
+{
+	return t ? drop_copies((const union tuple *)t, false) : 0;
+}
+
+__noinline int hot_drop6(const struct flow6_key *t)
+{
+	return t ? drop_copies((const union tuple *)t, true) : 0;
+}
+
+/* hot_drop drops the copy of a tuple's flow. The tuple is copied, since it may be the key of
+ * a map, which the kernel lets no such function write to.
+ */
+static __always_inline void hot_drop(const union tuple *t, bool v6)
+{
+	if (v6) {
+		struct flow6_key key = t->v6;
+
+		hot_drop6(&key);
+	} else {
+		struct flow_key key = t->v4;
+
+		hot_drop4(&key);
+	}
+}
+
+/* hot_place returns where to put the copy of a tuple's flow, and in seen what is there: a
+ * place that is empty, or of a flow that pauses. NULL if there is none, or the flow has a
+ * copy.
+ */
+static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6, __u64 now,
+						  union hot_word *seen)
+{
+	__u64 hash = hot_hash(t, v6);
+	void *set = hot_set(hash, v6);
+	struct hot_head *head, *place = NULL;
+	union hot_word w;
+
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < hot_ways(v6); i++) {
+		head = hot_way(set, hash, i, v6);
+		w.word = READ_ONCE(head->now.word);
+		load_barrier();
+		if (hot_is(head, w, t, v6))
+			return NULL;
+		if (place ||
+		    (w.kind != HOT_EMPTY && (w.kind < HOT_FULL || now - hot_used(head) < HOT_IDLE)))
+			continue;
+		place = head;
+		*seen = w;
+	}
+	return place;
+}
+
+/* hot_tuple is the tuple of a copy. */
+static __always_inline void hot_tuple(const struct hot_head *head, union hot_word w, bool v6,
+				      union tuple *t)
+{
+	const struct hot6 *six = (const void *)head;
+	const struct hot *four = (const void *)head;
+
+	if (v6) {
+		t->v6 = (struct flow6_key){ .cport = head->cport,
+					    .vport = head->vport,
+					    .proto = w.proto };
+		addr6_copy(t->v6.caddr, six->caddr);
+		addr6_copy(t->v6.vaddr, six->vaddr);
+	} else {
+		t->v4 = (struct flow_key){ .caddr = four->caddr,
+					   .vaddr = four->vaddr,
+					   .cport = head->cport,
+					   .vport = head->vport,
+					   .proto = w.proto };
+	}
+}
+
+/* hot_begin makes a place, as it was seen, this CPU's own and returns its word; of another
+ * kind than HOT_BUSY if another CPU was faster.
+ */
+static __always_inline union hot_word hot_begin(struct hot_head *head, union hot_word seen)
+{
+	union hot_word busy = seen, none = {};
+
+	busy.kind = HOT_BUSY;
+	busy.turn++;
+	if (__sync_val_compare_and_swap(&head->now.word, seen.word, busy.word) != seen.word)
+		return none;
+	return busy;
+}
+
+/* hot_fill writes a tuple into such a place. */
+static __always_inline void hot_fill(struct hot_head *head, const union tuple *t, bool v6)
+{
+	struct hot6 *six = (void *)head;
+	struct hot *four = (void *)head;
+
+	if (v6) {
+		head->cport = t->v6.cport;
+		head->vport = t->v6.vport;
+		addr6_copy(six->caddr, t->v6.caddr);
+		addr6_copy(six->vaddr, t->v6.vaddr);
+	} else {
+		head->cport = t->v4.cport;
+		head->vport = t->v4.vport;
+		four->caddr = t->v4.caddr;
+		four->vaddr = t->v4.vaddr;
+	}
+}
+
+static __always_inline void hot_pause(void)
+{
+	for (__u32 i = 0; i < test_pause; i++)
+		bpf_ktime_get_ns();
+}
+
+/* hot_end makes it what next says, unless it was spoilt meanwhile. */
+static __always_inline void hot_end(struct hot_head *head, union hot_word busy, union hot_word next)
+{
+	next.turn = busy.turn;
+	if (__sync_val_compare_and_swap(&head->now.word, busy.word, next.word) == busy.word)
+		return;
+	next.kind = HOT_EMPTY;
+	__sync_lock_test_and_set(&head->now.word, next.word);
+}
+
+#else
+
+#define hot_drop(t, v6) ((void)(t), (void)(v6))
+
+#endif
+
+#endif
