@@ -57,7 +57,8 @@ func TestCountersReturnToZero(t *testing.T) {
 	s.alive(dr, 3)
 	s.alive(nat, 3)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*labtest.Patience)
+	// Less than the 120 s after which the first that ended may be gone.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*labtest.Patience)
 	defer cancel()
 	var work errgroup.Group
 	for i := range clientAddrs {
