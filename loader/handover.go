@@ -24,7 +24,7 @@ func (x *XDP) Release(ctx context.Context, key model.ServiceKey, last func([]mod
 	}
 	var flows []model.Flow
 	// A flow that only its copy knows to be in use has its time written by a sweep.
-	err = x.SweepNow(func(piece func() error) error { return piece() })
+	err = x.SweepNow(plainly)
 	if err == nil {
 		err = x.Flows(ctx, func(f model.Flow) bool {
 			if f.Protocol == key.Protocol && f.Virtual == key.Addr {

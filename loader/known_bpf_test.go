@@ -67,7 +67,7 @@ func TestKnownEndsComeAndGo(t *testing.T) {
 		r.wantKnown("with the same after a restart", vip, real.Addr)
 		packet(reasons.ServerDeleted)
 		r.advance(time.Hour)
-		check(t, r.SweepNow(func(piece func() error) error { return piece() }))
+		check(t, r.SweepNow(plainly))
 		r.collectAll(start)
 		r.wantKnown("when all is gone")
 		packet(reasons.NoService)

@@ -134,7 +134,7 @@ const mostTimes = 3
 func (b *benchmark) cell(c cell) error {
 	runs := b.runsOf(c)
 	for _, sub := range b.subjects {
-		b.results.begin(c, sub, b.lanesOf(c), b.options)
+		b.results.begin(c, sub, b.lanesOf(c), b.stall)
 	}
 	began := time.Now()
 	for made, more := 0, runs; more > 0 && b.ctx.Err() == nil; {
@@ -142,23 +142,10 @@ func (b *benchmark) cell(c cell) error {
 			return err
 		}
 		made += more
-		if more = min(b.missing(c), mostTimes*runs-made); more > 0 && c.wearing {
-			b.rest()
-		}
+		more = min(b.missing(c), mostTimes*runs-made)
 	}
 	fmt.Fprintf(b.out, "%-9s %5s  took %s\n", c.name, c.interval, time.Since(began).Round(time.Second))
 	return nil
-}
-
-// restTime is the pause before a run that wears is repeated. A hypervisor that
-// rations the CPU gives it back to who has left it idle.
-const restTime = time.Minute
-
-func (b *benchmark) rest() {
-	select {
-	case <-b.ctx.Done():
-	case <-time.After(restTime):
-	}
 }
 
 // missing returns how many runs the program lacks that was disturbed most.

@@ -28,7 +28,6 @@ type options struct {
 	lanes     int    // zero is one
 	report    bool
 	stall     time.Duration // of the machine, above which a run is repeated; zero: none is
-	steal     float64       // percent of the CPUs' time, above which a run that wears is; zero: none is
 }
 
 func main() {
@@ -65,7 +64,6 @@ func parse(args []string, help io.Writer) (options, error) {
 	f.IntVar(&o.lanes, "lanes", 1, "how many runs go on at the same time, each in a network of its own, for faults at adverts every second: those only wait")
 	f.StringVar(&o.prefix, "prefix", defaultPrefix, "beginning of the names of the namespaces; what an earlier bench left under them is removed")
 	f.DurationVar(&o.stall, "stall", defaultStall, "a `time` that the machine may stand still when a director is due; beyond it the run is repeated, 0 for never")
-	f.Float64Var(&o.steal, "steal", defaultSteal, "the `percent` of the CPUs' time that the hypervisor may keep while the cadence of hundreds of adverts is watched; beyond it the run is repeated, 0 for never")
 	f.BoolVar(&o.report, "report", false, "measure nothing: make the report from the results file")
 	f.DurationVar(&o.window, "window", time.Minute, "how long cadence and false takeovers are watched")
 	f.StringVar(&o.evenkeel, "evenkeel", "bin/evenkeel", "`path` of the evenkeel binary")
@@ -90,9 +88,6 @@ func parse(args []string, help io.Writer) (options, error) {
 
 // defaultStall is less than the tolerance of the goals.
 const defaultStall = 3 * time.Millisecond
-
-// defaultSteal is in percent.
-const defaultSteal = 3
 
 // defaultPrefix names the namespaces of one bench at a time.
 const defaultPrefix = "ekbench"

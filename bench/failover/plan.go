@@ -24,10 +24,6 @@ type measure struct {
 	// waits says that a run does little but wait, so that several may go on at
 	// the same time.
 	waits bool
-	// wearing says that its figures are the extremes of hundreds of thousands of
-	// adverts, so that a hypervisor which takes the CPU away disturbs it at any
-	// time, not only when a director is due.
-	wearing bool
 	// intervalsLong and fixed are about how long a run takes.
 	intervalsLong float64
 	fixed         time.Duration
@@ -105,9 +101,9 @@ func measures(window time.Duration) []measure {
 				{name: vTakeovers, title: "false takeovers", goals: []goal{notMore}},
 				{name: vCalmTakeovers, title: "the same, the machine undisturbed", goals: []goal{notMore}}}, cadence...)},
 		{name: "instances", title: "255 instances on one interface",
-			run: many(window / 2), fixed: window/2 + 10*time.Second, intervals: tenth, runs: 3, instances: 255, wearing: true, columns: manyColumns},
+			run: many(window / 2), fixed: window/2 + 10*time.Second, intervals: tenth, runs: 3, instances: 255, columns: manyColumns},
 		{name: "addresses", title: "1000 addresses in one instance",
-			run: many(window / 4), fixed: window/4 + 10*time.Second, intervals: tenth, runs: 3, addresses: 1000, wearing: true, columns: append(slices.Clone(manyColumns),
+			run: many(window / 4), fixed: window/4 + 10*time.Second, intervals: tenth, runs: 3, addresses: 1000, columns: append(slices.Clone(manyColumns),
 				column{name: vPlaced, title: "addresses announced"})},
 	}
 }

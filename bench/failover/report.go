@@ -176,7 +176,7 @@ func (r *results) section(b *strings.Builder, m measure) {
 // disturbance explains what the canary is for.
 const disturbance = "On each CPU a thread of real-time priority wakes every millisecond and notes how late it comes: what delays it is the hypervisor or the kernel, " +
 	"no program. A run in which it was late by more than the limit given below a section, within 5 ms of the moment at which the second director was due " +
-	"by the arithmetic, is *disturbed*; of 255 instances and 1000 addresses also one in which the hypervisor kept more of the CPUs' time than the limit. Whether it is does not depend on what the director then did. Disturbed runs are repeated, of both programs as many as the one needs that had more; " +
+	"by the arithmetic, is *disturbed*. Whether it is does not depend on what the director then did. Disturbed runs are repeated, of both programs as many as the one needs that had more; " +
 	"goals are held against the others, and the figures of all runs, disturbed ones too, follow in brackets.\n\n"
 
 // repetitions says how many runs were disturbed.
@@ -187,9 +187,6 @@ func (r *results) repetitions(measure string, interval time.Duration) (text stri
 			continue
 		}
 		text += fmt.Sprintf(", %d of %s's disturbed by stalls over %s ms", s.disturbed(), name, number(s.StallMS))
-		if s.StealPercent > 0 {
-			text += fmt.Sprintf(" or more than %s %% of the time stolen", number(s.StealPercent))
-		}
 	}
 	return text
 }

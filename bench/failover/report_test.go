@@ -76,7 +76,7 @@ func TestParts(t *testing.T) {
 		!strings.Contains(got, "- evenkeel at 100ms, run 1 failed: broken\n") {
 		t.Errorf("report:\n%s", got)
 	}
-	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4, options{})
+	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4, 0)
 	s.Runs = append(s.Runs, good(vLoss, 1.25))
 	if len(r.Series) != 3 {
 		t.Errorf("%d series, want 3", len(r.Series))
@@ -89,22 +89,6 @@ func TestParts(t *testing.T) {
 	}
 	if strings.Contains(got, "broken") {
 		t.Error("the replaced series is still there")
-	}
-}
-
-func TestDisturbs(t *testing.T) {
-	quiet, taken := run{Values: values{vSteal: 3}}, run{Values: values{vSteal: 3.1}}
-	r := results{}
-	for _, c := range measures(time.Minute) {
-		s := r.begin(cell{measure: c, interval: time.Second}, subject{name: ourName}, 1, options{stall: time.Millisecond, steal: 3})
-		s.Runs = []run{quiet, taken, {Values: taken.Values, Error: "broken"}, {Values: values{vMoment: 2}}}
-		want := 1 // what stood still
-		if c.name == "instances" || c.name == "addresses" {
-			want = 2
-		}
-		if got := s.disturbed(); got != want {
-			t.Errorf("%s: %d runs were disturbed, want %d", c.name, got, want)
-		}
 	}
 }
 

@@ -41,9 +41,6 @@ type series struct {
 	// StallMS is the stall of the machine above which a run was disturbed, zero
 	// if none was judged.
 	StallMS float64 `json:"stall_ms,omitempty"`
-	// StealPercent is the share of the CPUs' time taken by the hypervisor above
-	// which a run was disturbed, zero if that was not judged.
-	StealPercent float64 `json:"steal_percent,omitempty"`
 	// Runs are all that were made, those that were disturbed too.
 	Runs []run `json:"runs"`
 }
@@ -75,11 +72,9 @@ func (s series) summaryOf(name string, ok func(run) bool) summary {
 }
 
 // disturbs says whether the machine stood still for too long in a run when it
-// mattered, or too often where all of it matters.
+// mattered.
 func (s series) disturbs(r run) bool {
-	stood := s.StallMS > 0 && r.Values[vMoment] > s.StallMS
-	taken := s.StealPercent > 0 && r.Values[vSteal] > s.StealPercent
-	return r.Error == "" && (stood || taken)
+	return s.StallMS > 0 && r.Error == "" && r.Values[vMoment] > s.StallMS
 }
 
 // disturbed counts those runs.
@@ -113,13 +108,10 @@ func (r *results) find(measure string, interval time.Duration, subject string) *
 }
 
 // begin replaces a series by an empty one.
-func (r *results) begin(c cell, sub subject, lanes int, o options) *series {
+func (r *results) begin(c cell, sub subject, lanes int, stall time.Duration) *series {
 	fresh := series{
 		Measure: c.name, IntervalMS: millis(c.interval), Subject: sub.name, Version: sub.version,
-		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes, StallMS: millis(o.stall),
-	}
-	if c.wearing {
-		fresh.StealPercent = o.steal
+		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes, StallMS: millis(stall),
 	}
 	if s := r.find(c.name, c.interval, sub.name); s != nil {
 		*s = fresh
