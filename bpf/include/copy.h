@@ -3,7 +3,7 @@
 #ifndef EK_COPY_H
 #define EK_COPY_H
 
-#include "hot.h"
+#include "hot_write.h"
 
 /* flow_method is the forwarding method that the flow was born with; the server's
  * own may have been changed since.
@@ -64,7 +64,8 @@ static __always_inline __u64 copy_back(struct flow *flow, const struct hot_head 
 /* keeps says whether a flow lives at a time by its copy, though not by its own time. */
 static __always_inline int keeps(struct flow *flow, const union tuple *t, bool v6, __u64 now)
 {
-	struct hot_head *head = hot_own(t, v6);
+	union hot_word w;
+	struct hot_head *head = hot_own(t, v6, &w);
 
 	return head && copy_time(flow, head) > now && copy_back(flow, head) > now;
 }
@@ -74,7 +75,8 @@ static __always_inline int touches(struct flow *flow, const union tuple *t, bool
 {
 	union flow_word w = { .word = READ_ONCE(flow->now.word) };
 	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout);
-	struct hot_head *head = hot_own(t, v6);
+	union hot_word copy;
+	struct hot_head *head = hot_own(t, v6, &copy);
 	__u64 death = now + timeout, set;
 
 	if (!head)

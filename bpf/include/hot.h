@@ -299,28 +299,33 @@ static __always_inline bool hot_holds(const struct hot_head *head, __u32 tick)
 	return READ_ONCE(head->until) - tick - 1 < ticks_per_second();
 }
 
-/* hot_find returns the copy of a tuple's flow, and its word in was, or NULL. */
-static __always_inline struct hot_head *hot_find(const union tuple *t, bool v6, union hot_word *was)
+/* hot_own returns the copy of a tuple's flow, however old, and its word in was, or NULL. */
+static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6, union hot_word *was)
 {
 	__u64 hash = hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
 	struct hot_head *head;
-	union hot_word w;
 
 	if (!set)
 		return NULL;
 #pragma unroll
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
-		w.word = READ_ONCE(head->now.word);
+		was->word = READ_ONCE(head->now.word);
 		load_barrier();
-		if (!hot_is(head, w, t, v6))
-			continue;
-		load_barrier();
-		*was = w;
-		return READ_ONCE(head->now.word) == w.word ? head : NULL;
+		if (hot_is(head, *was, t, v6))
+			return head;
 	}
 	return NULL;
+}
+
+/* hot_find returns it if nobody wrote to it meanwhile. */
+static __always_inline struct hot_head *hot_find(const union tuple *t, bool v6, union hot_word *was)
+{
+	struct hot_head *head = hot_own(t, v6, was);
+
+	load_barrier();
+	return head && READ_ONCE(head->now.word) == was->word ? head : NULL;
 }
 
 /* hot_use says whether a packet may go by a copy, which is used by it. */
@@ -328,191 +333,6 @@ static __always_inline bool hot_use(struct hot_head *head)
 {
 	return likely(hot_holds(head, tick_now())) || hot_move(head);
 }
-
-/* hot_own returns the copy of a tuple's flow, however old, or NULL. */
-static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6)
-{
-	__u64 hash = hot_hash(t, v6);
-	void *set = hot_set(hash, v6);
-	struct hot_head *head;
-	union hot_word w;
-
-	if (!set)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < hot_ways(v6); i++) {
-		head = hot_way(set, hash, i, v6);
-		w.word = READ_ONCE(head->now.word);
-		load_barrier();
-		if (hot_is(head, w, t, v6))
-			return head;
-	}
-	return NULL;
-}
-
-/* drop_copy drops what is in a way if it is a tuple's copy, or may become it. False if it
- * changed meanwhile.
- */
-static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t, bool v6)
-{
-	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
-
-	load_barrier();
-	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
-	if (w.kind != HOT_BUSY && !hot_is(head, w, t, v6))
-		return true;
-	return __sync_val_compare_and_swap(&head->now.word, w.word, next.word) == w.word;
-}
-
-/* Twice, since one that is being filled may become full just then. Whatever is filled
- * later finds the flow as it is now.
- */
-static __always_inline int drop_copies(const union tuple *t, bool v6)
-{
-	__u64 hash = hot_hash(t, v6);
-	void *set = hot_set(hash, v6);
-
-	if (!set)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < hot_ways(v6); i++) {
-		if (!drop_copy(hot_way(set, hash, i, v6), t, v6))
-			drop_copy(hot_way(set, hash, i, v6), t, v6);
-	}
-	return 0;
-}
-
-/* Functions of their own, so that the verifier follows each once. */
-__noinline int hot_drop4(const struct flow_key *t)
-{
-	return t ? drop_copies((const union tuple *)t, false) : 0;
-}
-
-__noinline int hot_drop6(const struct flow6_key *t)
-{
-	return t ? drop_copies((const union tuple *)t, true) : 0;
-}
-
-/* hot_drop drops the copy of a tuple's flow. The tuple is copied, since it may be the key of
- * a map, which the kernel lets no such function write to.
- */
-static __always_inline void hot_drop(const union tuple *t, bool v6)
-{
-	if (v6) {
-		struct flow6_key key = t->v6;
-
-		hot_drop6(&key);
-	} else {
-		struct flow_key key = t->v4;
-
-		hot_drop4(&key);
-	}
-}
-
-/* hot_place returns where to put the copy of a tuple's flow, and in seen what is there: a
- * place that is empty, or of a flow that pauses. NULL if there is none, or the flow has a
- * copy.
- */
-static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6, __u64 now,
-						  union hot_word *seen)
-{
-	__u64 hash = hot_hash(t, v6);
-	void *set = hot_set(hash, v6);
-	struct hot_head *head, *place = NULL;
-	union hot_word w;
-
-	if (!set)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < hot_ways(v6); i++) {
-		head = hot_way(set, hash, i, v6);
-		w.word = READ_ONCE(head->now.word);
-		load_barrier();
-		if (hot_is(head, w, t, v6))
-			return NULL;
-		if (place ||
-		    (w.kind != HOT_EMPTY && (w.kind < HOT_FULL || now - hot_used(head) < HOT_IDLE)))
-			continue;
-		place = head;
-		*seen = w;
-	}
-	return place;
-}
-
-/* hot_tuple is the tuple of a copy. */
-static __always_inline void hot_tuple(const struct hot_head *head, union hot_word w, bool v6,
-				      union tuple *t)
-{
-	const struct hot6 *six = (const void *)head;
-	const struct hot *four = (const void *)head;
-
-	if (v6) {
-		t->v6 = (struct flow6_key){ .cport = head->cport,
-					    .vport = head->vport,
-					    .proto = w.proto };
-		addr6_copy(t->v6.caddr, six->caddr);
-		addr6_copy(t->v6.vaddr, six->vaddr);
-	} else {
-		t->v4 = (struct flow_key){ .caddr = four->caddr,
-					   .vaddr = four->vaddr,
-					   .cport = head->cport,
-					   .vport = head->vport,
-					   .proto = w.proto };
-	}
-}
-
-/* hot_begin makes a place, as it was seen, this CPU's own and returns its word; of another
- * kind than HOT_BUSY if another CPU was faster.
- */
-static __always_inline union hot_word hot_begin(struct hot_head *head, union hot_word seen)
-{
-	union hot_word busy = seen, none = {};
-
-	busy.kind = HOT_BUSY;
-	busy.turn++;
-	if (__sync_val_compare_and_swap(&head->now.word, seen.word, busy.word) != seen.word)
-		return none;
-	return busy;
-}
-
-/* hot_fill writes a tuple into such a place. */
-static __always_inline void hot_fill(struct hot_head *head, const union tuple *t, bool v6)
-{
-	struct hot6 *six = (void *)head;
-	struct hot *four = (void *)head;
-
-	if (v6) {
-		head->cport = t->v6.cport;
-		head->vport = t->v6.vport;
-		addr6_copy(six->caddr, t->v6.caddr);
-		addr6_copy(six->vaddr, t->v6.vaddr);
-	} else {
-		head->cport = t->v4.cport;
-		head->vport = t->v4.vport;
-		four->caddr = t->v4.caddr;
-		four->vaddr = t->v4.vaddr;
-	}
-}
-
-static __always_inline void hot_pause(void)
-{
-	for (__u32 i = 0; i < test_pause; i++)
-		bpf_ktime_get_ns();
-}
-
-/* hot_end makes it what next says, unless it was spoilt meanwhile. */
-static __always_inline void hot_end(struct hot_head *head, union hot_word busy, union hot_word next)
-{
-	next.turn = busy.turn;
-	if (__sync_val_compare_and_swap(&head->now.word, busy.word, next.word) == busy.word)
-		return;
-	next.kind = HOT_EMPTY;
-	__sync_lock_test_and_set(&head->now.word, next.word);
-}
-
-#else
-
-#define hot_drop(t, v6) ((void)(t), (void)(v6))
 
 #endif
 
