@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -158,22 +159,21 @@ func manyFlows(ctx context.Context, n uint32, o Options) (figures []figure.Figur
 	if err != nil {
 		return nil, err
 	}
-	all := flowPoint("sweep of all flows", "ms", "whole sweep", n)
-	longest := flowPoint("sweep, longest time without a pause", "ms", "longest time without a pause", n)
+	swept := newSweepPasses(sweepStays, n)
 	for range o.Rounds {
 		pass, err := sweepTimes(r.site.XDP)
 		if err != nil {
 			return nil, err
 		}
-		pass.into(&all, &longest)
+		swept.add(pass)
 	}
-	ending, endingLongest, err := r.endAll(ctx, min(o.Rounds, 3))
+	ending, err := r.endAll(ctx, min(o.Rounds, 3))
 	if err != nil {
 		return nil, err
 	}
 	bytes := flowPoint("memory of all maps", "MiB", "memory", n)
 	bytes.Values, bytes.Note = []float64{float64(weight) / (1 << 20)}, fmt.Sprintf("%d bytes per flow", weight/uint64(n))
-	return []figure.Figure{bytes, all, longest, ending, endingLongest}, nil
+	return slices.Concat([]figure.Figure{bytes}, swept.figures(), ending), nil
 }
 
 func flowPoint(what, unit, series string, n uint32) figure.Figure {

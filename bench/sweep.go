@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,29 +25,71 @@ type sweepPass struct {
 	// user is the longest of as many pieces in user space, each as long as the mean: more
 	// than that is what interrupts, and other machines on the same processor, add.
 	user float64
+	// pieces has each piece, in their order.
+	pieces []float64
 }
 
-// into adds a pass to the figures of the sum and of the longest.
-func (p sweepPass) into(all, longest *figure.Figure) {
-	all.Values = append(all.Values, p.sum)
-	longest.Values, longest.Yardstick = append(longest.Values, p.most), append(longest.Yardstick, p.user)
-	longest.Beside = "as busy in user space"
+// sweepKind says what passes are of, and what the series of its curves end in.
+type sweepKind struct{ all, short, end string }
+
+// The kinds of passes.
+var (
+	sweepStays = sweepKind{all: "sweep of all flows", short: "sweep"}
+	sweepEnds  = sweepKind{all: "sweep that ends all flows", short: "sweep that ends all flows", end: ", all end"}
+)
+
+// pieceName is what the longest piece of passes is called after them.
+const pieceName = ", longest piece"
+
+// sweepPasses are the figures of some passes over the same flows.
+type sweepPasses struct {
+	all, longest, piece figure.Figure
+	// least has for each piece the least that a pass took for it.
+	least []float64
+}
+
+func newSweepPasses(k sweepKind, flows uint32) *sweepPasses {
+	return &sweepPasses{
+		all:     flowPoint(k.all, "ms", "whole sweep"+k.end, flows),
+		longest: flowPoint(k.short+", longest time without a pause", "ms", "longest time without a pause"+k.end, flows),
+		piece:   flowPoint(k.short+pieceName, "ms", "longest piece"+k.end, flows),
+	}
+}
+
+// add adds a pass.
+func (s *sweepPasses) add(p sweepPass) {
+	s.all.Values = append(s.all.Values, p.sum)
+	s.longest.Values, s.longest.Yardstick = append(s.longest.Values, p.most), append(s.longest.Yardstick, p.user)
+	s.longest.Beside = "as busy in user space"
+	for i, took := range p.pieces {
+		if i == len(s.least) {
+			s.least = append(s.least, took)
+		}
+		s.least[i] = min(s.least[i], took)
+	}
+}
+
+// figures returns the sum, the longest, and the piece that took longest even at its best: what
+// interrupts hits other pieces in each pass, so that one is the sweep's own.
+func (s *sweepPasses) figures() []figure.Figure {
+	s.piece.Values = []float64{slices.Max(s.least)}
+	s.piece.Note = fmt.Sprintf("of %d pieces, each by the least of %d passes", len(s.least), len(s.all.Values))
+	return []figure.Figure{s.all, s.longest, s.piece}
 }
 
 // sweepTimes makes a pass. The caller's thread must be its own.
 func sweepTimes(x *loader.XDP) (p sweepPass, err error) {
-	pieces := 0
 	err = x.SweepNow(func(piece func() error) error {
 		took, err := threadTimed(piece)
 		p.sum, p.most = p.sum+took, max(p.most, took)
-		pieces++
+		p.pieces = append(p.pieces, took)
 		return err
 	})
 	if err != nil {
 		return p, err
 	}
-	mean := time.Duration(p.sum / float64(pieces) * float64(time.Millisecond))
-	for range pieces {
+	mean := time.Duration(p.sum / float64(len(p.pieces)) * float64(time.Millisecond))
+	for range p.pieces {
 		took, err := threadTimed(func() error { return spin(mean) })
 		if err != nil {
 			return p, err
@@ -79,28 +122,26 @@ func spin(long time.Duration) error {
 }
 
 // endAll measures passes of the sweep that end all flows of a case.
-func (r *run) endAll(ctx context.Context, rounds int) (all, longest figure.Figure, err error) {
-	all = flowPoint("sweep that ends all flows", "ms", "whole sweep, all end", r.c.Flows)
-	longest = flowPoint("sweep that ends all flows, longest time without a pause", "ms", "longest time without a pause, all end", r.c.Flows)
+func (r *run) endAll(ctx context.Context, rounds int) ([]figure.Figure, error) {
+	f := newSweepPasses(sweepEnds, r.c.Flows)
 	var soon lbmaps.Timeouts
 	soon[lbmaps.Established] = time.Second
 	if err := r.site.SetTimeouts(soon); err != nil {
-		return all, longest, err
+		return nil, err
 	}
 	for round := range rounds {
 		if round > 0 {
-			err = r.open()
-		}
-		if err != nil {
-			return all, longest, err
+			if err := r.open(); err != nil {
+				return nil, err
+			}
 		}
 		pass, err := r.endOnce(ctx)
 		if err != nil {
-			return all, longest, err
+			return nil, err
 		}
-		pass.into(&all, &longest)
+		f.add(pass)
 	}
-	return all, longest, nil
+	return f.figures(), nil
 }
 
 // endOnce makes a pass that ends all flows, but for some that a packet found over.

@@ -103,6 +103,17 @@ func (f Figure) Ratio() Summary {
 	return Summarize(ratios)
 }
 
+// Less returns by how much each round's value is more than its yardstick, in the unit of both.
+func (f Figure) Less() Summary {
+	var rest []float64
+	for i, v := range f.Values {
+		if i < len(f.Yardstick) {
+			rest = append(rest, v-f.Yardstick[i])
+		}
+	}
+	return Summarize(rest)
+}
+
 // Short prints a number with the digits that a reader looks at.
 func Short(v float64) string {
 	switch a := math.Abs(v); {

@@ -36,6 +36,13 @@ func TestRatio(t *testing.T) {
 	}
 }
 
+func TestLess(t *testing.T) {
+	f := Figure{Values: []float64{10, 30, 9, 50}, Yardstick: []float64{5, 10, 10}}
+	if got := f.Less(); got.Median != 5 || got.Low != -1 || got.High != 20 || got.N != 3 {
+		t.Errorf("more than the yardstick by %+v, want 5 (-1 to 20) of three rounds", got)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	low, high := []float64{10, 11, 12, 10.5, 11.5, 10.2}, []float64{20, 21, 22, 20.5, 21.5, 20.2}
 	for _, tt := range []struct {
