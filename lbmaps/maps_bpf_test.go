@@ -155,6 +155,10 @@ func putFlow(t testing.TB, m *Maps, shard int, client netip.AddrPort, w flowWord
 	t.Helper()
 	var v bpf.EkFlow
 	v.Now.Word, v.Expires = wireFlowWord(w), expires
+	var ring bpf.EkHalfRing
+	check(t, m.halfRings.Lookup(uint32(shard), &ring))
+	ring.Used++
+	check(t, m.halfRings.Put(uint32(shard), ring))
 	if shard < FlowShards {
 		check(t, m.Shard(shard).Put(bpf.EkFlowKey{
 			Caddr: wireIPv4(client.Addr()), Cport: wirePort(client.Port()),
@@ -244,6 +248,26 @@ func TestSweepReadsPieces(t *testing.T) {
 			for key := range over {
 				var f bpf.EkFlow
 				check(t, m.Shard(shard).Lookup(key[:m.Shard(shard).KeySize()], &f))
+			}
+		}
+	}
+}
+
+// TestSweepLeavesEmptyShards has it not walk the buckets of a shard that counts no entry.
+func TestSweepLeavesEmptyShards(t *testing.T) {
+	m, _ := load(t)
+	for _, shard := range []int{2, FlowShards + 2} {
+		addr := netip.MustParseAddr("10.0.0.1")
+		if shard >= FlowShards {
+			addr = netip.MustParseAddr("2001:db8::2")
+		}
+		putFlow(t, m, shard, netip.AddrPortFrom(addr, 1), flowWord{state: UDP}, 20)
+		for _, used := range []uint32{0, 1} {
+			check(t, m.halfRings.Put(uint32(shard), bpf.EkHalfRing{Used: used}))
+			p, err := m.Sweep(shard).Next(15, false)
+			check(t, err)
+			if p.Live != used || !p.Last {
+				t.Errorf("shard %d, %d in use: %d live, last is %t", shard, used, p.Live, p.Last)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -12,9 +13,13 @@ import (
 )
 
 // SweepKeys is how many flows or templates one run of ek_sweep looks at, and
-// how many a Sweep reads at once. The kernel pauses after each, so this bounds
+// how many a Sweep reads at once at most. The kernel pauses after each, so this bounds
 // how long the sweep holds a CPU: about 0.3 microseconds each.
 const SweepKeys = 512
+
+// walkBuckets bounds how many buckets of a shard's hash the kernel walks to read one
+// piece, on average: empty ones are some three nanoseconds each.
+const walkBuckets = 1 << 17
 
 // Sweeps is the number of maps that are swept: the shards, and after them the
 // templates of both families.
@@ -48,25 +53,32 @@ func (s *Sweep) Next(now uint64, all bool) (Piece, error) { return s.next(now, a
 func (m *Maps) Sweep(i int) *Sweep {
 	switch {
 	case i < FlowShards:
-		return newSweep[bpf.EkFlowKey](m.shards[i], flowLives)
+		return &Sweep{(&pieces[bpf.EkFlowKey, bpf.EkFlow]{table: m.shards[i], lives: flowLives, used: m.usedIn(i)}).next}
 	case i < Shards:
-		return newSweep[bpf.EkFlow6Key](m.shards[i], flowLives)
+		return &Sweep{(&pieces[bpf.EkFlow6Key, bpf.EkFlow]{table: m.shards[i], lives: flowLives, used: m.usedIn(i)}).next}
 	case i == Shards:
-		return newSweep[bpf.EkTemplateKey](m.templates, templateLives)
+		return &Sweep{(&pieces[bpf.EkTemplateKey, bpf.EkTemplate]{table: m.templates, lives: templateLives}).next}
 	}
-	return newSweep[bpf.EkTemplate6Key](m.templates6, templateLives)
+	return &Sweep{(&pieces[bpf.EkTemplate6Key, bpf.EkTemplate]{table: m.templates6, lives: templateLives}).next}
 }
 
-func newSweep[K, V any](m *ebpf.Map, lives func(v *V, now uint64) bool) *Sweep {
-	r := &pieces[K, V]{table: m, lives: lives}
-	r.grow(min(SweepKeys, int(m.MaxEntries())))
-	return &Sweep{r.next}
+// usedIn returns a function that reads how many entries of a shard are in use.
+func (m *Maps) usedIn(shard int) func() (uint32, error) {
+	return func() (uint32, error) {
+		var ring bpf.EkHalfRing
+		if err := m.halfRings.Lookup(uint32(shard), &ring); err != nil {
+			return 0, fmt.Errorf("read %s: %w", bpf.EkMapEkHalfRings, err)
+		}
+		return ring.Used, nil
+	}
 }
 
 // pieces reads a map of one kind.
 type pieces[K, V any] struct {
-	table  *ebpf.Map
-	lives  func(v *V, now uint64) bool
+	table *ebpf.Map
+	lives func(v *V, now uint64) bool
+	// used reads how many entries the map has. Nil for a small map.
+	used   func() (uint32, error)
 	cursor ebpf.MapBatchCursor
 	keys   []K
 	values []V
@@ -75,7 +87,43 @@ type pieces[K, V any] struct {
 
 func (r *pieces[K, V]) grow(size int) { r.keys, r.values = make([]K, size), make([]V, size) }
 
+// begin makes room for a piece. There is none to read, so no room, where the map is empty;
+// and little where its entries are few among many buckets.
+func (r *pieces[K, V]) begin() error {
+	size := min(SweepKeys, r.table.MaxEntries())
+	if r.used != nil {
+		used, err := r.used()
+		if err != nil {
+			return err
+		}
+		size = pieceSize(used, r.table.MaxEntries())
+	}
+	r.grow(int(size))
+	return nil
+}
+
+// pieceSize returns how many entries are read at once of a hash that has room for so many:
+// its buckets are as many, rounded up to a power of two.
+func pieceSize(used, room uint32) uint32 {
+	if used == 0 {
+		return 0
+	}
+	buckets := uint64(1) << bits.Len32(room-1)
+	if buckets <= walkBuckets {
+		return min(SweepKeys, room)
+	}
+	return uint32(max(1, min(SweepKeys, uint64(used)*walkBuckets/buckets)))
+}
+
 func (r *pieces[K, V]) next(now uint64, all bool) (Piece, error) {
+	if r.keys == nil {
+		if err := r.begin(); err != nil {
+			return Piece{}, err
+		}
+	}
+	if len(r.keys) == 0 {
+		return Piece{Last: true}, nil
+	}
 	n, err := r.table.BatchLookup(&r.cursor, r.keys, r.values, nil)
 	for errors.Is(err, unix.ENOSPC) { // a bucket is longer
 		r.grow(2 * len(r.keys))
