@@ -25,7 +25,7 @@ func TestCaseNames(t *testing.T) {
 	}
 	for _, want := range []string{
 		"established TCP DR, 1 M flows", "established UDP DR, 1 k flows", "reply TCP Masq, 1 flows",
-		"established TCP/IPv6 DR, 128 k flows", "established TCP TUN, 1 M flows", "reply TCP/IPv6 Masq, 1 k flows",
+		"established TCP/IPv6 DR, 128 k flows", "established UDP/IPv6 DR, 1 M flows", "established TCP TUN, 1 M flows", "reply TCP/IPv6 Masq, 1 k flows",
 		"established TCP DR, 1 k services, 1 M flows", "established TCP DR, 256 servers, 1 k flows",
 		"new flow TCP DR wlc, 256 servers", "new flow TCP/IPv6 DR rr, 2 servers",
 		"new flow, table nearly full TCP DR rr, 4 servers", "foreign address TCP", "foreign address TCP/IPv6",

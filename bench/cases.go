@@ -45,6 +45,8 @@ type Case struct {
 	// label is the name of the case then.
 	given *given
 	label string
+	// common is set where every balancer has the case: others can be measured beside ours.
+	common bool
 	// others is the part of the packets that may end otherwise.
 	others float64
 }
@@ -59,17 +61,21 @@ const (
 	pathPort        = "our address, no such port"
 )
 
+// packets names the packets of the case, and not what becomes of them.
+func (c Case) packets() string {
+	name := c.Path + " " + c.service.protocol.String()
+	if c.service.vip.Addr().Is6() {
+		name += "/IPv6"
+	}
+	return name
+}
+
 // Series names the case but for the number of live flows.
 func (c Case) Series() string {
 	if c.label != "" {
 		return c.label
 	}
-	v := c.service
-	proto := v.protocol.String()
-	if v.vip.Addr().Is6() {
-		proto += "/IPv6"
-	}
-	name := c.Path + " " + proto
+	v, name := c.service, c.packets()
 	switch c.Path {
 	case pathForeign, pathPort:
 		return name
@@ -154,6 +160,7 @@ func establishedCases(most uint32) []Case {
 		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.NAT, servers: 4}, counts, 1},
 		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.TUN, servers: 4}, few, 1},
 		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.DR, servers: 4}, counts, 1},
+		{service{protocol: model.UDP, vip: vip6, scheduler: "rr", forward: model.DR, servers: 4}, counts, 1},
 		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.NAT, servers: 4}, few, 1},
 		{service{protocol: model.TCP, vip: vip6, scheduler: "rr", forward: model.TUN, servers: 4}, few, 1},
 		{service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 256}, few, 1},
@@ -213,6 +220,7 @@ func established(v service, flows, services uint32) Case {
 	return Case{
 		Path: pathEstablished, Flows: flows, service: v, services: services, table: roomy(flows),
 		open: &open, measured: measured, want: forwarded(v.forward),
+		common: v.forward == model.DR && v.servers == 4 && services == 1,
 	}
 }
 
@@ -229,14 +237,21 @@ func reply(to netip.AddrPort, flows uint32) Case {
 	return c
 }
 
-// newFlow is a packet that opens a flow.
+// newFlow is a packet that opens a flow, of other clients than those of flows that live: a
+// program beside ours has these from the cases before.
 func newFlow(v service, most uint32) Case {
 	flows := min(1<<16, most)
-	return Case{
+	c := Case{
 		Path: pathNew, Flows: flows, service: v, services: 1, table: roomy(flows),
 		measured: toVIP(v, flagSYN, flows, true), fresh: true, want: forwarded(v.forward),
+		common: v.forward == model.DR && v.scheduler == "rr" && v.servers == 2,
 	}
+	c.measured.Skip = newClients
+	return c
 }
+
+// newClients is how many addresses behind the first client those of new flows begin.
+const newClients = 1 << 16
 
 // nearlyFull opens flows where nine of ten places of the table are taken. A few
 // of them may find their part of it full.
@@ -254,7 +269,10 @@ func nearlyFull(most uint32) Case {
 func foreign(path string, to netip.AddrPort) Case {
 	service := service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}
 	flows := uint32(1 << 10)
-	c := Case{Path: path, Flows: flows, service: service, services: 1, table: roomy(flows), want: reasons.NoService}
+	c := Case{
+		Path: path, Flows: flows, service: service, services: 1, table: roomy(flows),
+		want: reasons.NoService, common: path == pathForeign,
+	}
 	service.vip = to
 	c.measured = toVIP(service, flagACK, flows, true)
 	if to.Addr().Is6() {

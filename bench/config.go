@@ -56,6 +56,7 @@ func givenCases(g *given, vs model.VirtualServer, most uint32) []Case {
 	live, fresh := established(v, min(1<<10, most), 1), newFlow(v, most)
 	all := []Case{live, fresh}
 	for i := range all {
+		all[i].common = false // others were not told of these services
 		all[i].given, all[i].label = g, fmt.Sprintf("%s %s", all[i].Path, vs.Key)
 		for _, rs := range vs.Servers {
 			if rs.Forward != v.forward { // packets go more than one way

@@ -22,11 +22,11 @@ func TestCountedInstructionsRepeat(t *testing.T) {
 	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
 	var net [2]float64
 	for i := range net {
-		f, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 4000}.withDefaults())
+		figures, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 4000}.withDefaults(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum := f.Summary()
+		sum := figures[0].Summary()
 		net[i] = sum.Median
 		t.Logf("%s: %.0f instructions a packet [%.0f to %.0f]", c.Name(), net[i], sum.Low, sum.High)
 	}

@@ -6,7 +6,8 @@
 // frames (package drive), is measured in rounds that alternate with the
 // driver alone and with the least that a balancer must do, and is printed as a median
 // with its interval. Nanoseconds do not travel from machine to machine; the ratios
-// to the floor of the same run do.
+// to the floor of the same run do, and those to another program that is measured on the same
+// packets in the same rounds.
 //
 // The path level sends live frames through namespaces, by XDP, IPVS, nftables and
 // the kernel's forwarding in turns, and counts what arrives. Level versus is that

@@ -135,5 +135,5 @@ func bars(figures []figure.Figure, of func(figure.Figure) bool) plot.Bars {
 
 // ours reports whether a figure is of Evenkeel and of nobody else.
 func ours(f figure.Figure) bool {
-	return f.Level != figure.Path && f.Level != figure.Versus || strings.Contains(f.Name, "XDP ")
+	return f.Of == "" && (f.Level != figure.Path && f.Level != figure.Versus || strings.Contains(f.Name, "XDP "))
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// Services makes the program level measure these instead of its own cases: those of a
 	// configuration. Optional.
 	Services []model.VirtualServer
+	// Beside are programs that the program level measures on the same packets, in the same
+	// rounds, in the cases that every balancer has. Optional; not with Services.
+	Beside []Other
 	// Only leaves out the cases whose names it does not match. Optional.
 	Only *regexp.Regexp
 	// Progress takes the name of each case when it begins; default nothing.
@@ -67,7 +70,7 @@ func Program(ctx context.Context, o Options) (figures []figure.Figure, skipped [
 // leavesOut reports whether a case of this name is not asked for.
 func (o Options) leavesOut(name string) bool { return o.Only != nil && !o.Only.MatchString(name) }
 
-func measureAll(ctx context.Context, list []Case, o Options) ([]figure.Figure, error) {
+func measureAll(ctx context.Context, list []Case, o Options) (figures []figure.Figure, err error) {
 	unpin, err := pinCPU()
 	if err != nil {
 		return nil, err
@@ -78,57 +81,112 @@ func measureAll(ctx context.Context, list []Case, o Options) ([]figure.Figure, e
 		return nil, err
 	}
 	defer d.Close()
-	var figures []figure.Figure
+	rivals, shut, err := openOthers(o.Beside)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, shut()) }()
 	for i, c := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		o.Progress(c.Name(), i+1, len(list))
-		f, err := measure(ctx, d, c, o)
+		some, err := measure(ctx, d, c, o, rivals)
 		if c.given != nil && errors.Is(err, ErrElsewhere) {
-			f.Note, err = "not measured: "+err.Error(), nil // the file says where its packets go
+			some[0].Note, err = "not measured: "+err.Error(), nil // the file says where its packets go
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name(), err)
 		}
-		figures = append(figures, f)
+		figures = append(figures, some...)
 	}
 	return figures, nil
 }
 
-// measure measures one case: in each round the driver alone, the floor, and the
-// program, one after the other.
-func measure(ctx context.Context, d *drive.Driver, c Case, o Options) (f figure.Figure, err error) {
+// measure measures one case: in each round the driver alone, the floor, the program, a
+// read of memory where flows live, and the rivals, one after the other. The first figure is ours,
+// also of an error.
+func measure(ctx context.Context, d *drive.Driver, c Case, o Options, rivals []rival) (figures []figure.Figure, err error) {
 	run := &run{driver: d, c: c, packets: o.Packets, rounds: uint32(o.Rounds)}
 	defer func() { err = errors.Join(err, run.end()) }()
-	f = figure.Figure{Level: figure.Program, Name: c.Name(), Unit: "ns", Beside: "floor", Anchor: anchorOf(c)}
+	f := figure.Figure{Level: figure.Program, Name: c.Name(), Unit: "ns", Beside: "floor", Anchor: anchorOf(c)}
 	if c.counted() {
 		f.Series, f.X = c.Series(), float64(c.Flows)
 	}
-	for round := range o.Rounds {
-		if round == 0 || c.renew {
-			if err := run.prepare(ctx); err != nil {
-				return f, err
-			}
-		}
-		own, err := run.driven(d.Empty())
-		if err != nil {
-			return f, err
-		}
-		least, err := run.driven(d.Least())
-		if err != nil {
-			return f, err
-		}
-		all, err := run.checked()
-		if err != nil {
-			return f, err
-		}
-		f.Values, f.Yardstick = append(f.Values, all-own), append(f.Yardstick, least-own)
-		if c.fresh {
-			run.c.measured.Skip += c.Flows
+	if c.common {
+		for _, r := range rivals {
+			run.rivals = append(run.rivals, newComparison(c, r))
 		}
 	}
-	return f, nil
+	for round := range o.Rounds {
+		if err := run.begin(ctx, round); err != nil {
+			return []figure.Figure{f}, err
+		}
+		if err := run.play(&f); err != nil {
+			return []figure.Figure{f}, err
+		}
+	}
+	figures = []figure.Figure{f}
+	for _, b := range run.rivals {
+		figures = append(figures, b.figures()...)
+	}
+	return figures, nil
+}
+
+// begin makes what a round needs and does not have from the one before.
+func (r *run) begin(ctx context.Context, round int) (err error) {
+	if round == 0 || r.c.renew {
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
+	}
+	if round > 0 {
+		return nil
+	}
+	for _, b := range r.rivals {
+		if err := r.openBeside(ctx, b); err != nil {
+			return err
+		}
+	}
+	if r.c.counted() {
+		r.memory, err = drive.NewMemory(r.c.Flows)
+	}
+	return err
+}
+
+// play measures a round.
+func (r *run) play(f *figure.Figure) error {
+	own, err := r.driven(r.driver.Empty())
+	if err != nil {
+		return err
+	}
+	least, err := r.driven(r.driver.Least())
+	if err != nil {
+		return err
+	}
+	all, err := r.checked()
+	if err != nil {
+		return err
+	}
+	f.Values, f.Yardstick = append(f.Values, all-own), append(f.Yardstick, least-own)
+	if r.memory != nil {
+		line, err := r.memory.Read(r.packets)
+		if err != nil {
+			return err
+		}
+		f.Memory = append(f.Memory, line)
+	}
+	for _, b := range r.rivals {
+		theirs, err := r.compare(b)
+		if err != nil {
+			return err
+		}
+		b.add(theirs-own, least-own, all-own, f.Memory)
+	}
+	if r.c.fresh {
+		r.c.measured.Skip += r.c.Flows
+	}
+	return nil
 }
 
 // run is the measurement of one case.
@@ -138,9 +196,20 @@ type run struct {
 	packets int
 	rounds  uint32
 	site    *site
+	memory  *drive.Memory // nil where it is not read
+	rivals  []*comparison
 }
 
 func (r *run) end() error {
+	err := r.leave()
+	if r.memory != nil {
+		err = errors.Join(err, r.memory.Close())
+	}
+	return err
+}
+
+// leave takes the datapath away, if there is one.
+func (r *run) leave() error {
 	if r.site == nil {
 		return nil
 	}
@@ -151,7 +220,7 @@ func (r *run) end() error {
 
 // prepare makes a datapath with the case's services and flows.
 func (r *run) prepare(ctx context.Context) error {
-	if err := r.end(); err != nil {
+	if err := r.leave(); err != nil {
 		return err
 	}
 	table := r.c.table

@@ -61,7 +61,7 @@ func TestElsewhere(t *testing.T) {
 	defer d.Close()
 	c := cases(1)[0]
 	c.open = nil
-	if _, err := measure(t.Context(), d, c, Options{Packets: 10}.withDefaults()); !errors.Is(err, ErrElsewhere) {
+	if _, err := measure(t.Context(), d, c, Options{Packets: 10}.withDefaults(), nil); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("flows that nobody opened: %v, want ErrElsewhere", err)
 	}
 }

@@ -1,7 +1,8 @@
 // Package drive runs an XDP program over many different packets by one
 // BPF_PROG_TEST_RUN: a small program writes the headers of the next packet and
 // tail-calls the one that is measured. The same packets leave by an interface in
-// runs with live frames, and are counted where they end.
+// runs with live frames, and are counted where they end. Memory says beside it what the
+// machine's memory costs.
 //
 // It owns which packets come and what the driver itself costs; it knows no maps and
 // gives no meaning to a verdict. Tested in tier bpf by the package above.

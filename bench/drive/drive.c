@@ -4,7 +4,8 @@
  * drive writes the headers of the next packet into the frame and tail-calls the
  * program that is measured. Its own cost is measured with `empty` as target and
  * taken off. live writes the same packets and sends them out of an interface,
- * for runs with live frames; sink counts where they end.
+ * for runs with live frames; sink counts where they end. memory needs no packets: it
+ * says what the machine's memory costs.
  */
 #include "../../bpf/include/kernel.h"
 
@@ -80,6 +81,21 @@ struct {
  */
 #define AT(type, base, offset) (*(type *)((__u8 *)(base) + (offset)))
 #define COPY(type, offset) (AT(type, data, offset) = AT(type, from, offset))
+
+/* lines are cache lines to read: each names the one that comes after it. User space
+ * says how many there are.
+ */
+struct line {
+	__u32 next;
+	__u32 pad[15];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct line);
+} lines SEC(".maps");
 
 /* with_half returns a pair of addresses with one of them exchanged. */
 static __always_inline __u64 with_half(__u64 both, __be32 addr, bool second)
@@ -338,4 +354,28 @@ int relay(struct xdp_md *ctx)
 		return XDP_PASS;
 	swap_macs(data);
 	return redirect_to(relay_to, 0);
+}
+
+/* line is the one that memory reads next. */
+__u32 line;
+
+/* memory reads one line after the other, each where the one before says: nothing of
+ * it can begin earlier, so what it costs is the latency of the memory.
+ */
+#define READS 256
+SEC("xdp")
+int memory(struct xdp_md *ctx)
+{
+	struct line *at;
+	__u32 key = line;
+	int i;
+
+	for (i = 0; i < READS; i++) {
+		at = map_value(&lines, &key);
+		if (!at)
+			return XDP_ABORTED;
+		key = at->next;
+	}
+	line = key;
+	return XDP_DROP;
 }

@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type DriveLine struct {
+	_    structs.HostLayout
+	Next uint32
+	Pad  [15]uint32
+}
+
 type DrivePlan struct {
 	_          structs.HostLayout
 	Index      uint32
@@ -40,14 +46,17 @@ type DrivePlan struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	DriveMapDelays  = "delays"
+	DriveMapLines   = "lines"
 	DriveMapSunk    = "sunk"
 	DriveMapTarget  = "target"
 	DriveProgDrive  = "drive"
 	DriveProgEmpty  = "empty"
 	DriveProgLeast  = "least"
 	DriveProgLive   = "live"
+	DriveProgMemory = "memory"
 	DriveProgRelay  = "relay"
 	DriveProgSink   = "sink"
+	DriveVarLine    = "line"
 	DriveVarNext    = "next"
 	DriveVarRelayTo = "relay_to"
 	DriveVarStamps  = "stamps"
@@ -95,12 +104,13 @@ type DriveSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DriveProgramSpecs struct {
-	Drive *ebpf.ProgramSpec `ebpf:"drive"`
-	Empty *ebpf.ProgramSpec `ebpf:"empty"`
-	Least *ebpf.ProgramSpec `ebpf:"least"`
-	Live  *ebpf.ProgramSpec `ebpf:"live"`
-	Relay *ebpf.ProgramSpec `ebpf:"relay"`
-	Sink  *ebpf.ProgramSpec `ebpf:"sink"`
+	Drive  *ebpf.ProgramSpec `ebpf:"drive"`
+	Empty  *ebpf.ProgramSpec `ebpf:"empty"`
+	Least  *ebpf.ProgramSpec `ebpf:"least"`
+	Live   *ebpf.ProgramSpec `ebpf:"live"`
+	Memory *ebpf.ProgramSpec `ebpf:"memory"`
+	Relay  *ebpf.ProgramSpec `ebpf:"relay"`
+	Sink   *ebpf.ProgramSpec `ebpf:"sink"`
 }
 
 // DriveMapSpecs contains maps before they are loaded into the kernel.
@@ -108,6 +118,7 @@ type DriveProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type DriveMapSpecs struct {
 	Delays *ebpf.MapSpec `ebpf:"delays"`
+	Lines  *ebpf.MapSpec `ebpf:"lines"`
 	Sunk   *ebpf.MapSpec `ebpf:"sunk"`
 	Target *ebpf.MapSpec `ebpf:"target"`
 }
@@ -116,6 +127,7 @@ type DriveMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type DriveVariableSpecs struct {
+	Line    *ebpf.VariableSpec `ebpf:"line"`
 	Next    *ebpf.VariableSpec `ebpf:"next"`
 	RelayTo *ebpf.VariableSpec `ebpf:"relay_to"`
 	Stamps  *ebpf.VariableSpec `ebpf:"stamps"`
@@ -142,6 +154,7 @@ func (o *DriveObjects) Close() error {
 // It can be passed to LoadDriveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DriveMaps struct {
 	Delays *ebpf.Map `ebpf:"delays"`
+	Lines  *ebpf.Map `ebpf:"lines"`
 	Sunk   *ebpf.Map `ebpf:"sunk"`
 	Target *ebpf.Map `ebpf:"target"`
 }
@@ -149,6 +162,7 @@ type DriveMaps struct {
 func (m *DriveMaps) Close() error {
 	return _DriveClose(
 		m.Delays,
+		m.Lines,
 		m.Sunk,
 		m.Target,
 	)
@@ -158,6 +172,7 @@ func (m *DriveMaps) Close() error {
 //
 // It can be passed to LoadDriveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DriveVariables struct {
+	Line    *ebpf.Variable `ebpf:"line"`
 	Next    *ebpf.Variable `ebpf:"next"`
 	RelayTo *ebpf.Variable `ebpf:"relay_to"`
 	Stamps  *ebpf.Variable `ebpf:"stamps"`
@@ -167,12 +182,13 @@ type DriveVariables struct {
 //
 // It can be passed to LoadDriveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type DrivePrograms struct {
-	Drive *ebpf.Program `ebpf:"drive"`
-	Empty *ebpf.Program `ebpf:"empty"`
-	Least *ebpf.Program `ebpf:"least"`
-	Live  *ebpf.Program `ebpf:"live"`
-	Relay *ebpf.Program `ebpf:"relay"`
-	Sink  *ebpf.Program `ebpf:"sink"`
+	Drive  *ebpf.Program `ebpf:"drive"`
+	Empty  *ebpf.Program `ebpf:"empty"`
+	Least  *ebpf.Program `ebpf:"least"`
+	Live   *ebpf.Program `ebpf:"live"`
+	Memory *ebpf.Program `ebpf:"memory"`
+	Relay  *ebpf.Program `ebpf:"relay"`
+	Sink   *ebpf.Program `ebpf:"sink"`
 }
 
 func (p *DrivePrograms) Close() error {
@@ -181,6 +197,7 @@ func (p *DrivePrograms) Close() error {
 		p.Empty,
 		p.Least,
 		p.Live,
+		p.Memory,
 		p.Relay,
 		p.Sink,
 	)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // Headers is how many bytes of a frame the driver writes: Ethernet, IPv4 or
@@ -148,8 +149,8 @@ var ErrNoVerdict = errors.New("the tail call failed")
 // so that what interrupts some of them does not count; with fewer packets than
 // two batches it is the mean of all.
 func (d *Driver) Run(target Target, packets int) (verdict uint32, each float64, err error) {
-	if err := d.objects.Target.Put(uint32(0), target); err != nil {
-		return 0, 0, fmt.Errorf("aim the driver: %w", err)
+	if err := d.aim(target); err != nil {
+		return 0, 0, err
 	}
 	verdict, mean, err := d.objects.Drive.Benchmark(d.frame, packets, nil)
 	if err != nil {
@@ -170,6 +171,36 @@ func (d *Driver) Run(target Target, packets int) (verdict uint32, each float64, 
 		return verdict, each, nil
 	}
 	return verdict, float64(mean), nil
+}
+
+// aim makes the driver tail-call a program. The kernel allows it between programs that were
+// loaded alike.
+func (d *Driver) aim(target Target) error {
+	err := d.objects.Target.Put(uint32(0), target)
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("aim the driver: %w: the program must be loaded as SEC(\"xdp\") says, for attach type XDP and without fragments", err)
+	}
+	if err != nil {
+		return fmt.Errorf("aim the driver: %w", err)
+	}
+	return nil
+}
+
+// Verdicts sends some more packets of the plan through a program, one by one, and returns
+// how often it gave each verdict.
+func (d *Driver) Verdicts(target Target, packets int) (map[uint32]int, error) {
+	if err := d.aim(target); err != nil {
+		return nil, err
+	}
+	seen := map[uint32]int{}
+	for range packets {
+		verdict, err := d.objects.Drive.Run(&ebpf.RunOptions{Data: d.frame})
+		if err != nil {
+			return nil, fmt.Errorf("run the driver: %w", err)
+		}
+		seen[verdict]++
+	}
+	return seen, nil
 }
 
 // The sizes that drive.c has: packets of a batch, and room for stamps.

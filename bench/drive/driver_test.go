@@ -76,3 +76,16 @@ func TestPlanCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestCircle goes around: every line is met once.
+func TestCircle(t *testing.T) {
+	for _, n := range []uint32{1, 2, 1000} {
+		next, seen := circle(n), map[uint32]bool{}
+		for at := uint32(0); !seen[at]; at = next[at] {
+			seen[at] = true
+		}
+		if len(seen) != int(n) {
+			t.Errorf("of %d lines %d are on the way", n, len(seen))
+		}
+	}
+}

@@ -26,7 +26,8 @@ type Change struct {
 	Significant bool
 	// More is set where more is better.
 	More bool
-	// Worse is set where the change is significant and to the bad side.
+	// Worse is set where the change is significant and to the bad side, and the figure is of
+	// Evenkeel's.
 	Worse bool
 	// Ranges are those of before and after that Apart is about: of the ratios to the
 	// yardstick, where there are some.
@@ -65,7 +66,7 @@ func compare(was, is Figure) Change {
 		c.Delta = (c.After.Median - c.Before.Median) / math.Abs(c.Before.Median)
 	}
 	c.More = is.More
-	c.Worse = c.Significant && c.loss() > 0
+	c.Worse = c.Significant && c.loss() > 0 && is.Of == ""
 	c.Ranges = [2]Summary{c.Before, c.After}
 	if x, y := was.Ratio(), is.Ratio(); x.N > 0 && y.N > 0 {
 		c.Ranges = [2]Summary{x, y}

@@ -35,6 +35,11 @@ type Figure struct {
 	// rounds, in the same unit. Both are empty for none.
 	Beside    string    `json:"beside,omitempty"`
 	Yardstick []float64 `json:"yardstick,omitempty"`
+	// Of names whose program it is, where it is not Evenkeel's. Optional.
+	Of string `json:"of,omitempty"`
+	// Memory has what one read of a random cache line took in the same rounds, each waiting
+	// for the one before, among as many lines as there were flows, in the same unit. Optional.
+	Memory []float64 `json:"memory,omitempty"`
 	// Series and X make the figure a point of a curve, such as the cost of an
 	// established flow by how many there are. Series is empty for none.
 	Series string  `json:"series,omitempty"`
@@ -93,14 +98,21 @@ func (f Figure) Summary() Summary { return Summarize(f.Values) }
 
 // Ratio returns that of each round's value to its yardstick. Rounds whose yardstick
 // is not above zero are left out.
-func (f Figure) Ratio() Summary {
+func (f Figure) Ratio() Summary { return Summarize(Ratios(f.Values, f.Yardstick)) }
+
+// Reads returns how many reads of a random cache line each round's value is.
+func (f Figure) Reads() Summary { return Summarize(Ratios(f.Values, f.Memory)) }
+
+// Ratios divides the values of each round that has both. Rounds are left out where what
+// divides is not above zero.
+func Ratios(values, by []float64) []float64 {
 	var ratios []float64
-	for i, v := range f.Values {
-		if i < len(f.Yardstick) && f.Yardstick[i] > 0 {
-			ratios = append(ratios, v/f.Yardstick[i])
+	for i, v := range values {
+		if i < len(by) && by[i] > 0 {
+			ratios = append(ratios, v/by[i])
 		}
 	}
-	return Summarize(ratios)
+	return ratios
 }
 
 // Less returns by how much each round's value is more than its yardstick, in the unit of both.

@@ -170,11 +170,43 @@ func TestTables(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text.String())
 		}
 	}
+	if strings.Contains(page.String(), "memory") {
+		t.Errorf("memory, of which nothing was read:\n%s", page.String())
+	}
 	want := "| foreign | 3.00 x (2.75-3.50) | floor: 4.00 | 12.0 | ns | 11.0-14.0 | Katran 22 |\n"
 	if !strings.HasSuffix(page.String(), want) {
 		t.Errorf("page:\n%s\nwant %q at its end", page.String(), want)
 	}
 	if got := Summarize([]float64{1, 3}).Spread(); math.Abs(got-0.5) > 1e-9 {
 		t.Errorf("spread %v, want 0.5", got)
+	}
+}
+
+// TestMemory shows what reads of memory took beside a figure that has them.
+func TestMemory(t *testing.T) {
+	figures := []Figure{
+		{Level: Program, Name: "established", Unit: "ns", Values: []float64{60, 90, 80}, Memory: []float64{30, 30, 0}},
+		{Level: Program, Name: "foreign", Unit: "ns", Values: []float64{12}},
+	}
+	var page strings.Builder
+	if err := WriteMarkdown(&page, figures, Program); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| yardstick | to one read of memory | median |", "| established |  |  | 2.50 x 30.0 | 80.0 | ns |", "| foreign |  |  |  | 12.0 | ns |"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("no %q in:\n%s", want, page.String())
+		}
+	}
+}
+
+// TestCompareOthers compares a program of somebody else: it is nothing of ours that is worse.
+func TestCompareOthers(t *testing.T) {
+	f := func(of string, v float64) []Figure {
+		return []Figure{{Level: Program, Name: "established", Unit: "ns", Of: of, Values: []float64{v, v, v, v, v, v + 1}}}
+	}
+	for of, want := range map[string]bool{"": true, "other": false} {
+		if got := Compare(f(of, 10), f(of, 20)); len(got) != 1 || !got[0].Significant || got[0].Worse != want {
+			t.Errorf("of %q: %+v, want worse %v", of, got, want)
+		}
 	}
 }

@@ -33,9 +33,45 @@ func Levels(figures []Figure) []Level {
 	return levels
 }
 
-// header is the first line of a table of figures. Ratios are first: they travel.
-func header() []string {
-	return []string{"", "to yardstick", "yardstick", "median", "unit", "range", "measured on a similar machine"}
+// table is that of a level.
+type table struct {
+	figures []Figure
+	// memory is set where reads of cache lines were measured beside some of them.
+	memory bool
+}
+
+func tableOf(figures []Figure, level Level) table {
+	var t table
+	for _, f := range figures {
+		if f.Level == level {
+			t.figures, t.memory = append(t.figures, f), t.memory || len(f.Memory) > 0
+		}
+	}
+	return t
+}
+
+// lines returns the first line, and that of each figure. Ratios are first: they travel.
+func (t table) lines() (header []string, lines [][]string) {
+	header = []string{"", "to yardstick", "yardstick", "median", "unit", "range", "measured on a similar machine"}
+	for _, f := range t.figures {
+		line := cells(f)
+		if t.memory {
+			line = slices.Insert(line, 3, f.reads())
+		}
+		lines = append(lines, line)
+	}
+	if t.memory {
+		header = slices.Insert(header, 3, "to one read of memory")
+	}
+	return header, lines
+}
+
+// reads prints how many reads of a random cache line a figure is, and what one took.
+func (f Figure) reads() string {
+	if len(f.Memory) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s x %s", Short(f.Reads().Median), Short(Summarize(f.Memory).Median))
 }
 
 // cells returns the line of a figure.
@@ -68,11 +104,9 @@ func WriteText(w io.Writer, figures []Figure) error {
 		}
 		fmt.Fprintf(&b, "%s\n\n", level.Title())
 		tab := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(tab, strings.Join(header(), "\t"))
-		for _, f := range figures {
-			if f.Level == level {
-				fmt.Fprintln(tab, strings.Join(cells(f), "\t"))
-			}
+		header, lines := tableOf(figures, level).lines()
+		for _, line := range append([][]string{header}, lines...) {
+			fmt.Fprintln(tab, strings.Join(line, "\t"))
 		}
 		tab.Flush()
 	}
@@ -83,12 +117,11 @@ func WriteText(w io.Writer, figures []Figure) error {
 func WriteMarkdown(w io.Writer, figures []Figure, level Level) error {
 	var b strings.Builder
 	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	line(header())
-	line(slices.Repeat([]string{"---"}, len(header())))
-	for _, f := range figures {
-		if f.Level == level {
-			line(cells(f))
-		}
+	header, lines := tableOf(figures, level).lines()
+	line(header)
+	line(slices.Repeat([]string{"---"}, len(header)))
+	for _, cells := range lines {
+		line(cells)
 	}
 	return write(w, b.String())
 }

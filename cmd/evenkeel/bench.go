@@ -31,6 +31,8 @@ type benchOptions struct {
 	// history are files of earlier versions.
 	history []string
 	file    string
+	// beside are the programs of others, as NAME=PIN.
+	beside []string
 }
 
 func (e *env) benchCommand() *cobra.Command {
@@ -44,6 +46,10 @@ touched: everything happens in maps and namespaces of its own.
 Level program is the XDP program alone, by BPF_PROG_TEST_RUN: nanoseconds for a
 packet, net of the program that makes the packets, beside the floor, which is
 what the least balancer costs in the same round.
+
+With --beside it measures other XDP programs on the same packets in the same
+rounds: their owner has loaded and pinned them, with maps for the addresses that
+docs/bench.md names.
 
 Level path is packets per second of live frames through namespaces: XDP by each
 method, nftables' DNAT, IPVS where the kernel has it, and plain forwarding.
@@ -74,6 +80,7 @@ Nanoseconds do not travel from machine to machine, ratios in one run do.`,
 	c.Flags().StringVar(&o.out, "out", "", "write the figures to this `file` as JSON, too")
 	c.Flags().StringVar(&o.page, "page", "", "write a report page with drawings into this `directory`")
 	c.Flags().StringVar(&o.file, "config", "", "level program measures the services of this `file`, instead of its own")
+	c.Flags().StringSliceVar(&o.beside, "beside", nil, "level program measures these pinned XDP programs, too, each `NAME=PIN`")
 	c.Flags().StringSliceVar(&o.with, "with", nil, "take over the figures of these `files`, which runs on other kernels wrote")
 	c.Flags().StringSliceVar(&o.history, "history", nil, "show the figures of these `files`, of earlier versions, on the page")
 	c.AddCommand(e.benchCompareCommand())
@@ -137,10 +144,21 @@ func compare(e *env, before, after string, o compareOptions) error {
 	return nil
 }
 
+// errBeside says that nothing would be measured beside anything.
+var errBeside = errors.New("--beside is for the cases of level program, and not for --config")
+
 func measure(ctx context.Context, e *env, o benchOptions) error {
 	if o.quick {
 		o.Rounds, o.Packets, o.MostFlows, o.Short = 2, 10_000, 1<<10, true
 	}
+	if len(o.beside) > 0 && (o.file != "" || !slices.Contains(o.levels, string(figure.Program))) {
+		return errBeside
+	}
+	others, err := bench.ParseOthers(o.beside)
+	if err != nil {
+		return fmt.Errorf("read --beside: %w", err)
+	}
+	o.Beside = others
 	if o.file != "" {
 		cfg, err := config.Load(o.file, config.Options{})
 		if err != nil {
