@@ -34,9 +34,8 @@ static __always_inline int existing(struct packet *p, const union tuple *t, stru
 		return drop(REASON_SERVER_DELETED);
 	if (!flow_advance(flow, t, &w, INPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
-	if (w.word == was && READ_ONCE(flow->expires) == set && flow_steady(w) &&
-	    srv->flags == SERVER_RESOLVED)
-		copy_make(flow, t, p->v6, w);
+	if (w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED)
+		copy_make(flow, t, p->v6, w, set);
 	stats_in(index, srv->service, p->len, 0);
 	return to_server(p, index, srv, flow_method(w));
 }

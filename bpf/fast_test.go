@@ -107,11 +107,100 @@ func TestPlainPacketsGoByTheCopy(t *testing.T) {
 	packets(16, "it is to look at the flow")
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(17, "plain")
-	r.advance(2100 * time.Millisecond)
+	r.advance(4100 * time.Millisecond)
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(17, "after a pause")
 	r.send(syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(17, "it changes the flow")
+}
+
+// Flows whose packets come every few seconds go by copies too, and are looked at before their
+// time is thirty seconds old.
+func TestSlowFlowsGoByTheCopy(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR)
+	r.server(5, 0, real3, EkForwardFORWARD_DR)
+	r.send(syn().bytes(t), xdpTX, reasons.ForwardedDR)
+	ack := syn().flag("A").bytes(t)
+	for range 4 { // it is established, and pauses for too long
+		if got := r.copies(); len(got) != 0 {
+			t.Fatalf("copies %x, want none yet", got)
+		}
+		r.advance(4100 * time.Millisecond)
+		r.send(ack, xdpTX, reasons.ForwardedDR)
+	}
+	r.advance(3 * time.Second)
+	r.send(ack, xdpTX, reasons.ForwardedDR)
+	if got := r.copies(); len(got) != 1 {
+		t.Fatalf("copies %x, want one", got)
+	}
+	r.misdirect(5)
+	for n, want := range []uint64{1, 2, 3, 4, 5, 6, 7, 7, 8} {
+		r.advance(3 * time.Second)
+		r.send(ack, xdpTX, reasons.ForwardedDR)
+		if got := r.stats(r.o.EkServerStats, 5).InPkts; got != want {
+			t.Errorf("of %d packets %d went by the copy, want %d", n+1, got, want)
+		}
+	}
+}
+
+// copiesOf counts the copies of IPv4's flows whose clients have this port or one of the next
+// hundred.
+func (r *rig) copiesOf(first uint16) (n int) {
+	r.tb.Helper()
+	for i := range r.o.EkHot.MaxEntries() {
+		var set EkHotSet
+		if err := r.o.EkHot.Lookup(i, &set); err != nil {
+			r.tb.Fatal(err)
+		}
+		for _, way := range set.Way {
+			if port := wire16(way.Head.Cport); way.Head.Now.Word >= fullCopy && port-first < 100 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Where all places are taken, a flow that sends seldom gets that of one that is idle, and
+// only one that sends often that of one that does not.
+func TestWhoGetsACopysPlace(t *testing.T) {
+	const places = 8
+	r := newService(t, EkForwardFORWARD_DR)
+	each := func(first uint16, packet func(f frame) frame) {
+		t.Helper()
+		for n := range uint16(64) {
+			r.send(packet(syn().fromPort(first+n)).bytes(t), xdpTX, reasons.ForwardedDR)
+		}
+	}
+	open := func(first uint16) {
+		t.Helper()
+		each(first, func(f frame) frame { return f })
+		each(first, func(f frame) frame { return f.flag("A") })
+	}
+	again := func(first uint16, want int, why string) {
+		t.Helper()
+		each(first, func(f frame) frame { return f.flag("A") })
+		if got := r.copiesOf(first); got != want {
+			t.Errorf("%d copies, want %d: %s", got, want, why)
+		}
+	}
+	open(1000)
+	again(1000, places, "all are empty")
+	r.advance(time.Second)
+	open(2000)
+	r.advance(900 * time.Millisecond)
+	again(2000, 0, "the others sent not long ago")
+	again(2000, 0, "neither may one that sends often have their places")
+	r.advance(700 * time.Millisecond)
+	again(2000, 0, "it sends seldom, and the others are not idle")
+	again(2000, places, "it sends often, and the others do not")
+	open(3000)
+	r.advance(3900 * time.Millisecond)
+	again(3000, 0, "they are not idle yet")
+	r.advance(200 * time.Millisecond)
+	open(4000)
+	r.advance(2 * time.Second)
+	again(4000, places, "it sends seldom, and the others are idle")
 }
 
 // What ends a flow, or takes it out of a state that packets leave as it is, leaves no copy.
@@ -169,47 +258,54 @@ func TestACopyKeepsItsFlow(t *testing.T) {
 	} {
 		for _, six := range []family{false, true} {
 			for _, alive := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s/%s/%t", name, six, alive), func(t *testing.T) {
-					r := newServiceOf(t, six, EkForwardFORWARD_DR)
-					copied(t, r, six, reasons.ForwardedDR)
-					ack := six.syn().flag("A").bytes(t)
-					for range 10 {
-						r.advance(1500 * time.Millisecond)
-						r.send(ack, xdpTX, reasons.ForwardedDR)
-					}
-					r.advance(899 * time.Second)
-					if !alive {
-						r.advance(2 * time.Second)
-					}
-					look(r, ack, alive)
-				})
+				for _, pause := range []time.Duration{1500 * time.Millisecond, 3900 * time.Millisecond} {
+					t.Run(fmt.Sprintf("%s/%s/%t/%s", name, six, alive, pause), func(t *testing.T) {
+						r := newServiceOf(t, six, EkForwardFORWARD_DR)
+						copied(t, r, six, reasons.ForwardedDR)
+						ack := six.syn().flag("A").bytes(t)
+						for range 10 {
+							r.advance(pause)
+							r.send(ack, xdpTX, reasons.ForwardedDR)
+						}
+						r.advance(899 * time.Second)
+						if !alive {
+							r.advance(2 * time.Second)
+						}
+						look(r, ack, alive)
+					})
+				}
 			}
 		}
 	}
 }
 
-// A copy whose place is given to another flow leaves its time with its own.
+// A copy whose place is given to another flow leaves its time with its own, if that does not
+// have it yet.
 func TestACopyLeavesItsTime(t *testing.T) {
 	for _, six := range []family{false, true} {
-		t.Run(six.String(), func(t *testing.T) {
-			const flows = 8 // as many as there are places
-			r := newServiceOf(t, six, EkForwardFORWARD_DR)
-			copied(t, r, six, reasons.ForwardedDR)
-			first := six.syn().flag("A").bytes(t)
-			r.advance(1500 * time.Millisecond)
-			r.send(first, xdpTX, reasons.ForwardedDR)
-			r.advance(5 * time.Second)
-			for n := range 8 * flows {
-				f := six.syn().fromPort(uint16(2000 + n))
-				r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
-				r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
-				r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
-			}
-			if got := r.copies(); len(got) != flows {
-				t.Errorf("%d copies, want %d", len(got), flows)
-			}
-			r.advance(894 * time.Second) // the first flow is as old as it may be
-			r.send(first, xdpTX, reasons.ForwardedDR)
-		})
+		for _, moved := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%t", six, moved), func(t *testing.T) {
+				const flows = 8 // as many as there are places
+				r := newServiceOf(t, six, EkForwardFORWARD_DR)
+				copied(t, r, six, reasons.ForwardedDR)
+				first := six.syn().flag("A").bytes(t)
+				if moved {
+					r.advance(1500 * time.Millisecond)
+					r.send(first, xdpTX, reasons.ForwardedDR)
+				}
+				r.advance(5 * time.Second)
+				for n := range 8 * flows {
+					f := six.syn().fromPort(uint16(2000 + n))
+					r.send(f.bytes(t), xdpTX, reasons.ForwardedDR)
+					r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
+					r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedDR)
+				}
+				if got := r.copies(); len(got) != flows {
+					t.Errorf("%d copies, want %d", len(got), flows)
+				}
+				r.advance(894 * time.Second) // the first flow is as old as it may be
+				r.send(first, xdpTX, reasons.ForwardedDR)
+			})
+		}
 	}
 }

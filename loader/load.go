@@ -59,7 +59,7 @@ func sized(limits lbmaps.Limits) (*ebpf.CollectionSpec, error) {
 	for _, name := range []string{bpf.EkMapEkHalfOpen, bpf.EkMapEkHalfOpen6} {
 		spec.Maps[name].MaxEntries = limits.Flows
 	}
-	return spec, errors.Join(setRingSize(spec, limits.Flows), setCopies(spec, limits.Flows))
+	return spec, errors.Join(setRingSize(spec, limits.Flows), setCopies(spec, copySets(limits.Flows)))
 }
 
 // setRingSize tells the program how long the ring of half-open flows of one
@@ -136,6 +136,9 @@ func openMaps(p pins) (*lbmaps.Maps, *ebpf.CollectionSpec, error) {
 		return nil, nil, &IncompatibleError{Dir: string(p), Differences: []string{err.Error()}}
 	}
 	spec, err := sized(maps.Limits())
+	if err == nil {
+		err = keepCopies(spec, maps)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, maps.Close())
 	}

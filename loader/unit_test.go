@@ -31,6 +31,27 @@ func TestPinNames(t *testing.T) {
 	})
 }
 
+func TestCopiesHavePlacesForAllFlows(t *testing.T) {
+	for flows, want := range map[uint32]int{
+		0: 4, 64: 4, 65: 5, 1 << 10: 8, 1<<10 + 1: 9, 1 << 18: 16, 300_000: 17, 1 << 20: 18, 1 << 22: 20, 1 << 24: 22,
+	} {
+		if got := copySets(flows); got != want {
+			t.Errorf("2^%d sets for %d flows, want 2^%d", got, flows, want)
+		}
+	}
+	spec, err := bpf.LoadEk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setCopies(spec, copySets(1<<22)); err != nil {
+		t.Fatal(err)
+	}
+	four, six := spec.Maps[bpf.EkMapEkHot], spec.Maps[bpf.EkMapEkHot6]
+	if four.MaxEntries != 1<<20 || six.MaxEntries != 1<<21 || four.ValueSize != 128 || six.ValueSize != 128 {
+		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and for 2 flows", four, six)
+	}
+}
+
 func TestFlockHolder(t *testing.T) {
 	const id = "00:27:61850"
 	for line, want := range map[string]int{

@@ -107,27 +107,37 @@ static __always_inline void copy_leave(const struct hot_head *head, union hot_wo
 		copy_back(flow, head);
 }
 
-/* copies puts a copy of a flow, as a packet has left it, where the next packets find it. */
-static __always_inline int copies(struct flow *flow, const union tuple *t, bool v6, __u64 word)
+/* copies puts a copy of a flow, as a packet has left it, where the next packets find it,
+ * unless the packet comes long after another. set was the flow's time of death before it.
+ */
+static __always_inline int copies(struct flow *flow, const union tuple *t, bool v6, __u64 word,
+				  __u64 set)
 {
 	union flow_word w = { .word = word }, after;
 	union hot_word copy = { .server = w.server }, seen = {}, busy;
 	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout), now = clock_now();
-	__u64 used = READ_ONCE(flow->expires) - timeout;
+	__u64 used = READ_ONCE(flow->expires) - timeout, pause = now + timeout - set, left;
+	bool often = pause <= slack / HOT_OFTEN;
 	struct hot_head *place;
 
-	if (now - used > slack / HOT_OFTEN)
+	if (!often && (slack < SECOND || pause > HOT_PAUSE))
 		return 0;
-	place = hot_place(t, v6, now, &seen);
+	place = hot_place(t, v6, now - (often ? HOT_SELDOM : HOT_IDLE), &seen);
 	if (!place)
 		return 0;
-	if (seen.kind >= HOT_FULL)
+	left = READ_ONCE(place->used);
+	/* Where it was never moved on, the flow has the same time. */
+	if (seen.kind >= HOT_FULL && left & HOT_LOOKS)
 		copy_leave(place, seen, v6);
 	/* Before the swap: who takes the flow out of its state looks here after that. */
 	WRITE_ONCE(flow->copied, 1);
 	busy = hot_begin(place, seen);
 	if (busy.kind != HOT_BUSY)
 		return 0;
+	if (seen.kind >= HOT_FULL && READ_ONCE(place->used) != left) {
+		hot_end(place, busy, seen); /* it is used after all */
+		return 0;
+	}
 	copy.proto = v6 ? t->v6.proto : t->v4.proto;
 	copy.kind = HOT_FULL + flow_method(w);
 	hot_fill(place, t, v6);
@@ -161,14 +171,14 @@ __noinline int touches6(struct flow *flow, const struct flow6_key *t, __u64 now)
 	return flow && t ? touches(flow, (const union tuple *)t, true, now) : 0;
 }
 
-__noinline int copies4(struct flow *flow, const struct flow_key *t, __u64 word)
+__noinline int copies4(struct flow *flow, const struct flow_key *t, __u64 word, __u64 set)
 {
-	return flow && t ? copies(flow, (const union tuple *)t, false, word) : 0;
+	return flow && t ? copies(flow, (const union tuple *)t, false, word, set) : 0;
 }
 
-__noinline int copies6(struct flow *flow, const struct flow6_key *t, __u64 word)
+__noinline int copies6(struct flow *flow, const struct flow6_key *t, __u64 word, __u64 set)
 {
-	return flow && t ? copies(flow, (const union tuple *)t, true, word) : 0;
+	return flow && t ? copies(flow, (const union tuple *)t, true, word, set) : 0;
 }
 
 /* copy_drop drops the copy of a flow whose state was changed by a swap just before. */
@@ -202,12 +212,12 @@ static __always_inline bool copy_touch(struct flow *flow, const union tuple *t, 
 }
 
 static __always_inline void copy_make(struct flow *flow, const union tuple *t, bool v6,
-				      union flow_word w)
+				      union flow_word w, __u64 set)
 {
 	if (v6)
-		copies6(flow, &t->v6, w.word);
+		copies6(flow, &t->v6, w.word, set);
 	else
-		copies4(flow, &t->v4, w.word);
+		copies4(flow, &t->v4, w.word, set);
 }
 
 #else
@@ -215,7 +225,7 @@ static __always_inline void copy_make(struct flow *flow, const union tuple *t, b
 #define copy_drop(flow, t, v6) ((void)(flow), (void)(t), (void)(v6))
 #define copy_keeps(flow, t, v6, now) ((void)(t), (void)(v6), false)
 #define copy_touch(flow, t, v6, now) ((void)(v6), false)
-#define copy_make(flow, t, v6, w) ((void)(t))
+#define copy_make(flow, t, v6, w, set) ((void)(t), (void)(set))
 
 #endif
 

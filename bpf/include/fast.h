@@ -58,15 +58,21 @@ static __always_inline bool fast_parse(struct xdp_md *ctx, __u32 in, struct pack
 }
 
 /* fast_forward sends a packet of the flow with this copy to its server. A server that is
- * deleted or has no next hop keeps no flow in use.
+ * deleted or has no next hop keeps no flow in use. A copy that is of no use is bad luck.
  */
-static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w)
+static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w,
+					struct hot_luck *luck)
 {
 	__u32 index = w.server;
 	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
 
-	if (!srv || srv->flags != SERVER_RESOLVED || !hot_use(head))
+	if (!srv || srv->flags != SERVER_RESOLVED)
 		return LATER_BALANCE;
+	if (!hot_use(head, w)) {
+		hot_count(luck, false);
+		return LATER_BALANCE;
+	}
+	hot_count(luck, true);
 	stats_in(index, srv->service, p->len, 0);
 	return to_server(p, index, srv, w.kind - HOT_FULL);
 }
@@ -84,8 +90,10 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 		return pass(REASON_NO_SERVICE);
 	tuple_of_request(p, &t);
 	head = hot_find(&t, p->v6, &w);
-	hot_count(luck, head != NULL);
-	return head ? fast_forward(p, head, w) : LATER_BALANCE;
+	if (head)
+		return fast_forward(p, head, w, luck);
+	hot_count(luck, false);
+	return LATER_BALANCE;
 }
 
 __noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)

@@ -15,7 +15,9 @@
  *    compare-and-swap, and ends it so, and each filling has another turn. A reader looks
  *    at the word before and after the rest.
  *  - The time alone is written without: should the place be another flow's just then,
- *    that one was used just then as well.
+ *    that one was used just then as well. Who writes it looks at the word after that, and
+ *    who gives the place away looks at the time after it made the copy HOT_BUSY: one of
+ *    them sees the other, so no time is lost.
  */
 #ifndef EK_HOT_H
 #define EK_HOT_H
@@ -60,16 +62,20 @@ struct hot_head {
  */
 #define HOT_LOOKS 15
 
-/* A flow gets a copy when a packet finds one before it within this part of the slack
- * (copy.h): flows with few packets gain less by it than it costs.
+/* A flow that pauses for longer is looked at, too: such flows gain nothing by a copy, and
+ * get none.
  */
-#define HOT_OFTEN 4
-
-/* A flow that pauses for longer is looked at, too. */
-#define HOT_PAUSE (2 * SECOND)
+#define HOT_PAUSE (4 * SECOND)
 
 /* After so long a copy's place is given to another flow. */
-#define HOT_IDLE (4 * SECOND)
+#define HOT_IDLE HOT_PAUSE
+
+/* A packet that finds another before it within this part of the slack (copy.h) has its flow's
+ * copy take the place of one that is used seldom, but not yet idle. Where the time-out is
+ * short, only such flows get a copy.
+ */
+#define HOT_OFTEN 4
+#define HOT_SELDOM (2 * SECOND)
 
 struct hot {
 	struct hot_head head;
@@ -276,10 +282,19 @@ static __always_inline void hot_stamp(struct hot_head *head, __u64 used, __u64 n
 	WRITE_ONCE(head->until, tick_now() + (used + slack - now) * ticks_per_second() / SECOND);
 }
 
+/* full_barrier keeps all loads and stores before it before those after it. */
+static __always_inline void full_barrier(void)
+{
+	__u64 any = 0;
+
+	__sync_fetch_and_add(&any, 1);
+}
+
 /* hot_move moves the time of a copy on, if that is a second old; false if the packet
- * should look at the flow itself.
+ * should look at the flow itself. What is more than two seconds old counts twice, so that the
+ * flow's own time is never much more than thirty seconds behind.
  */
-static __always_inline bool hot_move(struct hot_head *head)
+static __always_inline bool hot_move(struct hot_head *head, union hot_word w)
 {
 	__u64 now = clock_now(), seen = READ_ONCE(head->used), looks = seen & HOT_LOOKS;
 	__u64 since = now - (seen - looks);
@@ -288,9 +303,13 @@ static __always_inline bool hot_move(struct hot_head *head)
 		return false;
 	if (since <= SECOND)
 		return true;
-	WRITE_ONCE(head->used, (now & ~(__u64)HOT_LOOKS) | (looks + 1));
+	looks += since > 2 * SECOND ? 2 : 1;
+	if (looks > HOT_LOOKS)
+		return false;
+	WRITE_ONCE(head->used, (now & ~(__u64)HOT_LOOKS) | looks);
 	WRITE_ONCE(head->until, tick_now() + ticks_per_second());
-	return true;
+	full_barrier();
+	return READ_ONCE(head->now.word) == w.word;
 }
 
 /* hot_holds says whether a packet at this tick need not look at the time. */
@@ -328,10 +347,10 @@ static __always_inline struct hot_head *hot_find(const union tuple *t, bool v6, 
 	return head && READ_ONCE(head->now.word) == was->word ? head : NULL;
 }
 
-/* hot_use says whether a packet may go by a copy, which is used by it. */
-static __always_inline bool hot_use(struct hot_head *head)
+/* hot_use says whether a packet may go by a copy with this word, which is used by it. */
+static __always_inline bool hot_use(struct hot_head *head, union hot_word w)
 {
-	return likely(hot_holds(head, tick_now())) || hot_move(head);
+	return likely(hot_holds(head, tick_now())) || hot_move(head, w);
 }
 
 #endif

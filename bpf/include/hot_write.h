@@ -67,10 +67,10 @@ static __always_inline void hot_drop(const union tuple *t, bool v6)
 }
 
 /* hot_place returns where to put the copy of a tuple's flow, and in seen what is there: a
- * place that is empty, or of a flow that pauses. NULL if there is none, or the flow has a
- * copy.
+ * place that is empty, or else of a flow that was not used since. NULL if there is none, or
+ * the flow has a copy.
  */
-static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6, __u64 now,
+static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6, __u64 since,
 						  union hot_word *seen)
 {
 	__u64 hash = hot_hash(t, v6);
@@ -87,8 +87,8 @@ static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6,
 		load_barrier();
 		if (hot_is(head, w, t, v6))
 			return NULL;
-		if (place ||
-		    (w.kind != HOT_EMPTY && (w.kind < HOT_FULL || now - hot_used(head) < HOT_IDLE)))
+		if (w.kind == HOT_EMPTY ? place && seen->kind == HOT_EMPTY
+					: place || w.kind < HOT_FULL || hot_used(head) > since)
 			continue;
 		place = head;
 		*seen = w;
