@@ -116,7 +116,7 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 	union flow_word w = { .word = word }, after;
 	union hot_word copy = { .server = w.server }, seen = {}, busy;
 	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout), now = clock_now();
-	__u64 used = READ_ONCE(flow->expires) - timeout, pause = now + timeout - set, left;
+	__u64 pause = now + timeout - set, left;
 	bool often = pause <= slack / HOT_OFTEN;
 	struct hot_head *place;
 
@@ -141,7 +141,10 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 	copy.proto = v6 ? t->v6.proto : t->v4.proto;
 	copy.kind = HOT_FULL + flow_method(w);
 	hot_fill(place, t, v6);
-	hot_stamp(place, used, now, slack);
+	timeout = flow_timeout(w.state); /* again, since the stack is small */
+	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
+	/* Who changes the state writes the time after it. */
+	load_barrier();
 	after.word = READ_ONCE(flow->now.word);
 	if (after.server != w.server || after.generation != w.generation || !flow_steady(after))
 		copy.kind = HOT_EMPTY;
