@@ -293,13 +293,11 @@ __noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 in, __u32 index)
 	return reason ? pass(reason) : later_tunnel(&p, index);
 }
 
-static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
+/* rest_ipv4 does what a verdict stands for. */
+static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 {
-	int verdict = fast_ipv4(ctx, in);
-
 	if (verdict == LATER_BALANCE)
 		verdict = balance_ipv4(ctx, in);
-
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
 	if (unlikely(verdict == LATER_REPLY))
@@ -319,6 +317,22 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 		verdict = answer_ipv4(ctx, in, verdict);
 	}
 	return verdict < LATER ? verdict : tag_later(ctx, verdict);
+}
+
+static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
+{
+	return rest_ipv4(ctx, in, fast_ipv4(ctx, in));
+}
+
+/* plain_ipv4 is ipv4 for a frame without a tag, the most frequent, for which the fast way
+ * is no function of its own.
+ */
+static __always_inline int plain_ipv4(struct xdp_md *ctx)
+{
+	__u32 in = ctx->ingress_ifindex;
+	int verdict = fast_ipv4(ctx, in);
+
+	return likely((__u32)verdict < LATER) ? verdict : rest_ipv4(ctx, in, verdict);
 }
 
 static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
@@ -399,8 +413,8 @@ int ek_xdp(struct xdp_md *ctx)
 
 	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return pass(REASON_TRUNCATED);
-	if (likely(eth->h_proto == htons(ETH_P_IP)))
-		return ipv4(ctx, ctx->ingress_ifindex);
+	if (likely(frame_type(eth) == htons(ETH_P_IP)))
+		return plain_ipv4(ctx);
 	if (eth->h_proto == htons(ETH_P_IPV6))
 		return ipv6(ctx, ctx->ingress_ifindex);
 	if (eth->h_proto == htons(ETH_P_8021Q))

@@ -48,6 +48,21 @@ static __always_inline __be32 addr4_of(const __u8 *mapped)
 	return *(const __be32 *)(mapped + 12);
 }
 
+/* join4 and join2 are two words that lie in a row as one. */
+static __always_inline __u64 join4(__be32 first, __be32 second)
+{
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return (__u64)second << 32 | first;
+	return (__u64)first << 32 | second;
+}
+
+static __always_inline __u32 join2(__be16 first, __be16 second)
+{
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return (__u32)second << 16 | first;
+	return (__u32)first << 16 | second;
+}
+
 /* addr_is_v4 says whether an address is a v4-mapped one. */
 static __always_inline bool addr_is_v4(const void *addr)
 {

@@ -33,6 +33,16 @@ static __always_inline __u16 csum_apply(__u16 check, __u32 diff)
 	return csum_fold((__u16)~check + diff);
 }
 
+/* csum_less_ttl is csum_apply for a time to live that is one less, the high byte of its
+ * word: the sum of the others is so much less, so its complement more.
+ */
+static __always_inline __u16 csum_less_ttl(__u16 check)
+{
+	__u32 more = (__u32)check + htons(0x0100);
+
+	return (__u16)(more + ((more + 1) >> 16));
+}
+
 static __always_inline __u32 csum_add(const __u16 *word, int count)
 {
 	__u32 sum = 0;

@@ -36,7 +36,7 @@ static __always_inline bool fast_network(struct packet *p)
 		return (void *)p->ip6 + p->len <= p->end;
 	}
 	p->ip = (void *)(p->eth + 1);
-	if ((void *)(p->ip + 1) > p->end || p->ip->ihl_version != 0x45 ||
+	if ((void *)(p->ip + 1) + sizeof(struct udphdr) > p->end || p->ip->ihl_version != 0x45 ||
 	    p->ip->frag_off & htons(IP_MF | IP_OFFSET))
 		return false;
 	p->header = sizeof(*p->ip);
@@ -57,6 +57,93 @@ static __always_inline bool fast_parse(struct xdp_md *ctx, __u32 in, struct pack
 	return p->proto == IPPROTO_UDP && !parse_udp(p);
 }
 
+/* fast_own is hot_own for a packet of IPv4: a tuple is compared as it lies in the packet, two
+ * words in place of four.
+ */
+static __always_inline struct hot_head *fast_own(const struct packet *p, union hot_word *was)
+{
+	__u64 addrs = *(const __u64 *)&p->ip->saddr, hash;
+	__u32 ports = *(const __u32 *)(p->ip + 1);
+	struct hot *hot;
+	void *set;
+
+	hash = hot_hash4(addrs, ports);
+	set = hot_set(hash, false);
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < HOT_WAYS; i++) {
+		hot = (void *)hot_way(set, hash, i, false);
+		was->word = READ_ONCE(hot->head.now.word);
+		load_barrier();
+		if (was->kind >= HOT_FULL && was->proto == p->proto &&
+		    *(__u32 *)&hot->head.cport == ports && *(__u64 *)&hot->caddr == addrs)
+			return &hot->head;
+	}
+	return NULL;
+}
+
+/* fast_find returns the copy of a packet's flow, and its word in was, or NULL. */
+static __always_inline struct hot_head *fast_find(const struct packet *p, union hot_word *was)
+{
+	struct hot_head *head;
+	union tuple t;
+
+	if (p->v6) {
+		tuple_of_request(p, &t);
+		return hot_find(&t, true, was);
+	}
+	head = fast_own(p, was);
+	load_barrier();
+	return head && READ_ONCE(head->now.word) == was->word ? head : NULL;
+}
+
+/* fast_leave is leave for a way out that lies in a map, where words need not be aligned. */
+static __always_inline int fast_leave(struct packet *p, const struct server *srv, __u32 reason)
+{
+	*(__u32 *)p->eth->h_dest = *(const __u32 *)srv->dmac;
+	*(__u16 *)(p->eth->h_dest + 4) = *(const __u16 *)(srv->dmac + 4);
+	*(__u32 *)p->eth->h_source = *(const __u32 *)srv->smac;
+	*(__u16 *)(p->eth->h_source + 4) = *(const __u16 *)(srv->smac + 4);
+	return finish(reason, send_by(p, srv->ifindex, srv->vlan));
+}
+
+/* fast_tunnel sends a packet to a server by the usual kind of tunnel; others are for
+ * later.
+ */
+static __always_inline int fast_tunnel(struct packet *p, __u32 index, const struct server *srv)
+{
+	const struct tunnel *tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
+
+	if (p->v6 || !tunnel || !tunnel_plain(tunnel, srv))
+		return to_server(p, index, srv, FORWARD_TUN);
+	if (packet_ttl(p) <= 1)
+		return later(LATER_EXCEEDED, 0);
+	if (srv->mtu && p->len + sizeof(struct iphdr) > srv->mtu)
+		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
+	ttl_decrease(p);
+	if (!tunnel_wrap_plain(p, tunnel, srv))
+		return drop(REASON_INTERNAL);
+	return fast_leave(p, srv, REASON_FORWARDED_TUN);
+}
+
+/* fast_send is to_server for one that has a next hop. */
+static __always_inline int fast_send(struct packet *p, __u32 index, const struct server *srv,
+				     __u8 method)
+{
+	if (method == FORWARD_TUN)
+		return fast_tunnel(p, index, srv);
+	if (packet_ttl(p) <= 1)
+		return later(LATER_EXCEEDED, 0);
+	if (srv->mtu && p->len > srv->mtu)
+		return later(LATER_TOO_BIG, srv->mtu);
+	if (method == FORWARD_NAT)
+		nat_to_server(p, srv);
+	ttl_decrease(p);
+	return fast_leave(p, srv,
+			  method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
+}
+
 /* fast_forward sends a packet of the flow with this copy to its server. A server that is
  * deleted or has no next hop keeps no flow in use. A copy that is of no use is bad luck.
  */
@@ -74,7 +161,7 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	}
 	hot_count(luck, true);
 	stats_in(index, srv->service, p->len, 0);
-	return to_server(p, index, srv, w.kind - HOT_FULL);
+	return fast_send(p, index, srv, w.kind - HOT_FULL);
 }
 
 static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct packet *p)
@@ -82,25 +169,28 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 	struct hot_luck *luck = hot_luck_here();
 	struct hot_head *head;
 	union hot_word w = {};
-	union tuple t;
 
 	if (!hot_worth(luck) || !fast_parse(ctx, in, p))
 		return LATER_BALANCE;
 	if (foreign(p))
 		return pass(REASON_NO_SERVICE);
-	tuple_of_request(p, &t);
-	head = hot_find(&t, p->v6, &w);
+	head = fast_find(p, &w);
 	if (head)
 		return fast_forward(p, head, w, luck);
 	hot_count(luck, false);
 	return LATER_BALANCE;
 }
 
-__noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)
+static __always_inline int fast_inline4(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = false };
 
 	return fast_balance(ctx, in, &p);
+}
+
+__noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)
+{
+	return fast_inline4(ctx, in);
 }
 
 __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
@@ -112,6 +202,7 @@ __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
 
 #else
 
+#define fast_inline4(ctx, in) LATER_BALANCE
 #define fast_ipv4(ctx, in) LATER_BALANCE
 #define fast_ipv6(ctx, in) LATER_BALANCE
 

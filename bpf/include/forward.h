@@ -18,8 +18,7 @@ static __always_inline void ttl_decrease(struct packet *p)
 		p->ip6->hop_limit--;
 		return;
 	}
-	/* The time to live is the high byte of its word. */
-	p->ip->check = csum_apply(p->ip->check, csum_diff2(htons(0x0100), 0));
+	p->ip->check = csum_less_ttl(p->ip->check);
 	p->ip->ttl--;
 }
 

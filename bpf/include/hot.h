@@ -193,12 +193,13 @@ static __always_inline void hot_count(struct hot_luck *luck, bool found)
 /* load_barrier keeps the loads before it before those after it. */
 static __always_inline void load_barrier(void)
 {
-	__u64 any = 0;
+	if (weak_order) {
+		__u64 any = 0;
 
-	if (weak_order)
 		__sync_fetch_and_add(&any, 1);
-	else
+	} else {
 		__asm__ volatile("" ::: "memory");
+	}
 }
 
 /* hot_mix need not withstand somebody who looks for collisions: they cost what the
@@ -210,15 +211,19 @@ static __always_inline __u64 hot_mix(__u64 sum, __u64 word)
 	return sum ^ sum >> 32;
 }
 
+/* hot_hash4 takes both addresses, and both ports, as they lie in a packet. */
+static __always_inline __u64 hot_hash4(__u64 addrs, __u32 ports)
+{
+	return hot_mix(hot_mix(0, addrs), ports);
+}
+
 static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
 {
 	const __be32 *c = (const __be32 *)t->v6.caddr;
 	__u64 sum;
 
-	if (!v6) {
-		sum = hot_mix(0, (__u64)t->v4.caddr << 32 | t->v4.vaddr);
-		return hot_mix(sum, (__u32)t->v4.cport << 16 | t->v4.vport);
-	}
+	if (!v6)
+		return hot_hash4(join4(t->v4.caddr, t->v4.vaddr), join2(t->v4.cport, t->v4.vport));
 	sum = hot_mix(addr6_mix(t->v6.vaddr), (__u32)t->v6.cport << 16 | t->v6.vport);
 	sum = hot_mix(sum, (__u64)c[0] << 32 | c[1]);
 	return hot_mix(sum, (__u64)c[2] << 32 | c[3]);

@@ -48,6 +48,12 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	x[2] = y[2];
 }
 
+/* frame_type reads both bytes at once. */
+static __always_inline __be16 frame_type(const struct ethhdr *eth)
+{
+	return *(const __be16 *)((const void *)eth + 2 * ETH_ALEN);
+}
+
 /* port_accepts finds the port, and says whether the frame is addressed to it. Without the
  * test two balancers on a flooding switch would forward each other's frames.
  */

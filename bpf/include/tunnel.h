@@ -122,6 +122,47 @@ static __always_inline void tunnel_fill4(struct iphdr *ip, const struct tunnel_i
 	ip->check = csum_fold(csum_add((__u16 *)ip, sizeof(*ip) / 2));
 }
 
+/* tunnel_plain says whether a tunnel is the usual one: IPIP from IPv4 to IPv4. */
+static __always_inline bool tunnel_plain(const struct tunnel *t, const struct server *srv)
+{
+	return t->type == TUNNEL_IPIP && addr_is_v4(srv->addr);
+}
+
+/* tunnel_wrap_plain is tunnel_wrap for an IPv4 packet and such a tunnel. It writes the same
+ * header, in whole words.
+ */
+static __always_inline bool tunnel_wrap_plain(struct packet *p, const struct tunnel *t,
+					      const struct server *srv)
+{
+	__u32 tos = p->ip->tos, ttl = p->ip->ttl, *word;
+	__be32 saddr = addr4_of(t->saddr), daddr = addr4_of(srv->addr);
+	__be32 id = *(__be32 *)&p->ip->id; /* and whether it may be fragmented */
+	struct ethhdr *eth;
+	__u64 sum;
+
+	if (bpf_xdp_adjust_head(p->ctx, -(int)sizeof(struct iphdr)))
+		return false;
+	eth = (void *)(long)p->ctx->data;
+	word = (void *)(eth + 1);
+	if ((void *)(word + 5) > (void *)(long)p->ctx->data_end)
+		return false;
+	if ((tos & 3) == 3)
+		tos &= ~1U;
+	word[0] = htonl(0x45000000 | tos << 16 | (p->len + sizeof(struct iphdr)));
+	word[1] = id & htonl(IP_DF) ? htonl(IP_DF) : id & htonl(0xffff0000);
+	word[3] = saddr;
+	word[4] = daddr;
+	ttl = htonl(ttl << 24 | IPPROTO_IPIP << 16);
+	sum = (__u64)word[0] + word[1] + ttl + saddr + daddr;
+	sum = (sum >> 32) + (__u32)sum;
+	sum = (sum >> 16) + (__u16)sum;
+	word[2] = ttl;
+	*((__u16 *)word + 5) = csum_fold((__u32)sum);
+	eth->h_proto = htons(ETH_P_IP);
+	p->eth = eth;
+	return true;
+}
+
 static __always_inline void tunnel_fill6(struct ipv6hdr *ip6, const struct tunnel_inner *inner,
 					 const struct tunnel *t, const struct server *srv)
 {
