@@ -3,9 +3,13 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 )
@@ -306,6 +310,50 @@ func TestACopyLeavesItsTime(t *testing.T) {
 				r.advance(894 * time.Second) // the first flow is as old as it may be
 				r.send(first, xdpTX, reasons.ForwardedDR)
 			})
+		}
+	}
+}
+
+// What goes by the copy gets the same tunnel, whatever the packet says of itself.
+func TestTheCopyWrapsForTUN(t *testing.T) {
+	eachPair(t, func(t *testing.T, inner, outer family) {
+		r := newTunnel(t, inner, outer)
+		copied(t, r, inner, reasons.ForwardedTUN)
+		for _, ip := range []func(*layers.IPv4){
+			func(ip *layers.IPv4) { ip.Flags, ip.Id = 0, 0xfedc },
+			func(ip *layers.IPv4) { ip.Flags, ip.Id = layers.IPv4DontFragment, 0xfedc },
+		} {
+			for class, want := range map[uint8]uint8{0: 0, 0x2d: 0x2d, 0xb8: 0xb8, 0xff: 0xfe} {
+				for _, payload := range []string{"", "x", "odd", strings.Repeat("long", 300)} {
+					f := inner.syn().flag("A").with(func(f *frame) {
+						f.payload = payload
+						f.ip = func(h *layers.IPv4) { ip(h); h.TOS = class }
+						f.ip6 = func(h *layers.IPv6) { h.TrafficClass = class }
+					})
+					got := r.send(f.bytes(t), xdpTX, reasons.ForwardedTUN)
+					got = got[:14+ipLength(got[14:])] // without the padding of a short frame
+					wantFrame(t, got, tunnelled(t, f, outer, outer.of(real1), want))
+				}
+			}
+		}
+		if got := r.copies(); len(got) != 1 {
+			t.Errorf("copies %x, want one", got)
+		}
+	})
+}
+
+// A sum changes by the time to live as RFC 1624 has it, at both of its zeros too.
+func TestTheCopyKeepsSums(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR)
+	copied(t, r, false, reasons.ForwardedDR)
+	in := syn().flag("A").bytes(t)
+	for _, sum := range []uint16{0, 1, 0xff, 0x100, 0x101, 0xfefe, 0xfeff, 0xff00, 0xff01, 0xfffe, 0xffff} {
+		binary.BigEndian.PutUint16(in[14+10:], sum)
+		want := uint32(^sum) + 0xfeff
+		want = ^(want&0xffff + want>>16) & 0xffff
+		out := r.send(in, xdpTX, reasons.ForwardedDR)
+		if got := binary.BigEndian.Uint16(out[14+10:]); uint32(got) != want {
+			t.Errorf("sum %#04x became %#04x, want %#04x", sum, got, want)
 		}
 	}
 }
