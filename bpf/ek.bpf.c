@@ -156,7 +156,7 @@ static __always_inline int stranger(struct opening *o)
 	union tuple answered;
 	__u32 reason;
 
-	if (tuple_of_reply(p, &answered))
+	if (may_answer(p) && tuple_of_reply(p, &answered))
 		return answer(p, &answered, o->now);
 	svc = service_find(p);
 	if (!svc)

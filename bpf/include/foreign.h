@@ -6,6 +6,7 @@
 #ifndef EK_FOREIGN_H
 #define EK_FOREIGN_H
 
+#include "explain.h"
 #include "parse.h"
 
 /* end_known says whether the bit of an address and a port is set. The protocol does not
@@ -18,6 +19,14 @@ static __always_inline bool end_known(__u32 addr, __be16 port)
 	__u64 *word = bpf_map_lookup_elem(&ek_known, &index);
 
 	return !word || READ_ONCE(*word) >> (bit & 63) & 1;
+}
+
+/* may_answer says whether a packet may be from a server. The dry program looks at each, as
+ * it tells of all that would be found.
+ */
+static __always_inline bool may_answer(const struct packet *p)
+{
+	return DRY || end_known(p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr, p->sport);
 }
 
 /* foreign says whether a packet is certainly neither to a service nor from a server, of
