@@ -22,7 +22,7 @@ func TestCountedInstructionsRepeat(t *testing.T) {
 	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
 	var net [2]float64
 	for i := range net {
-		figures, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 4000}.withDefaults(), nil)
+		figures, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 64000}.withDefaults(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
