@@ -181,16 +181,11 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 	return LATER_BALANCE;
 }
 
-static __always_inline int fast_inline4(struct xdp_md *ctx, __u32 in)
+__noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)
 {
 	struct packet p = { .v6 = false };
 
 	return fast_balance(ctx, in, &p);
-}
-
-__noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)
-{
-	return fast_inline4(ctx, in);
 }
 
 __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
@@ -202,7 +197,6 @@ __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
 
 #else
 
-#define fast_inline4(ctx, in) LATER_BALANCE
 #define fast_ipv4(ctx, in) LATER_BALANCE
 #define fast_ipv6(ctx, in) LATER_BALANCE
 
