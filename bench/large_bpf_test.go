@@ -16,9 +16,9 @@ func TestLarge(t *testing.T) {
 			t.Errorf("not measured: %+v", f)
 		}
 	}
-	want := 17
+	want := 19
 	if len(skipped) > 0 {
-		want = 9
+		want = 11
 	}
 	if len(figures) != want {
 		t.Errorf("%d figures, want %d", len(figures), want)
