@@ -324,8 +324,8 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 	return rest_ipv4(ctx, in, fast_ipv4(ctx, in));
 }
 
-/* plain_ipv4 is ipv4 for a frame without a tag, the most frequent, for which the fast way
- * is no function of its own.
+/* plain_ipv4 is ipv4 for a frame without a tag, the most frequent: what the fast way has
+ * sent is asked for nothing more.
  */
 static __always_inline int plain_ipv4(struct xdp_md *ctx)
 {
