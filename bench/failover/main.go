@@ -110,7 +110,6 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r.Machine = thisMachine()
 	watch, err := newCanary(o.stall)
 	if err != nil {
 		return err

@@ -132,7 +132,9 @@ func (r *results) markdown(list []measure) string {
 	if slices.ContainsFunc(r.Series, func(s series) bool { return s.StallMS > 0 }) {
 		b.WriteString(disturbance)
 	}
-	fmt.Fprintf(&b, "Machine: %d CPUs (%s), Linux %s.\n", r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel)
+	for i, m := range r.machines() {
+		fmt.Fprintf(&b, "Machine %d: %s.\n", i+1, m)
+	}
 	for _, name := range []string{theirName, ourName} {
 		if v := r.versions(name); len(v) > 0 {
 			fmt.Fprintf(&b, "%s: %s.\n", name, strings.Join(v, "; "))
@@ -150,6 +152,16 @@ func (r *results) versions(subject string) (all []string) {
 	for _, s := range r.Series {
 		if s.Subject == subject && s.Version != "" && !slices.Contains(all, s.Version) {
 			all = append(all, s.Version)
+		}
+	}
+	return all
+}
+
+// machines returns where the series were made, in their order.
+func (r *results) machines() (all []machine) {
+	for _, s := range r.Series {
+		if !slices.Contains(all, s.Machine) {
+			all = append(all, s.Machine)
 		}
 	}
 	return all
@@ -204,6 +216,9 @@ func (r *results) notes(m measure) string {
 			part := fmt.Sprintf("%s: %d runs each, begun %s at load %s", interval, len(s.Runs), s.Began.Format("2006-01-02 15:04"), s.Load)
 			if s.Lanes > 1 {
 				part += fmt.Sprintf(", %d lanes at the same time", s.Lanes)
+			}
+			if all := r.machines(); len(all) > 1 {
+				part += fmt.Sprintf(", on machine %d", slices.Index(all, s.Machine)+1)
 			}
 			part += r.repetitions(m.name, interval)
 			parts = append(parts, part)

@@ -73,7 +73,7 @@ func TestParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := r.markdown(measures(time.Minute)); !strings.Contains(got, "| 100ms | client loss |  | 62 / 62 | none (1 of 1 failed) |") ||
-		!strings.Contains(got, "- evenkeel at 100ms, run 1 failed: broken\n") {
+		!strings.Contains(got, "- evenkeel at 100ms, run 1 failed: broken\n") || strings.Contains(got, "on machine") {
 		t.Errorf("report:\n%s", got)
 	}
 	s := r.begin(stopCell(t), subject{name: ourName, version: "2"}, 4, 0)
@@ -82,7 +82,7 @@ func TestParts(t *testing.T) {
 		t.Errorf("%d series, want 3", len(r.Series))
 	}
 	got := r.markdown(measures(time.Minute))
-	for _, want := range []string{"| 62 / 62 | 1.25 / 1.25 | worst at most 50 ms: held |", "4 lanes at the same time", "## Heal of a partition", "| - | 3 / 3 | worst under 100 ms: held |"} {
+	for _, want := range []string{"| 62 / 62 | 1.25 / 1.25 | worst at most 50 ms: held |", "4 lanes at the same time, on machine ", "Machine 2: ", "## Heal of a partition", "| - | 3 / 3 | worst under 100 ms: held |"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in the report:\n%s", want, got)
 		}

@@ -16,8 +16,7 @@ import (
 // results is the JSON file. Parts that are measured later replace those of the
 // same measure, interval and subject.
 type results struct {
-	Machine machine  `json:"machine"`
-	Series  []series `json:"series"`
+	Series []series `json:"series"`
 }
 
 // machine is where it was measured.
@@ -27,12 +26,17 @@ type machine struct {
 	CPUs   int    `json:"cpus"`
 }
 
+func (m machine) String() string {
+	return fmt.Sprintf("%d CPUs (%s), Linux %s", m.CPUs, m.CPU, m.Kernel)
+}
+
 // series are the runs of one subject in one cell.
 type series struct {
 	Measure    string  `json:"measure"`
 	IntervalMS float64 `json:"interval_ms"`
 	Subject    string  `json:"subject"`
 	Version    string  `json:"version"`
+	Machine    machine `json:"machine"`
 	// Began is UTC. Load is the load average of the last minute then.
 	Began time.Time `json:"began"`
 	Load  string    `json:"load"`
@@ -110,7 +114,7 @@ func (r *results) find(measure string, interval time.Duration, subject string) *
 // begin replaces a series by an empty one.
 func (r *results) begin(c cell, sub subject, lanes int, stall time.Duration) *series {
 	fresh := series{
-		Measure: c.name, IntervalMS: millis(c.interval), Subject: sub.name, Version: sub.version,
+		Measure: c.name, IntervalMS: millis(c.interval), Subject: sub.name, Version: sub.version, Machine: thisMachine(),
 		Began: time.Now().UTC().Truncate(time.Second), Load: load(), Lanes: lanes, StallMS: millis(stall),
 	}
 	if s := r.find(c.name, c.interval, sub.name); s != nil {
