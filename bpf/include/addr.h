@@ -63,6 +63,19 @@ static __always_inline __u32 join2(__be16 first, __be16 second)
 	return (__u32)first << 16 | second;
 }
 
+/* read4 and read8 read words of a packet, which need not be aligned: a pointer to void says
+ * nothing of what it points into, and what clang knows to be less aligned it reads in parts.
+ */
+static __always_inline __u32 read4(const void *at)
+{
+	return *(const __u32 *)at;
+}
+
+static __always_inline __u64 read8(const void *at)
+{
+	return *(const __u64 *)at;
+}
+
 /* addr_is_v4 says whether an address is a v4-mapped one. */
 static __always_inline bool addr_is_v4(const void *addr)
 {

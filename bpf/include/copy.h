@@ -144,7 +144,7 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 	timeout = flow_timeout(w.state); /* again, since the stack is small */
 	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
 	/* Who changes the state writes the time after it. */
-	load_barrier();
+	load_barrier(weak_order);
 	after.word = READ_ONCE(flow->now.word);
 	if (after.server != w.server || after.generation != w.generation || !flow_steady(after))
 		copy.kind = HOT_EMPTY;

@@ -57,54 +57,68 @@ static __always_inline bool fast_parse(struct xdp_md *ctx, __u32 in, struct pack
 	return p->proto == IPPROTO_UDP && !parse_udp(p);
 }
 
-/* fast_own is hot_own for a packet of IPv4: a tuple is compared as it lies in the packet, two
- * words in place of four.
- */
-static __always_inline struct hot_head *fast_own(const struct packet *p, union hot_word *was)
+/* fast_hash is hot_hash for a packet. */
+static __always_inline __u64 fast_hash(const struct packet *p)
 {
-	__u64 addrs = *(const __u64 *)&p->ip->saddr, hash;
-	__u32 ports = *(const __u32 *)(p->ip + 1);
-	struct hot *hot;
-	void *set;
+	const __be32 *client;
 
-	hash = hot_hash4(addrs, ports);
-	set = hot_set(hash, false);
+	if (!p->v6)
+		return hot_hash4(read8(&p->ip->saddr), read4(p->ip + 1));
+	client = p->ip6->saddr;
+	return hot_hash6(p->ip6->daddr, read4(p->ip6 + 1), read8(client), read8(client + 2));
+}
+
+/* fast_is is hot_is for a packet, whose addresses and ports are compared as they lie there. */
+static __always_inline bool fast_is(const struct hot_head *head, union hot_word w,
+				    const struct packet *p)
+{
+	const __u64 *six = (const void *)((const struct hot6 *)head)->caddr;
+	const __u64 *four = (const void *)&((const struct hot *)head)->caddr;
+	const __be32 *addrs = p->ip6->saddr;
+	__u32 ports = *(const __u32 *)&head->cport;
+
+	if (w.kind < HOT_FULL || w.proto != p->proto)
+		return false;
+	if (!p->v6)
+		return ports == read4(p->ip + 1) && four[0] == read8(&p->ip->saddr);
+	return ports == read4(p->ip6 + 1) && six[0] == read8(addrs) && six[1] == read8(addrs + 2) &&
+	       six[2] == read8(addrs + 4) && six[3] == read8(addrs + 6);
+}
+
+/* fast_find returns the copy of a packet's flow, and its word in was, or NULL: if there is none,
+ * or somebody writes to it. The word stays whole, since clang would take a union apart here and
+ * put it together again.
+ */
+static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 *was)
+{
+	__u64 hash = fast_hash(p), word;
+	void *set = hot_set(hash, p->v6);
+	bool weak = weak_order;
+	struct hot_head *head;
+	union hot_word w;
+
 	if (!set)
 		return NULL;
 #pragma unroll
-	for (int i = 0; i < HOT_WAYS; i++) {
-		hot = (void *)hot_way(set, hash, i, false);
-		was->word = READ_ONCE(hot->head.now.word);
-		load_barrier();
-		if (was->kind >= HOT_FULL && was->proto == p->proto &&
-		    *(__u32 *)&hot->head.cport == ports && *(__u64 *)&hot->caddr == addrs)
-			return &hot->head;
+	for (int i = 0; i < hot_ways(p->v6); i++) {
+		head = hot_way(set, hash, i, p->v6);
+		word = READ_ONCE(head->now.word);
+		load_barrier(weak);
+		w.word = word;
+		if (!fast_is(head, w, p))
+			continue;
+		load_barrier(weak);
+		*was = word;
+		return READ_ONCE(head->now.word) == word ? head : NULL;
 	}
 	return NULL;
-}
-
-/* fast_find returns the copy of a packet's flow, and its word in was, or NULL. */
-static __always_inline struct hot_head *fast_find(const struct packet *p, union hot_word *was)
-{
-	struct hot_head *head;
-	union tuple t;
-
-	if (p->v6) {
-		tuple_of_request(p, &t);
-		return hot_find(&t, true, was);
-	}
-	head = fast_own(p, was);
-	load_barrier();
-	return head && READ_ONCE(head->now.word) == was->word ? head : NULL;
 }
 
 /* fast_leave is leave for a way out that lies in a map, where words need not be aligned. */
 static __always_inline int fast_leave(struct packet *p, const struct server *srv, __u32 reason)
 {
-	*(__u32 *)p->eth->h_dest = *(const __u32 *)srv->dmac;
-	*(__u16 *)(p->eth->h_dest + 4) = *(const __u16 *)(srv->dmac + 4);
-	*(__u32 *)p->eth->h_source = *(const __u32 *)srv->smac;
-	*(__u16 *)(p->eth->h_source + 4) = *(const __u16 *)(srv->smac + 4);
+	mac_write(p->eth->h_dest, srv->dmac);
+	mac_write(p->eth->h_source, srv->smac);
 	return finish(reason, send_by(p, srv->ifindex, srv->vlan));
 }
 
@@ -168,13 +182,15 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 {
 	struct hot_luck *luck = hot_luck_here();
 	struct hot_head *head;
-	union hot_word w = {};
+	union hot_word w;
+	__u64 word = 0;
 
 	if (!hot_worth(luck) || !fast_parse(ctx, in, p))
 		return LATER_BALANCE;
 	if (foreign(p))
 		return pass(REASON_NO_SERVICE);
-	head = fast_find(p, &w);
+	head = fast_find(p, &word);
+	w.word = word;
 	if (head)
 		return fast_forward(p, head, w, luck);
 	hot_count(luck, false);

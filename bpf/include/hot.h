@@ -190,10 +190,10 @@ static __always_inline void hot_count(struct hot_luck *luck, bool found)
 		luck->misses = misses + 1;
 }
 
-/* load_barrier keeps the loads before it before those after it. */
-static __always_inline void load_barrier(void)
+/* load_barrier keeps the loads before it before those after it, on a processor that is weak_order. */
+static __always_inline void load_barrier(bool weak)
 {
-	if (weak_order) {
+	if (weak) {
 		__u64 any = 0;
 
 		__sync_fetch_and_add(&any, 1);
@@ -211,22 +211,26 @@ static __always_inline __u64 hot_mix(__u64 sum, __u64 word)
 	return sum ^ sum >> 32;
 }
 
-/* hot_hash4 takes both addresses, and both ports, as they lie in a packet. */
+/* hot_hash4 and hot_hash6 take addresses, and both ports, as they lie in a packet. */
 static __always_inline __u64 hot_hash4(__u64 addrs, __u32 ports)
 {
 	return hot_mix(hot_mix(0, addrs), ports);
 }
 
+static __always_inline __u64 hot_hash6(const void *vaddr, __u32 ports, __u64 client,
+				       __u64 client_end)
+{
+	return hot_mix(hot_mix(hot_mix(addr6_mix(vaddr), ports), client), client_end);
+}
+
 static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
 {
 	const __be32 *c = (const __be32 *)t->v6.caddr;
-	__u64 sum;
 
-	if (!v6)
-		return hot_hash4(join4(t->v4.caddr, t->v4.vaddr), join2(t->v4.cport, t->v4.vport));
-	sum = hot_mix(addr6_mix(t->v6.vaddr), (__u32)t->v6.cport << 16 | t->v6.vport);
-	sum = hot_mix(sum, (__u64)c[0] << 32 | c[1]);
-	return hot_mix(sum, (__u64)c[2] << 32 | c[3]);
+	if (v6)
+		return hot_hash6(t->v6.vaddr, join2(t->v6.cport, t->v6.vport), join4(c[0], c[1]),
+				 join4(c[2], c[3]));
+	return hot_hash4(join4(t->v4.caddr, t->v4.vaddr), join2(t->v4.cport, t->v4.vport));
 }
 
 /* hot_set returns the set for a hash; its lowest bits say where in the set to begin. */
@@ -245,7 +249,7 @@ static __always_inline int hot_ways(bool v6)
 /* hot_way returns the way of a set that is number i from where its hash begins. */
 static __always_inline struct hot_head *hot_way(void *set, __u64 hash, int i, bool v6)
 {
-	__u32 way = (hash ^ i) & (hot_ways(v6) - 1);
+	__u64 way = (hash ^ i) & (hot_ways(v6) - 1);
 
 	__asm__ volatile("" : "+r"(way)); /* the mask belongs where the index is used */
 	if (v6)
@@ -336,20 +340,11 @@ static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6, u
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
 		was->word = READ_ONCE(head->now.word);
-		load_barrier();
+		load_barrier(weak_order);
 		if (hot_is(head, *was, t, v6))
 			return head;
 	}
 	return NULL;
-}
-
-/* hot_find returns it if nobody wrote to it meanwhile. */
-static __always_inline struct hot_head *hot_find(const union tuple *t, bool v6, union hot_word *was)
-{
-	struct hot_head *head = hot_own(t, v6, was);
-
-	load_barrier();
-	return head && READ_ONCE(head->now.word) == was->word ? head : NULL;
 }
 
 /* hot_use says whether a packet may go by a copy with this word, which is used by it. */

@@ -14,7 +14,7 @@ static __always_inline bool drop_copy(struct hot_head *head, const union tuple *
 {
 	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
 
-	load_barrier();
+	load_barrier(weak_order);
 	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
 	if (w.kind != HOT_BUSY && !hot_is(head, w, t, v6))
 		return true;
@@ -84,7 +84,7 @@ static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6,
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
 		w.word = READ_ONCE(head->now.word);
-		load_barrier();
+		load_barrier(weak_order);
 		if (hot_is(head, w, t, v6))
 			return NULL;
 		if (w.kind == HOT_EMPTY ? place && seen->kind == HOT_EMPTY

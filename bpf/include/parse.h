@@ -31,11 +31,16 @@ struct packet {
 	__u64 v6;
 };
 
-static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
+/* mac_equal and mac_write are for frames and maps, where words need not be aligned (read4). */
+static __always_inline bool mac_equal(const void *a, const void *b)
 {
-	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b;
+	return read4(a) == read4(b) && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
 
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+static __always_inline void mac_write(void *to, const void *from)
+{
+	*(__u32 *)to = read4(from);
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
 static __always_inline void mac_copy(__u8 *to, const __u8 *from)
