@@ -143,8 +143,14 @@ func (r *run) begin(ctx context.Context, round int) (err error) {
 	if round > 0 {
 		return nil
 	}
+	if err := r.settle(r.site.program); err != nil {
+		return err
+	}
 	for _, b := range r.rivals {
 		if err := r.openBeside(ctx, b); err != nil {
+			return err
+		}
+		if err := r.settle(b.program); err != nil {
 			return err
 		}
 	}
@@ -243,6 +249,20 @@ func (r *run) open() error {
 	}
 	_, _, err := r.driver.Run(r.site.program, int(r.c.open.Flows))
 	return err
+}
+
+// settle sends a program the packets of two rounds: what it makes of the first packets of a
+// flow, such as a state or a copy, is not what packets of flows that live cost.
+func (r *run) settle(p drive.Target) error {
+	if r.c.open == nil || r.c.fresh {
+		return nil
+	}
+	for range 2 {
+		if _, err := r.driven(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill makes the datapath and its services.

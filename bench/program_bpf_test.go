@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/evenkeel/evenkeel/bench/drive"
+	"github.com/evenkeel/evenkeel/model"
 )
 
 // TestProgram runs a case of each kind with few packets. Each packet must end as the
@@ -63,5 +64,30 @@ func TestElsewhere(t *testing.T) {
 	c.open = nil
 	if _, err := measure(t.Context(), d, c, Options{Packets: 10}.withDefaults(), nil); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("flows that nobody opened: %v, want ErrElsewhere", err)
+	}
+}
+
+// TestSettle measures flows that are established before the first round.
+func TestSettle(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: needs root")
+	}
+	d, err := drive.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
+	r := &run{driver: d, c: c, packets: 64, rounds: 1}
+	if err := r.begin(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer r.end()
+	states := map[string]int{}
+	if err := r.site.Flows(t.Context(), func(f model.Flow) bool { states[f.State]++; return true }); err != nil {
+		t.Fatal(err)
+	}
+	if states["ESTABLISHED"] != 64 {
+		t.Errorf("before the first round: %v, want 64 flows that are ESTABLISHED", states)
 	}
 }
