@@ -4,7 +4,6 @@
  * flow or open one, forward. Every way out counts one reason.
  */
 #include "fast.h"
-#include "foreign.h"
 #include "forward.h"
 #include "open.h"
 #include "related.h"
@@ -202,8 +201,7 @@ static __always_inline int balance(struct packet *p)
 static __always_inline int begin(struct packet *p, __u32 reason)
 {
 	if (likely(!reason)) {
-		/* The dry program goes all the way, to tell of it. */
-		if (!DRY && foreign(p))
+		if (!ahead_looked(p) && foreign(p))
 			return pass(REASON_NO_SERVICE);
 		return balance(p);
 	}
@@ -319,9 +317,38 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 	return verdict < LATER ? verdict : tag_later(ctx, verdict);
 }
 
+#if DRY
+
+/* The dry program goes all the way, to tell of it. */
+#define first_ipv4(ctx, in) LATER_BALANCE
+#define first_ipv6(ctx, in) LATER_BALANCE
+
+#else
+
+/* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. */
+static __always_inline int first_ipv4(struct xdp_md *ctx, __u32 in)
+{
+	enum ahead ahead = ahead_ipv4(ctx);
+
+	if (likely(ahead == AHEAD_PLAIN))
+		return fast_ipv4(ctx, in);
+	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
+}
+
+static __always_inline int first_ipv6(struct xdp_md *ctx, __u32 in)
+{
+	enum ahead ahead = ahead_ipv6(ctx);
+
+	if (likely(ahead == AHEAD_PLAIN))
+		return fast_ipv6(ctx, in);
+	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
+}
+
+#endif
+
 static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 {
-	return rest_ipv4(ctx, in, fast_ipv4(ctx, in));
+	return rest_ipv4(ctx, in, first_ipv4(ctx, in));
 }
 
 /* plain_ipv4 is ipv4 for a frame without a tag, the most frequent: what the fast way has
@@ -330,14 +357,14 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 static __always_inline int plain_ipv4(struct xdp_md *ctx)
 {
 	__u32 in = ctx->ingress_ifindex;
-	int verdict = fast_ipv4(ctx, in);
+	int verdict = first_ipv4(ctx, in);
 
 	return likely((__u32)verdict < LATER) ? verdict : rest_ipv4(ctx, in, verdict);
 }
 
 static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
 {
-	int verdict = fast_ipv6(ctx, in);
+	int verdict = first_ipv6(ctx, in);
 
 	if (verdict == LATER_BALANCE)
 		verdict = balance_ipv6(ctx, in);

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -116,6 +117,60 @@ func TestPlainPacketsGoByTheCopy(t *testing.T) {
 	packets(17, "after a pause")
 	r.send(syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(17, "it changes the flow")
+}
+
+// A copy is for whole and plain packets: others go up with their reason, as without one.
+func TestACopyIsForPlainPackets(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_DR)
+		copied(t, r, six, reasons.ForwardedDR)
+		ack, udp := six.syn().flag("A"), six.datagram("abc")
+		for range 3 {
+			r.send(udp.bytes(t), xdpTX, reasons.ForwardedDR)
+		}
+		if got := r.copies(); len(got) != 2 {
+			t.Fatalf("copies %x, want two", got)
+		}
+		length, less, l4 := 16, byte(20), 14+six.header()
+		if six {
+			length, less = 18, 19
+		}
+		for _, c := range []struct {
+			name   string
+			frame  []byte
+			reason reasons.Reason
+		}{
+			{"flooded by a switch", patched(t, ack, 0, serverMAC[:]...), reasons.NotOurMAC},
+			{"version 5", patched(t, ack, 14, 0x55), reasons.BadHeader},
+			{"length without TCP", patched(t, ack, length, 0, less), reasons.BadHeader},
+			{"length beyond the frame", patched(t, ack, length, 0xff, 0xff), reasons.Truncated},
+			{"half of TCP", ack.bytes(t)[:l4+10], reasons.Truncated},
+			{"TCP header of 16 bytes", patched(t, ack, l4+12, 0x40), reasons.BadHeader},
+			{"TCP header beyond the packet", patched(t, ack, l4+12, 0x60), reasons.BadHeader},
+			{"UDP length below its header", patched(t, udp, l4+4, 0, 7), reasons.BadHeader},
+			{"UDP length beyond the packet", patched(t, udp, l4+4, 0, 12), reasons.BadHeader},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				r.tb = t
+				r.goesUp(c.frame, c.reason)
+			})
+		}
+		r.tb = t
+		if !six {
+			r.goesUp(patched(t, ack, 16, 0, 19), reasons.BadHeader)
+			r.goesUp(patched(t, ack, 14, 0x46), reasons.IPOptions)
+			r.goesUp(patched(t, udp, 20, 0x20, 0), reasons.Fragment)
+			r.goesUp(patched(t, udp, 20, 0x00, 0x01), reasons.Fragment)
+		}
+	})
+}
+
+// goesUp sends a packet that the kernel gets as it came.
+func (r *rig) goesUp(packet []byte, because reasons.Reason) {
+	r.tb.Helper()
+	if out := r.send(packet, xdpPass, because); !bytes.Equal(out, packet) {
+		r.tb.Errorf("the kernel gets\n% x\nof\n% x", out, packet)
+	}
 }
 
 // Flows whose packets come every few seconds go by copies too, and are looked at before their

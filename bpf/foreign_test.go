@@ -61,7 +61,8 @@ func (r *rig) fate(packet []byte, forwarded bool, as reasons.Reason) {
 	}
 }
 
-// A known end alone makes nothing ours, and what has another reason to go up keeps it.
+// A known end alone makes nothing ours. What is nobody's is so before anything else that is wrong
+// with it, and what may be ours keeps its reason to go up.
 func TestWhatIsKnownIsLookedAt(t *testing.T) {
 	eachFamily(t, func(t *testing.T, six family) {
 		r := newServiceOf(t, six, EkForwardFORWARD_DR)
@@ -71,9 +72,12 @@ func TestWhatIsKnownIsLookedAt(t *testing.T) {
 		r.know(elsewhere)
 		r.send(stray, xdpPass, reasons.NoService)
 		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoFlow)
+		cut, other := six.syn().bytes(t)[:14+six.header()+8], six.syn().with(func(f *frame) { f.to = serverMAC }).bytes(t)
+		r.send(cut, xdpPass, reasons.Truncated)
+		r.send(other, xdpPass, reasons.NotOurMAC)
 		r.unknow()
 		r.send(six.syn().flag("A").bytes(t), xdpPass, reasons.NoService)
-		cut := six.syn().bytes(t)
-		r.send(cut[:14+six.header()+8], xdpPass, reasons.Truncated)
+		r.send(cut, xdpPass, reasons.NoService)
+		r.send(other, xdpPass, reasons.NoService)
 	})
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The fast way: plain packets of flows that are established, by the flow's copy
+/* The fast way: plain packets (ahead.h) of flows that are established, by the flow's copy
  * (hot.h). It decides nothing that the way of all packets would decide otherwise, and
  * leaves that way each packet that is not plain: whatever changes a flow, has no copy, or
  * ends in an answer.
@@ -7,7 +7,7 @@
 #ifndef EK_FAST_H
 #define EK_FAST_H
 
-#include "foreign.h"
+#include "ahead.h"
 #include "forward.h"
 
 #if !DRY
@@ -23,12 +23,14 @@ static __always_inline __u32 fast_length(__be16 length)
 	return bytes & 0xffff;
 }
 
-/* fast_network reads the headers of IP; false if they are not plain. */
+/* fast_network reads the headers of IP, which ahead.h found to be plain; false if the packet is not
+ * whole.
+ */
 static __always_inline bool fast_network(struct packet *p)
 {
 	if (p->v6) {
 		p->ip6 = (void *)(p->eth + 1);
-		if ((void *)(p->ip6 + 1) > p->end || p->ip6->version_class >> 4 != 6)
+		if ((void *)(p->ip6 + 1) > p->end)
 			return false;
 		p->header = sizeof(*p->ip6);
 		p->len = fast_length(p->ip6->payload_len) + sizeof(*p->ip6);
@@ -36,8 +38,7 @@ static __always_inline bool fast_network(struct packet *p)
 		return (void *)p->ip6 + p->len <= p->end;
 	}
 	p->ip = (void *)(p->eth + 1);
-	if ((void *)(p->ip + 1) + sizeof(struct udphdr) > p->end || p->ip->ihl_version != 0x45 ||
-	    p->ip->frag_off & htons(IP_MF | IP_OFFSET))
+	if ((void *)(p->ip + 1) + sizeof(struct udphdr) > p->end)
 		return false;
 	p->header = sizeof(*p->ip);
 	p->len = fast_length(p->ip->tot_len);
@@ -45,16 +46,13 @@ static __always_inline bool fast_network(struct packet *p)
 	return p->len >= sizeof(*p->ip) && (void *)p->ip + p->len <= p->end;
 }
 
-/* fast_parse fills p; false if the packet is not plain or may change its flow. */
+/* fast_parse fills p; false if the packet has a reason to go up. */
 static __always_inline bool fast_parse(struct xdp_md *ctx, __u32 in, struct packet *p)
 {
 	p->ctx = ctx;
 	if (parse_ethernet(p, in) || !fast_network(p))
 		return false;
-	if (p->proto == IPPROTO_TCP)
-		return !parse_tcp(p) &&
-		       (p->event & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
-	return p->proto == IPPROTO_UDP && !parse_udp(p);
+	return p->proto == IPPROTO_TCP ? !parse_tcp(p) : !parse_udp(p);
 }
 
 /* fast_hash is hot_hash for a packet. */
@@ -187,8 +185,6 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 
 	if (!hot_worth(luck) || !fast_parse(ctx, in, p))
 		return LATER_BALANCE;
-	if (foreign(p))
-		return pass(REASON_NO_SERVICE);
 	head = fast_find(p, &word);
 	w.word = word;
 	if (head)
@@ -210,11 +206,6 @@ __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
 
 	return fast_balance(ctx, in, &p);
 }
-
-#else
-
-#define fast_ipv4(ctx, in) LATER_BALANCE
-#define fast_ipv6(ctx, in) LATER_BALANCE
 
 #endif
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the headers tell of a packet before it takes any way: that it is nobody's of ours, or
+ * that it is plain, as those of flows that are established are. All others take the way of
+ * all packets, which looks at them from the beginning.
+ */
+#ifndef EK_AHEAD_H
+#define EK_AHEAD_H
+
+#include "foreign.h"
+
+#if !DRY
+
+enum ahead {
+	AHEAD_ANY,
+	AHEAD_FOREIGN,
+	AHEAD_PLAIN, /* TCP that acknowledges and nothing else, or UDP, in a whole packet without options */
+};
+
+/* ahead_known says whether one of the ends of a packet may be ours. The source is read only when the
+ * destination is not known, as the stack has no room to keep it.
+ */
+static __always_inline bool ahead_known(const __be32 *from, const __be32 *to,
+					const struct udphdr *udp, bool v6)
+{
+	if (end_known(v6 ? addr6_mix(to) : *to, udp->dest))
+		return true;
+	__asm__ volatile("" : "+r"(from));
+	return end_known(v6 ? addr6_mix(from) : *from, udp->source);
+}
+
+/* ahead_plain says whether a packet is a plain one of TCP or UDP. */
+static __always_inline bool ahead_plain(const struct udphdr *udp, __u8 proto, const void *end)
+{
+	const struct tcphdr *tcp = (const void *)udp;
+
+	if (proto == IPPROTO_UDP)
+		return true;
+	return (const void *)(tcp + 1) <= end &&
+	       (tcp->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
+}
+
+static __always_inline enum ahead ahead_ipv4(const struct xdp_md *ctx)
+{
+	const struct ethhdr *eth = (void *)(long)ctx->data;
+	const struct iphdr *ip = (const void *)(eth + 1);
+	const struct udphdr *udp = (const void *)(ip + 1);
+	const void *end = (void *)(long)ctx->data_end;
+
+	if ((const void *)(udp + 1) > end || ip->ihl_version != 0x45 ||
+	    ip->frag_off & htons(IP_MF | IP_OFFSET))
+		return AHEAD_ANY;
+	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
+		return AHEAD_ANY;
+	if (!ahead_known(&ip->saddr, &ip->daddr, udp, false))
+		return AHEAD_FOREIGN;
+	return ahead_plain(udp, ip->protocol, end) ? AHEAD_PLAIN : AHEAD_ANY;
+}
+
+static __always_inline enum ahead ahead_ipv6(const struct xdp_md *ctx)
+{
+	const struct ethhdr *eth = (void *)(long)ctx->data;
+	const struct ipv6hdr *ip6 = (const void *)(eth + 1);
+	const struct udphdr *udp = (const void *)(ip6 + 1);
+	const void *end = (void *)(long)ctx->data_end;
+
+	if ((const void *)(udp + 1) > end || ip6->version_class >> 4 != 6)
+		return AHEAD_ANY;
+	if (ip6->nexthdr != IPPROTO_TCP && ip6->nexthdr != IPPROTO_UDP)
+		return AHEAD_ANY;
+	if (!ahead_known(ip6->saddr, ip6->daddr, udp, true))
+		return AHEAD_FOREIGN;
+	return ahead_plain(udp, ip6->nexthdr, end) ? AHEAD_PLAIN : AHEAD_ANY;
+}
+
+/* ahead_looked says whether a packet that was read has been looked at here. */
+static __always_inline bool ahead_looked(const struct packet *p)
+{
+	return !proto_is(p, IPPROTO_SCTP) && (!p->v6 || p->header == sizeof(struct ipv6hdr));
+}
+
+#else
+
+#define ahead_looked(p) true
+
+#endif
+
+#endif
