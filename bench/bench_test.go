@@ -83,3 +83,12 @@ func TestReport(t *testing.T) {
 		t.Errorf("read back %+v, %v", back, err)
 	}
 }
+
+// Plans are of powers of two, whatever is asked for.
+func TestMostFlows(t *testing.T) {
+	for asked, want := range map[uint32]uint32{0: 1 << 20, 1: 1, 1000: 512, 1024: 1024, 4194304: 1 << 22} {
+		if got := (Options{MostFlows: asked}).withDefaults().MostFlows; got != want {
+			t.Errorf("%d flows: %d, want %d", asked, got, want)
+		}
+	}
+}

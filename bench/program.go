@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"regexp"
 	"slices"
 
@@ -21,7 +22,7 @@ type Options struct {
 	// Packets is how many packets one measurement sends, default 1,000,000; a
 	// new flow takes as many as the case has flows.
 	Packets int
-	// MostFlows bounds the live flows, default 1,048,576.
+	// MostFlows bounds the live flows, which are powers of two, default 1,048,576.
 	MostFlows uint32
 	// Short sends few packets where the number is chosen by time: it shows that
 	// everything works, and the figures mean nothing.
@@ -48,6 +49,7 @@ func (o Options) withDefaults() Options {
 	if o.MostFlows == 0 {
 		o.MostFlows = 1 << 20
 	}
+	o.MostFlows = 1 << (bits.Len32(o.MostFlows) - 1) // the driver wants powers of two
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}

@@ -82,7 +82,11 @@ func TestSettle(t *testing.T) {
 	if err := r.begin(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	defer r.end()
+	defer func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	}()
 	states := map[string]int{}
 	if err := r.site.Flows(t.Context(), func(f model.Flow) bool { states[f.State]++; return true }); err != nil {
 		t.Fatal(err)
