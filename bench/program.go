@@ -152,7 +152,7 @@ func (r *run) begin(ctx context.Context, round int) (err error) {
 		if err := r.openBeside(ctx, b); err != nil {
 			return err
 		}
-		if err := r.settle(b.program); err != nil {
+		if err := r.judged(b, nil, r.settle(b.program)); err != nil {
 			return err
 		}
 	}

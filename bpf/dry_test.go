@@ -42,3 +42,27 @@ func effects(program asm.Instructions) asm.Instructions {
 	}
 	return found
 }
+
+// A barrier is an atomic addition on the stack. Without the sum that it fetches it would be
+// none on arm64, where the JIT makes of it an instruction that orders nothing.
+func TestBarriersFetch(t *testing.T) {
+	spec, err := LoadEk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	barriers := 0
+	for name, program := range spec.Programs {
+		for _, ins := range program.Instructions {
+			if ins.OpCode.Class() != asm.StXClass || ins.OpCode.Mode() != asm.AtomicMode || ins.Dst != asm.R10 {
+				continue
+			}
+			barriers++
+			if ins.OpCode.AtomicOp() != asm.FetchAdd {
+				t.Errorf("%s: %v orders nothing", name, ins)
+			}
+		}
+	}
+	if barriers == 0 {
+		t.Error("no barrier found: the test sees nothing")
+	}
+}

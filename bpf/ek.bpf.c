@@ -3,6 +3,7 @@
 /* The XDP datapath. A packet's way through it, top to bottom: parse, find its
  * flow or open one, forward. Every way out counts one reason.
  */
+#include "ahead.h"
 #include "fast.h"
 #include "forward.h"
 #include "open.h"

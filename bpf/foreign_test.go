@@ -81,3 +81,21 @@ func TestWhatIsKnownIsLookedAt(t *testing.T) {
 		r.send(other, xdpPass, reasons.NoService)
 	})
 }
+
+// SCTP, and what has IPv6's extension headers, is nobody's too when no end is known, though a
+// service would take it.
+func TestForeignPacketsOfAllKinds(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		takes := func(r *rig, f frame) {
+			t.Helper()
+			r.unknow()
+			r.fate(f.bytes(t), false, reasons.ForwardedDR)
+			r.know(six.of(vip))
+			r.fate(f.bytes(t), true, reasons.ForwardedDR)
+		}
+		takes(newSCTP(t, six, EkForwardFORWARD_DR), six.frame(association("INIT")))
+		if six {
+			takes(newServiceOf(t, six, EkForwardFORWARD_DR), six.syn().with(func(f *frame) { f.extType, f.ext = 60, hop(6, 1) }))
+		}
+	})
+}

@@ -269,6 +269,7 @@ func TestTagsOfWhatTheKernelGets(t *testing.T) {
 			want  reasons.Reason
 		}{
 			"no service":       {withTag(six.syn().fromPort(9).with(func(f *frame) { f.dst = six.of(real3) }).bytes(t), 0xf000|clientVLAN), reasons.NoService},
+			"nobody's":         {withTag(six.syn().with(func(f *frame) { f.dst = six.of(netip.MustParseAddrPort("192.0.2.99:99")) }).bytes(t), 0xf000|clientVLAN), reasons.NoService},
 			"no flow":          {withTag(six.syn().flag("A").bytes(t), 0x3000|clientVLAN), reasons.NoFlow},
 			"another's":        {withTag(six.syn().with(func(f *frame) { f.to = serverMAC }).bytes(t), clientVLAN), reasons.NotOurMAC},
 			"unknown VLAN":     {withTag(in, 300), reasons.VLANTag},

@@ -63,7 +63,7 @@ static __always_inline __u32 join2(__be16 first, __be16 second)
 	return (__u32)first << 16 | second;
 }
 
-/* read4 and read8 read words of a packet, which need not be aligned: a pointer to void says
+/* read4 and read8 read words of a packet or a map, which need not be aligned: a pointer to void says
  * nothing of what it points into, and what clang knows to be less aligned it reads in parts.
  */
 static __always_inline __u32 read4(const void *at)

@@ -13,7 +13,7 @@
 enum ahead {
 	AHEAD_ANY,
 	AHEAD_FOREIGN,
-	AHEAD_PLAIN, /* TCP that acknowledges and nothing else, or UDP, in a whole packet without options */
+	AHEAD_PLAIN, /* TCP that acknowledges and nothing else, or UDP: no fragment, no options */
 };
 
 /* ahead_known says whether one of the ends of a packet may be ours. The source is read only when the

@@ -190,16 +190,24 @@ static __always_inline void hot_count(struct hot_luck *luck, bool found)
 		luck->misses = misses + 1;
 }
 
+/* full_barrier keeps all loads and stores before it before those after it. The sum is asked for:
+ * an atomic instruction that fetches nothing orders nothing on arm64.
+ */
+static __always_inline void full_barrier(void)
+{
+	__u64 any = 0;
+
+	any = __sync_fetch_and_add(&any, 1);
+	__asm__ volatile("" : : "r"(any) : "memory");
+}
+
 /* load_barrier keeps the loads before it before those after it, on a processor that is weak_order. */
 static __always_inline void load_barrier(bool weak)
 {
-	if (weak) {
-		__u64 any = 0;
-
-		__sync_fetch_and_add(&any, 1);
-	} else {
-		__asm__ volatile("" ::: "memory");
-	}
+	if (weak)
+		full_barrier();
+	else
+		__asm__ volatile("" : : : "memory");
 }
 
 /* hot_mix need not withstand somebody who looks for collisions: they cost what the
@@ -223,6 +231,9 @@ static __always_inline __u64 hot_hash6(const void *vaddr, __u32 ports, __u64 cli
 	return hot_mix(hot_mix(hot_mix(addr6_mix(vaddr), ports), client), client_end);
 }
 
+/* hot_hash says where the copies of a tuple lie, which programs of other versions must find: who
+ * changes it changes the layout of the maps.
+ */
 static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
 {
 	const __be32 *c = (const __be32 *)t->v6.caddr;
@@ -289,14 +300,6 @@ static __always_inline void hot_stamp(struct hot_head *head, __u64 used, __u64 n
 
 	WRITE_ONCE(head->used, (used & ~(__u64)HOT_LOOKS) | looks);
 	WRITE_ONCE(head->until, tick_now() + (used + slack - now) * ticks_per_second() / SECOND);
-}
-
-/* full_barrier keeps all loads and stores before it before those after it. */
-static __always_inline void full_barrier(void)
-{
-	__u64 any = 0;
-
-	__sync_fetch_and_add(&any, 1);
 }
 
 /* hot_move moves the time of a copy on, if that is a second old; false if the packet

@@ -7,13 +7,13 @@ enum reason {
 	REASON_NOT_IP = 1, /* pass: neither IPv4 nor IPv6, such as ARP */
 	REASON_IPV6 = 2, /* pass: not counted any more: IPv6, before the program balanced it */
 	REASON_VLAN_TAG = 3, /* pass: frame with the tag of a VLAN that no VLAN device here is of */
-	REASON_NOT_OUR_MAC = 4, /* pass: frame addressed to another machine, or broadcast */
+	REASON_NOT_OUR_MAC = 4, /* pass: frame of what may be ours, addressed to another machine, or broadcast */
 	REASON_TRUNCATED = 5, /* pass: frame shorter than its headers say */
 	REASON_BAD_HEADER = 6, /* pass: header length or version that cannot be */
 	REASON_FRAGMENT = 7, /* pass: IP fragment, which only the kernel can put together */
 	REASON_IP_OPTIONS = 8, /* pass: IPv4 header with options, or an IPv6 extension header that the program does not read */
 	REASON_OTHER_PROTOCOL = 9, /* pass: neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error */
-	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol */
+	REASON_NO_SERVICE = 10, /* pass: no virtual service has this address, port and protocol, whatever else may be wrong with the packet */
 	REASON_NO_FLOW = 11, /* pass: TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one */
 	REASON_SOURCE_PORT_20 = 12, /* pass: client port 20, which IPVS never schedules */
 	REASON_LOCAL_SERVER = 13, /* pass: the server is this machine, whose own program answers */

@@ -10,7 +10,7 @@ const (
 	IPv6 Reason = 2
 	// VLANTag: frame with the tag of a VLAN that no VLAN device here is of.
 	VLANTag Reason = 3
-	// NotOurMAC: frame addressed to another machine, or broadcast.
+	// NotOurMAC: frame of what may be ours, addressed to another machine, or broadcast.
 	NotOurMAC Reason = 4
 	// Truncated: frame shorter than its headers say.
 	Truncated Reason = 5
@@ -22,7 +22,7 @@ const (
 	IPOptions Reason = 8
 	// OtherProtocol: neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error.
 	OtherProtocol Reason = 9
-	// NoService: no virtual service has this address, port and protocol.
+	// NoService: no virtual service has this address, port and protocol, whatever else may be wrong with the packet.
 	NoService Reason = 10
 	// NoFlow: TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one.
 	NoFlow Reason = 11
@@ -82,13 +82,13 @@ var table = map[Reason]entry{
 	NotIP:              {"not_ip", Pass, "neither IPv4 nor IPv6, such as ARP"},
 	IPv6:               {"ipv6", Pass, "not counted any more: IPv6, before the program balanced it"},
 	VLANTag:            {"vlan_tag", Pass, "frame with the tag of a VLAN that no VLAN device here is of"},
-	NotOurMAC:          {"not_our_mac", Pass, "frame addressed to another machine, or broadcast"},
+	NotOurMAC:          {"not_our_mac", Pass, "frame of what may be ours, addressed to another machine, or broadcast"},
 	Truncated:          {"truncated", Pass, "frame shorter than its headers say"},
 	BadHeader:          {"bad_header", Pass, "header length or version that cannot be"},
 	Fragment:           {"fragment", Pass, "IP fragment, which only the kernel can put together"},
 	IPOptions:          {"ip_options", Pass, "IPv4 header with options, or an IPv6 extension header that the program does not read"},
 	OtherProtocol:      {"other_protocol", Pass, "neither TCP, UDP nor SCTP, nor an ICMP or ICMPv6 error"},
-	NoService:          {"no_service", Pass, "no virtual service has this address, port and protocol"},
+	NoService:          {"no_service", Pass, "no virtual service has this address, port and protocol, whatever else may be wrong with the packet"},
 	NoFlow:             {"no_flow", Pass, "TCP segment or SCTP packet to a service that neither opens a connection nor belongs to one"},
 	SourcePort20:       {"source_port_20", Pass, "client port 20, which IPVS never schedules"},
 	LocalServer:        {"local_server", Pass, "the server is this machine, whose own program answers"},
