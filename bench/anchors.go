@@ -19,14 +19,16 @@ func anchors() map[string]map[uint32]float64 {
 	}
 }
 
+// millionthRead is what one read among a million lines took on that machine, in ns.
+const millionthRead = 43.4
+
 // inReads says how many reads of a random cache line a time was, where that is known of the
 // machine that it was measured on.
 func inReads(ns float64, lines uint32) string {
-	const million = 43.4 // ns of one read among a million lines
 	if lines != 1<<20 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s x %s)", figure.Short(ns/million), figure.Short(million))
+	return fmt.Sprintf(" (%s x %s)", figure.Short(ns/millionthRead), figure.Short(millionthRead))
 }
 
 // anchorOf returns the words that stand beside a case.

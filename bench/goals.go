@@ -17,6 +17,8 @@ type goal struct {
 	over string
 	// ratio has the ratio to the yardstick count, and not the median.
 	ratio bool
+	// reads has the ratio to one read of memory count.
+	reads bool
 	// less has what the value is more than the yardstick of its round count.
 	less bool
 	// others has the ratios to the programs count that were measured beside it: there are none
@@ -36,8 +38,7 @@ func goals() []goal {
 		{level: figure.Versus, name: "IPVS over XDP, TUN, established", limit: 6, least: true},
 		{level: figure.Path, name: "XDP DR, 1 k flows", ratio: true, limit: 5, least: true},
 		{level: figure.Path, name: "XDP NAT, 1 k flows", ratio: true, limit: 5, least: true},
-		{level: figure.Program, name: "established TCP/IPv6 DR, 1 k flows", over: "established TCP DR, 1 k flows", limit: 1.3},
-		{level: figure.Program, name: "established TCP NAT, 1 k flows", over: "established TCP DR, 1 k flows", limit: 1.3},
+		{level: figure.Program, name: foreignName, limit: 8},
 		{level: figure.Program, name: foreignName, ratio: true, limit: 1.5},
 		{level: figure.Program, name: "new flow TCP DR rr, 2 servers", limit: 130},
 		{level: figure.Scale, name: sweepStays.short + pieceName + ", 4 M flows", limit: 1},
@@ -46,11 +47,19 @@ func goals() []goal {
 		{level: figure.Scale, name: delayName(1<<22, worstPacket, sweepOn), less: true, limit: 1000},
 	}
 	for i, flows := range []string{"1 k", "128 k", "1 M"} {
+		dr, nat, six := "established TCP DR, "+flows+" flows", "established TCP NAT, "+flows+" flows", "established TCP/IPv6 DR, "+flows+" flows"
 		all = append(all,
-			goal{level: figure.Program, name: "established TCP DR, " + flows + " flows", limit: []float64{30, 65, 100}[i]},
-			goal{level: figure.Program, name: "established TCP NAT, " + flows + " flows", limit: []float64{40, 75, 110}[i]},
-			goal{level: figure.Program, name: "established TCP DR, " + flows + " flows", others: true, limit: 0.5})
+			goal{level: figure.Program, name: six, over: dr, limit: 1.3},
+			goal{level: figure.Program, name: nat, over: dr, limit: 1.3},
+			goal{level: figure.Program, name: dr, limit: []float64{30, 65, 100}[i]},
+			goal{level: figure.Program, name: nat, limit: []float64{40, 75, 110}[i]},
+			goal{level: figure.Program, name: dr, others: true, limit: 0.5})
 	}
+	// With a million flows the cost is reads of memory, so the same as so many of those of the
+	// machine that was planned for.
+	all = append(all,
+		goal{level: figure.Program, name: "established TCP DR, 1 M flows", reads: true, limit: 100 / millionthRead},
+		goal{level: figure.Program, name: "established TCP NAT, 1 M flows", reads: true, limit: 110 / millionthRead})
 	return append(all, goal{level: figure.Program, name: "new flow TCP DR rr, 2 servers", others: true, limit: 0.33})
 }
 
@@ -77,6 +86,8 @@ func (g goal) lines(figures []figure.Figure) []reached {
 			s, unit, name = divided(s, figures, g), " x", name+" / "+g.over
 		case g.ratio:
 			s, unit, name = f.Ratio(), " x", name+" / "+f.Beside
+		case g.reads:
+			s, unit, name = f.Reads(), " x", name+" / one read of memory"
 		case g.less:
 			s, name = f.Less(), name+", more than "+f.Beside
 		}
@@ -152,7 +163,7 @@ func (r Report) writeGoals(page *strings.Builder) {
 	if len(lines) == 0 {
 		return
 	}
-	page.WriteString("\n## Against the goals\n\nNanoseconds are held against what was planned for a similar machine, and at most half of Katran's there.\n\n" +
+	page.WriteString("\n## Against the goals\n\nNanoseconds are held against what was planned for a similar machine, and at most half of Katran's there; with a million flows in reads of memory, too.\n\n" +
 		"| | measured | goal | |\n| --- | --- | --- | --- |\n")
 	for _, l := range lines {
 		fmt.Fprintf(page, "| %s | %s | %s | %s |\n", l.name, l.measured, l.wanted, l.verdict)
