@@ -50,8 +50,9 @@ func oneOfEach(all []Case) []Case {
 	})
 }
 
-// TestElsewhere measures packets that take another way: no figure comes of it.
-func TestElsewhere(t *testing.T) {
+// newDriver loads a driver for the length of a test.
+func newDriver(t *testing.T) *drive.Driver {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: needs root")
 	}
@@ -59,7 +60,17 @@ func TestElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// TestElsewhere measures packets that take another way: no figure comes of it.
+func TestElsewhere(t *testing.T) {
+	d := newDriver(t)
 	c := cases(1)[0]
 	c.open = nil
 	if _, err := measure(t.Context(), d, c, Options{Packets: 10}.withDefaults(), nil); !errors.Is(err, ErrElsewhere) {
@@ -69,14 +80,7 @@ func TestElsewhere(t *testing.T) {
 
 // TestSettle measures flows that are established before the first round.
 func TestSettle(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: needs root")
-	}
-	d, err := drive.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := newDriver(t)
 	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
 	r := &run{driver: d, c: c, packets: 64, rounds: 1}
 	if err := r.begin(t.Context(), 0); err != nil {

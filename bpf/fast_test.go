@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -163,14 +162,6 @@ func TestACopyIsForPlainPackets(t *testing.T) {
 			r.goesUp(patched(t, udp, 20, 0x00, 0x01), reasons.Fragment)
 		}
 	})
-}
-
-// goesUp sends a packet that the kernel gets as it came.
-func (r *rig) goesUp(packet []byte, because reasons.Reason) {
-	r.tb.Helper()
-	if out := r.send(packet, xdpPass, because); !bytes.Equal(out, packet) {
-		r.tb.Errorf("the kernel gets\n% x\nof\n% x", out, packet)
-	}
 }
 
 // Flows whose packets come every few seconds go by copies too, and are looked at before their

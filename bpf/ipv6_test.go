@@ -128,10 +128,7 @@ func TestWhatTheKernelGetsOfIPv6(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.tb = t
-			out := r.send(c.frame, xdpPass, c.reason)
-			if !bytes.Equal(out, c.frame) {
-				t.Errorf("the kernel gets\n% x\nof\n% x", out, c.frame)
-			}
+			r.goesUp(c.frame, c.reason)
 		})
 	}
 	r.tb = t

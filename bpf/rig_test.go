@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -344,6 +345,14 @@ func (r *rig) send(frame []byte, verdict uint32, reason reasons.Reason) []byte {
 		r.tb.Fatalf("verdict %d because of %s, want %d because of %s", got, why, verdict, reason)
 	}
 	return out
+}
+
+// goesUp sends a frame that the kernel gets as it came.
+func (r *rig) goesUp(frame []byte, because reasons.Reason) {
+	r.tb.Helper()
+	if out := r.send(frame, xdpPass, because); !bytes.Equal(out, frame) {
+		r.tb.Errorf("the kernel gets\n% x\nof\n% x", out, frame)
+	}
 }
 
 // conns returns a server's counters.

@@ -357,9 +357,7 @@ func TestTagsCutAtEveryLength(t *testing.T) {
 		r.vlans()
 		whole := withTag(six.datagram("payload").bytes(t), clientVLAN)
 		for n := 14; n < 18+six.header()+8+len("payload"); n++ {
-			if out := r.send(whole[:n], xdpPass, reasons.Truncated); !bytes.Equal(out, whole[:n]) {
-				t.Fatalf("%d bytes came out as % x", n, out)
-			}
+			r.goesUp(whole[:n], reasons.Truncated)
 		}
 	})
 }

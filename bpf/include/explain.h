@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The program is built twice. Built with DRY it decides the same, though it may name
- * another reason for what is nobody's (ahead.h), and changes the packet the same, but writes to no map and counts nothing; instead it tells
- * in one variable of its own what it decided. Wherever the program writes, DRY
- * comes first. In the program that forwards, all of this is no code at all.
+/* The program is built twice. Built with DRY it decides the same and changes the packet the same,
+ * but for the reason of what is nobody's (ahead.h), and writes to no map and counts nothing; instead
+ * it tells in one variable of its own what it decided. Wherever the program writes, DRY comes
+ * first. In the program that forwards, all of this is no code at all.
  */
 #ifndef EK_EXPLAIN_H
 #define EK_EXPLAIN_H
