@@ -78,10 +78,17 @@ func plainWay(context.Context) (func() error, error) { return func() error { ret
 // own at the port of its place.
 func methods() []model.Forward { return []model.Forward{model.DR, model.NAT, model.TUN} }
 
-// The ports of the services: of the methods by place, and of new flows.
+// oneArm names what goes out by the interface that it came in by.
+const oneArm = ", one arm"
+
+// oneArmed are the methods that need no more than one interface: replies do not come back.
+func oneArmed() []model.Forward { return []model.Forward{model.DR, model.TUN} }
+
+// The ports of the services: of the methods by place, of those with one arm, and of new flows.
 const (
-	firstPort = 80
-	freshPort = 90
+	firstPort  = 80
+	oneArmPort = 85
+	freshPort  = 90
 )
 
 func portOf(f model.Forward) uint16 { return firstPort + uint16(slices.Index(methods(), f)) }
@@ -92,7 +99,7 @@ func (w *wire) xdpServices() []service {
 	for _, f := range methods() {
 		all = append(all, w.service(portOf(f), "rr", f, 4, false))
 	}
-	return all
+	return append(all, w.service(oneArmPort, "rr", model.DR, nearCount, false).oneArm())
 }
 
 func at(port uint16) netip.AddrPort { return netip.AddrPortFrom(wireVIP, port) }
@@ -105,6 +112,7 @@ func (w *wire) subjects() []subject {
 		{name: "XDP_TX (floor)", to: at(firstPort), setUp: w.programWay(w.driver.Least()), anchor: "12.4 Mpps"},
 		{name: "redirect (floor)", to: at(firstPort), setUp: w.programWay(w.driver.Relay()), anchor: "11.4 Mpps"},
 		{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay},
+		{name: "XDP DR" + oneArm, to: at(oneArmPort), setUp: w.xdpWay},
 		{name: "XDP NAT", to: at(portOf(model.NAT)), setUp: w.xdpWay},
 		{name: "XDP TUN", to: at(portOf(model.TUN)), setUp: w.xdpWay, grown: 20, anchor: "Katran 5.18 Mpps"},
 		{name: "XDP DR", to: at(portOf(model.DR)), setUp: w.xdpWay, flows: 1 << 17, anchor: "Katran (tunnel) 3.90 Mpps"},
@@ -119,7 +127,10 @@ func (w *wire) subjects() []subject {
 	}
 	if _, err := exec.LookPath("nft"); err == nil {
 		rules := dnatRules(at(firstPort), w.server(firstPort).Addr(), 4)
-		all = append(all, subject{name: nftDNAT, to: at(firstPort), setUp: w.nftWay(rules), stack: true, anchor: "1.55 Mpps"})
+		near := dnatRules(at(oneArmPort), nearServers, nearCount)
+		all = append(all,
+			subject{name: nftDNAT, to: at(firstPort), setUp: w.nftWay(rules), stack: true, anchor: "1.55 Mpps"},
+			subject{name: nftDNAT + oneArm, to: at(oneArmPort), setUp: w.nftWay(near), stack: true})
 	}
 	for i := range all {
 		if all[i].flows == 0 {

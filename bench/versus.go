@@ -35,6 +35,10 @@ func (w *wire) duels() (list []duel, xdp, ipvs []service) {
 	for _, f := range methods() {
 		add(fmt.Sprintf("%s, established", f), "rr", f, false)
 	}
+	for _, f := range oneArmed() {
+		add(fmt.Sprintf("%s%s, established", f, oneArm), "rr", f, false)
+		xdp[len(xdp)-1] = xdp[len(xdp)-1].oneArm()
+	}
 	for _, f := range methods() {
 		for _, scheduler := range schedulers() {
 			add(fmt.Sprintf("%s, new flow, %s", f, scheduler), scheduler, f, true)
@@ -62,7 +66,8 @@ func versusSends(o Options, fresh, counts bool) sends {
 // Versus measures XDP against the kernel's IPVS: same kernel, same operations, same
 // generator. Every figure is net of the base, which is the way to the director:
 // the generator and the first interface. What IPVS forwards ends in a dummy device,
-// the cheapest end there is; what XDP forwards crosses one interface more. In a
+// the cheapest end there is; what XDP forwards crosses one interface more, or with one arm
+// the first one once more. In a
 // machine whose time counts instructions the unit is instructions, elsewhere ns.
 func Versus(ctx context.Context, o Options) (figures []figure.Figure, skipped []string, err error) {
 	o = o.withDefaults()

@@ -20,7 +20,8 @@ import (
 )
 
 // The addresses of the path level: clients are behind 10.77.1.9, servers from
-// 10.77.2.11 on behind the other interface, and those of a dummy from 10.77.3.11.
+// 10.77.2.11 on behind the other interface, those of a dummy from 10.77.3.11, and those of a
+// director with one arm from 10.77.1.11, where the client's interface takes their frames.
 var (
 	wireClient  = netip.MustParsePrefix("10.77.1.9/24")
 	wireNear    = netip.MustParsePrefix("10.77.1.1/24")
@@ -30,6 +31,7 @@ var (
 	wireVIP     = netip.MustParseAddr("10.77.1.100")
 	farServers  = netip.MustParseAddr("10.77.2.11")
 	dummyServer = netip.MustParseAddr("10.77.3.11")
+	nearServers = netip.MustParseAddr("10.77.1.11")
 )
 
 // wire is a director between a client that sends live frames and a server that
@@ -131,16 +133,23 @@ func (w *wire) route() error {
 		w.director.AddNeighbour("eth0", wireClient.Addr(), clientMAC[:]),
 		w.director.AddRoute(netip.MustParsePrefix("10.64.0.0/10"), wireClient.Addr()),
 	}
-	addr := farServers
+	far, near := farServers, nearServers
 	for range wireServers {
-		errs = append(errs, w.director.AddNeighbour("eth1", addr, serverMAC[:]))
-		addr = addr.Next()
+		errs = append(errs, w.director.AddNeighbour("eth1", far, serverMAC[:]))
+		far = far.Next()
+	}
+	for range nearCount {
+		errs = append(errs, w.director.AddNeighbour("eth0", near, clientMAC[:]))
+		near = near.Next()
 	}
 	return errors.Join(errs...)
 }
 
 // wireServers is how many servers a service of the path level has at most.
 const wireServers = 200
+
+// nearCount is how many servers a service has that go back by the interface that they came in by.
+const nearCount = 4
 
 var farMAC = [6]byte{2, 0, 0, 0, 0, 0x02}
 
@@ -167,12 +176,17 @@ func (w *wire) sink(i *lab.Iface) error {
 	return err
 }
 
-// farHop is the way to every server.
-type farHop struct{ hop netif.NextHop }
+// wireHops are the ways to the servers: those of the client's network and all others.
+type wireHops struct{ near, far netif.NextHop }
 
-func (farHop) Watch(...netip.Addr)                        {}
-func (farHop) Unwatch(...netip.Addr)                      {}
-func (h farHop) NextHop(netip.Addr) (netif.NextHop, bool) { return h.hop, true }
+func (wireHops) Watch(...netip.Addr)   {}
+func (wireHops) Unwatch(...netip.Addr) {}
+func (h wireHops) NextHop(server netip.Addr) (netif.NextHop, bool) {
+	if wireNear.Masked().Contains(server) {
+		return h.near, true
+	}
+	return h.far, true
+}
 
 // startXDP starts the datapath, attached to nothing.
 func (w *wire) startXDP(flows uint32) error {
@@ -180,9 +194,15 @@ func (w *wire) startXDP(flows uint32) error {
 	if err != nil {
 		return err
 	}
-	hop := netif.NextHop{
-		IfIndex: w.far.Index, IfName: w.far.Name, Source: wireFar.Addr(), MTU: 1500,
-		SrcMAC: farMAC, DstMAC: serverMAC, Resolved: true,
+	hops := wireHops{
+		near: netif.NextHop{
+			IfIndex: w.near.Index, IfName: w.near.Name, Source: wireNear.Addr(), MTU: 1500,
+			SrcMAC: ownMAC, DstMAC: clientMAC, Resolved: true,
+		},
+		far: netif.NextHop{
+			IfIndex: w.far.Index, IfName: w.far.Name, Source: wireFar.Addr(), MTU: 1500,
+			SrcMAC: farMAC, DstMAC: serverMAC, Resolved: true,
+		},
 	}
 	return w.director.Do(func() error {
 		kernel, err := netif.Open()
@@ -191,7 +211,7 @@ func (w *wire) startXDP(flows uint32) error {
 		}
 		w.later(kernel.Close)
 		w.xdp, err = loader.Start(loader.Options{
-			Links: kernel, Dir: filepath.Join(dir, "evenkeel"), Resolver: farHop{hop}, Flows: flows,
+			Links: kernel, Dir: filepath.Join(dir, "evenkeel"), Resolver: hops, Flows: flows,
 		})
 		if err != nil {
 			return err
@@ -225,6 +245,13 @@ func (w *wire) service(port uint16, scheduler string, forward model.Forward, ser
 	if stack && w.dummy != nil {
 		v.first = dummyServer
 	}
+	return v
+}
+
+// oneArm returns the service with servers in the client's network: they are reached by the
+// interface that the client's packets come in by, as most directors that forward by DR stand.
+func (v service) oneArm() service {
+	v.first = nearServers
 	return v
 }
 
