@@ -329,19 +329,23 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 /* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. */
 static __always_inline int first_ipv4(struct xdp_md *ctx, __u32 in)
 {
-	enum ahead ahead = ahead_ipv4(ctx);
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	enum ahead ahead = ahead_ipv4(eth, end);
 
 	if (likely(ahead == AHEAD_PLAIN))
-		return fast_ipv4(ctx, in);
+		return fast_ipv4(ctx, in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
 }
 
 static __always_inline int first_ipv6(struct xdp_md *ctx, __u32 in)
 {
-	enum ahead ahead = ahead_ipv6(ctx);
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	enum ahead ahead = ahead_ipv6(eth, end);
 
 	if (likely(ahead == AHEAD_PLAIN))
-		return fast_ipv6(ctx, in);
+		return fast_ipv6(ctx, in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
 }
 

@@ -125,7 +125,7 @@ type EkHalfRing struct {
 
 type EkHot6Set struct {
 	_   structs.HostLayout
-	Way [2]struct {
+	Way [8]struct {
 		_    structs.HostLayout
 		Head struct {
 			_   structs.HostLayout
@@ -395,7 +395,7 @@ type EkTunnel struct {
 	Saddr [16]uint8
 	Port  uint16
 	Type  EkTunnelType
-	Pad   uint8
+	Plain uint8
 }
 
 type EkTunnelType uint8

@@ -214,7 +214,7 @@ func (r *rig) copiesOf(first uint16) (n int) {
 // Where all places are taken, a flow that sends seldom gets that of one that is idle, and
 // only one that sends often that of one that does not.
 func TestWhoGetsACopysPlace(t *testing.T) {
-	const places = 8
+	const places = 16
 	r := newService(t, EkForwardFORWARD_DR)
 	each := func(first uint16, packet func(f frame) frame) {
 		t.Helper()
@@ -335,7 +335,7 @@ func TestACopyLeavesItsTime(t *testing.T) {
 	for _, six := range []family{false, true} {
 		for _, moved := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/%t", six, moved), func(t *testing.T) {
-				const flows = 8 // as many as there are places
+				const flows = 16 // as many as there are places
 				r := newServiceOf(t, six, EkForwardFORWARD_DR)
 				copied(t, r, six, reasons.ForwardedDR)
 				first := six.syn().flag("A").bytes(t)

@@ -83,10 +83,14 @@ func load(tb testing.TB, c constants, change ...func(*ebpf.CollectionSpec)) *loa
 			tb.Fatal(err)
 		}
 	}
+	if err := spec.Variables["tick_rate"].Set(uint32(1000)); err != nil {
+		tb.Fatal(err)
+	}
 	shrink(tb, spec, c.flows)
 	for _, f := range change {
 		f(spec)
 	}
+	FoldConstants(spec)
 	l := &loaded{constants: c, tables: spec.Maps["ek_tables"].InnerMap}
 	if err := spec.LoadAndAssign(&l.o, nil); err != nil {
 		var refused *ebpf.VerifierError

@@ -55,7 +55,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 9
+const layoutVersion = 10
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for
@@ -105,8 +105,8 @@ func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
 		return
 	}
 	// Few copies of flows, so that flows meet there.
-	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 2, 4
-	for name, value := range map[string]uint32{"hot_shift": 63, "hot_patience": math.MaxUint32} {
+	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 4, 2
+	for name, value := range map[string]uint32{"hot_shift": 62, "hot_patience": math.MaxUint32} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			tb.Fatal(err)
 		}

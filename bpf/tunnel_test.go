@@ -100,7 +100,16 @@ func newTunnel(tb testing.TB, service, server family, change ...func(*EkServer))
 // tunnel gives a slot its outer source address.
 func (r *rig) tunnel(slot uint32, six family) {
 	r.tb.Helper()
-	r.put(r.o.EkTunnels, slot, EkTunnel{Saddr: mapped(six.of(outerSource).Addr())})
+	r.put(r.o.EkTunnels, slot, tunnelBy(six, EkTunnelTypeTUNNEL_IPIP, 0))
+}
+
+// tunnelBy is the tunnel to a server of a family.
+func tunnelBy(six family, by EkTunnelType, port uint16) EkTunnel {
+	t := EkTunnel{Saddr: mapped(six.of(outerSource).Addr()), Type: by, Port: wire16(port)}
+	if by == EkTunnelTypeTUNNEL_IPIP && !six {
+		t.Plain = 1
+	}
+	return t
 }
 
 func eachPair(t *testing.T, test func(t *testing.T, inner, outer family)) {
@@ -159,9 +168,7 @@ func tunnelsBy(t *testing.T, by EkTunnelType, inner, outer family) {
 	added := map[EkTunnelType]int{EkTunnelTypeTUNNEL_GUE: 12, EkTunnelTypeTUNNEL_GRE: 4}[by]
 	r := newTunnel(t, inner, outer, func(s *EkServer) { s.Mtu = uint32(100 + outer.header() + added) })
 	for slot := range uint32(2) {
-		r.put(r.o.EkTunnels, slot, EkTunnel{
-			Saddr: mapped(outer.of(outerSource).Addr()), Type: by, Port: wire16(guePort),
-		})
+		r.put(r.o.EkTunnels, slot, tunnelBy(outer, by, guePort))
 	}
 	class := uint8(0)
 	if inner {

@@ -96,10 +96,7 @@ func (w *world) putServer(dest sched.Dest) {
 			s.Flags |= serverDeleted
 		}
 	})
-	w.put(w.o.EkTunnels, dest.Slot, EkTunnel{
-		Saddr: mapped(family(server.Addr.Addr().Is6()).of(outerSource).Addr()),
-		Port:  wire16(server.Tunnel.Port), Type: EkTunnelType(server.Tunnel.Type),
-	})
+	w.put(w.o.EkTunnels, dest.Slot, tunnelBy(family(server.Addr.Addr().Is6()), EkTunnelType(server.Tunnel.Type), server.Tunnel.Port))
 	w.ipvs.dests[dest.Slot] = dest
 }
 

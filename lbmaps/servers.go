@@ -144,11 +144,20 @@ func (m *Maps) Servers(yield func(slot uint32, s Server) bool) error {
 	return errors.Join(err, failed)
 }
 
+// wireTunnel is the tunnel to a server.
+func wireTunnel(s Server) bpf.EkTunnel {
+	t := bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel), Port: wirePort(s.Tunnel.Port), Type: bpf.EkTunnelType(s.Tunnel.Type)}
+	if s.Tunnel.Type == model.IPIP && s.Addr.Addr().Is4() {
+		t.Plain = 1
+	}
+	return t
+}
+
 // PutServer writes the server of a slot, its tunnel first. The zero Server frees the
 // slot.
 func (m *Maps) PutServer(slot uint32, s Server) error {
 	if s.Forward == model.TUN {
-		if err := m.tunnels.Put(slot, bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel), Port: wirePort(s.Tunnel.Port), Type: bpf.EkTunnelType(s.Tunnel.Type)}); err != nil {
+		if err := m.tunnels.Put(slot, wireTunnel(s)); err != nil {
 			return fmt.Errorf("write tunnel of server %s to slot %d: %w", s.Addr, slot, err)
 		}
 	}

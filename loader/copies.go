@@ -18,8 +18,8 @@ const waysPerSet = 4
 
 // copySets returns the binary logarithm of how many sets of copies IPv4 has for a table of
 // so many flows: a place for each flow at least, and less than two. IPv6 has as many
-// places, in twice as many sets. In a full table with as many places as flows 20 of 100 flows
-// of IPv4 and 27 of IPv6 find their set full, in one that is half full 4 and 10.
+// places, in half as many sets. In a full table with as many places as flows 20 of 100 flows
+// of IPv4 and 14 of IPv6 find their set full, in one that is half full 4 and 1.
 func copySets(flows uint32) int {
 	sets := (max(flows, 64) + waysPerSet - 1) / waysPerSet
 	return bits.Len32(sets - 1)
@@ -36,7 +36,7 @@ func keepCopies(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) error {
 // 64 for IPv6. sets is as copySets returns it.
 func setCopies(spec *ebpf.CollectionSpec, sets int) error {
 	spec.Maps[bpf.EkMapEkHot].MaxEntries = 1 << sets
-	spec.Maps[bpf.EkMapEkHot6].MaxEntries = 2 << sets
+	spec.Maps[bpf.EkMapEkHot6].MaxEntries = 1 << (sets - 1)
 	rate, err := tickRate()
 	if err != nil {
 		return err

@@ -47,8 +47,8 @@ func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	four, six := spec.Maps[bpf.EkMapEkHot], spec.Maps[bpf.EkMapEkHot6]
-	if four.MaxEntries != 1<<20 || six.MaxEntries != 1<<21 || four.ValueSize != 128 || six.ValueSize != 128 {
-		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and for 2 flows", four, six)
+	if four.MaxEntries != 1<<20 || six.MaxEntries != 1<<19 || four.ValueSize != 128 || six.ValueSize != 512 {
+		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and 512 for 8 flows", four, six)
 	}
 }
 

@@ -39,12 +39,10 @@ static __always_inline bool ahead_plain(const struct udphdr *udp, __u8 proto, co
 	       (tcp->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
-static __always_inline enum ahead ahead_ipv4(const struct xdp_md *ctx)
+static __always_inline enum ahead ahead_ipv4(const struct ethhdr *eth, const void *end)
 {
-	const struct ethhdr *eth = (void *)(long)ctx->data;
 	const struct iphdr *ip = (const void *)(eth + 1);
 	const struct udphdr *udp = (const void *)(ip + 1);
-	const void *end = (void *)(long)ctx->data_end;
 
 	if ((const void *)(udp + 1) > end || ip->ihl_version != 0x45 ||
 	    ip->frag_off & htons(IP_MF | IP_OFFSET))
@@ -56,12 +54,10 @@ static __always_inline enum ahead ahead_ipv4(const struct xdp_md *ctx)
 	return ahead_plain(udp, ip->protocol, end) ? AHEAD_PLAIN : AHEAD_ANY;
 }
 
-static __always_inline enum ahead ahead_ipv6(const struct xdp_md *ctx)
+static __always_inline enum ahead ahead_ipv6(const struct ethhdr *eth, const void *end)
 {
-	const struct ethhdr *eth = (void *)(long)ctx->data;
 	const struct ipv6hdr *ip6 = (const void *)(eth + 1);
 	const struct udphdr *udp = (const void *)(ip6 + 1);
-	const void *end = (void *)(long)ctx->data_end;
 
 	if ((const void *)(udp + 1) > end || ip6->version_class >> 4 != 6)
 		return AHEAD_ANY;

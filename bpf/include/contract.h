@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 9
+#define LAYOUT_VERSION 10
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -156,7 +156,7 @@ struct tunnel {
 	__u8 saddr[16]; /* the outer source address */
 	__be16 port;	/* GUE: where the server takes packets, by UDP */
 	enum tunnel_type type;
-	__u8 pad;
+	__u8 plain; /* 1: IPIP from and to IPv4, the usual one */
 } __attribute__((aligned(4)));
 
 /* server_conns counts the live flows of a server; the program alone writes

@@ -23,36 +23,46 @@ static __always_inline __u32 fast_length(__be16 length)
 	return bytes & 0xffff;
 }
 
-/* fast_network reads the headers of IP, which ahead.h found to be plain; false if the packet is not
- * whole.
+/* fast_network reads the headers of IP, which ahead.h found to be there and plain; false if the
+ * packet is not whole.
  */
 static __always_inline bool fast_network(struct packet *p)
 {
 	if (p->v6) {
 		p->ip6 = (void *)(p->eth + 1);
-		if ((void *)(p->ip6 + 1) > p->end)
-			return false;
 		p->header = sizeof(*p->ip6);
 		p->len = fast_length(p->ip6->payload_len) + sizeof(*p->ip6);
 		p->proto = p->ip6->nexthdr;
 		return (void *)p->ip6 + p->len <= p->end;
 	}
 	p->ip = (void *)(p->eth + 1);
-	if ((void *)(p->ip + 1) + sizeof(struct udphdr) > p->end)
-		return false;
 	p->header = sizeof(*p->ip);
 	p->len = fast_length(p->ip->tot_len);
 	p->proto = p->ip->protocol;
 	return p->len >= sizeof(*p->ip) && (void *)p->ip + p->len <= p->end;
 }
 
-/* fast_parse fills p; false if the packet has a reason to go up. */
-static __always_inline bool fast_parse(struct xdp_md *ctx, __u32 in, struct packet *p)
+/* fast_transport is where TCP or UDP begins. The compiler must not follow from the lengths that it is
+ * there, as the verifier does not.
+ */
+static __always_inline void *fast_transport(const struct packet *p)
 {
-	p->ctx = ctx;
-	if (parse_ethernet(p, in) || !fast_network(p))
+	void *begins = p->v6 ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
+
+	if (p->v6)
+		__asm__ volatile("" : "+r"(begins));
+	return begins;
+}
+
+/* fast_parse fills p but for what is behind IP, which only NAT asks for again; false if the packet
+ * has a reason to go up.
+ */
+static __always_inline bool fast_parse(__u32 in, struct packet *p)
+{
+	if (!port_accepts(p, in) || !fast_network(p))
 		return false;
-	return p->proto == IPPROTO_TCP ? !parse_tcp(p) : !parse_udp(p);
+	return p->proto == IPPROTO_TCP ? !tcp_refused(p, fast_transport(p))
+				       : !udp_refused(p, fast_transport(p));
 }
 
 /* fast_hash is hot_hash for a packet. */
@@ -127,7 +137,7 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 {
 	const struct tunnel *tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
 
-	if (p->v6 || !tunnel || !tunnel_plain(tunnel, srv))
+	if (p->v6 || !tunnel || !tunnel->plain)
 		return to_server(p, index, srv, FORWARD_TUN);
 	if (packet_ttl(p) <= 1)
 		return later(LATER_EXCEEDED, 0);
@@ -137,6 +147,25 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 	if (!tunnel_wrap_plain(p, tunnel, srv))
 		return drop(REASON_INTERNAL);
 	return fast_leave(p, srv, REASON_FORWARDED_TUN);
+}
+
+/* fast_nat is nat_to_server with what is behind IP; false, which cannot be, where the verifier takes
+ * it for cut off.
+ */
+static __always_inline bool fast_nat(struct packet *p, const struct server *srv)
+{
+	p->tcp = fast_transport(p);
+	p->udp = fast_transport(p);
+	p->is_tcp = p->proto == IPPROTO_TCP;
+	p->dport = p->udp->dest;
+	if (!p->is_tcp) {
+		nat_to_server(p, srv);
+		return true;
+	}
+	if ((void *)(p->tcp + 1) > p->end)
+		return false;
+	nat_to_server(p, srv);
+	return true;
 }
 
 /* fast_send is to_server for one that has a next hop. */
@@ -149,8 +178,8 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 		return later(LATER_EXCEEDED, 0);
 	if (srv->mtu && p->len > srv->mtu)
 		return later(LATER_TOO_BIG, srv->mtu);
-	if (method == FORWARD_NAT)
-		nat_to_server(p, srv);
+	if (method == FORWARD_NAT && !fast_nat(p, srv))
+		return drop(REASON_INTERNAL);
 	ttl_decrease(p);
 	return fast_leave(p, srv,
 			  method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
@@ -176,14 +205,17 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	return fast_send(p, index, srv, w.kind - HOT_FULL);
 }
 
-static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct packet *p)
+static __always_inline int fast_balance(__u32 in, struct packet *p)
 {
-	struct hot_luck *luck = hot_luck_here();
+	struct hot_luck *luck;
 	struct hot_head *head;
 	union hot_word w;
 	__u64 word = 0;
 
-	if (!hot_worth(luck) || !fast_parse(ctx, in, p))
+	if (!fast_parse(in, p))
+		return LATER_BALANCE;
+	luck = hot_luck_here();
+	if (!hot_worth(luck))
 		return LATER_BALANCE;
 	head = fast_find(p, &word);
 	w.word = word;
@@ -193,18 +225,19 @@ static __always_inline int fast_balance(struct xdp_md *ctx, __u32 in, struct pac
 	return LATER_BALANCE;
 }
 
-__noinline int fast_ipv4(struct xdp_md *ctx, __u32 in)
+/* Static, so that the verifier knows of the frame and its end what the caller has found out. */
+static __noinline int fast_ipv4(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
 {
-	struct packet p = { .v6 = false };
+	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = false };
 
-	return fast_balance(ctx, in, &p);
+	return fast_balance(in, &p);
 }
 
-__noinline int fast_ipv6(struct xdp_md *ctx, __u32 in)
+static __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
 {
-	struct packet p = { .v6 = true };
+	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = true };
 
-	return fast_balance(ctx, in, &p);
+	return fast_balance(in, &p);
 }
 
 #endif

@@ -204,17 +204,40 @@ static __always_inline __u64 plain(__u64 value)
 	return value;
 }
 
-static __always_inline __u32 parse_tcp(struct packet *p)
+/* tcp_refused and udp_refused return what is wrong with a header, or 0. */
+static __always_inline __u32 tcp_refused(const struct packet *p, const struct tcphdr *tcp)
 {
-	struct tcphdr *tcp = transport(p);
 	__u32 payload = p->len - p->header;
 
 	if (payload < sizeof(*tcp))
 		return REASON_BAD_HEADER;
-	if ((void *)(tcp + 1) > p->end)
+	if ((const void *)(tcp + 1) > p->end)
 		return REASON_TRUNCATED;
 	if ((tcp->doff >> 4) < 5 || (__u32)(tcp->doff >> 4) * 4 > payload)
 		return REASON_BAD_HEADER;
+	return 0;
+}
+
+static __always_inline __u32 udp_refused(const struct packet *p, const struct udphdr *udp)
+{
+	__u32 payload = p->len - p->header;
+
+	if (payload < sizeof(*udp))
+		return REASON_BAD_HEADER;
+	if ((const void *)(udp + 1) > p->end)
+		return REASON_TRUNCATED;
+	if (ntohs(udp->len) < sizeof(*udp) || ntohs(udp->len) > payload)
+		return REASON_BAD_HEADER;
+	return 0;
+}
+
+static __always_inline __u32 parse_tcp(struct packet *p)
+{
+	struct tcphdr *tcp = transport(p);
+	__u32 reason = tcp_refused(p, tcp);
+
+	if (reason)
+		return reason;
 	p->tcp = tcp;
 	p->is_tcp = plain(true);
 	p->sport = tcp->source;
@@ -226,14 +249,10 @@ static __always_inline __u32 parse_tcp(struct packet *p)
 static __always_inline __u32 parse_udp(struct packet *p)
 {
 	struct udphdr *udp = transport(p);
-	__u32 payload = p->len - p->header;
+	__u32 reason = udp_refused(p, udp);
 
-	if (payload < sizeof(*udp))
-		return REASON_BAD_HEADER;
-	if ((void *)(udp + 1) > p->end)
-		return REASON_TRUNCATED;
-	if (ntohs(udp->len) < sizeof(*udp) || ntohs(udp->len) > payload)
-		return REASON_BAD_HEADER;
+	if (reason)
+		return reason;
 	p->udp = udp;
 	p->is_tcp = plain(false);
 	p->sport = udp->source;

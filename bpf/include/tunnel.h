@@ -122,13 +122,7 @@ static __always_inline void tunnel_fill4(struct iphdr *ip, const struct tunnel_i
 	ip->check = csum_fold(csum_add((__u16 *)ip, sizeof(*ip) / 2));
 }
 
-/* tunnel_plain says whether a tunnel is the usual one: IPIP from IPv4 to IPv4. */
-static __always_inline bool tunnel_plain(const struct tunnel *t, const struct server *srv)
-{
-	return t->type == TUNNEL_IPIP && addr_is_v4(srv->addr);
-}
-
-/* tunnel_wrap_plain is tunnel_wrap for an IPv4 packet and such a tunnel. It writes the same
+/* tunnel_wrap_plain is tunnel_wrap for an IPv4 packet and a tunnel that is plain. It writes the same
  * header, in whole words.
  */
 static __always_inline bool tunnel_wrap_plain(struct packet *p, const struct tunnel *t,

@@ -1,0 +1,86 @@
+package bpf
+
+import (
+	"encoding/binary"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// constantSection is where what the programs declare as const volatile lies.
+const constantSection = ".rodata"
+
+// FoldConstants writes the constants of a collection, once all are set, into the instructions
+// that load them. The kernel's verifier follows their values but leaves the loads, of which the
+// way of an established flow's packet has several. Where the compiler put something else
+// than an address and the load from it, it stays.
+func FoldConstants(spec *ebpf.CollectionSpec) {
+	values := make(map[uint32][]byte)
+	for _, v := range spec.Variables {
+		if v.SectionName == constantSection {
+			values[v.Offset] = v.Value
+		}
+	}
+	for _, program := range spec.Programs {
+		foldConstants(program.Instructions, values, spec.ByteOrder)
+	}
+}
+
+// foldConstants replaces the address of a constant, and the load from it into the same register,
+// by the value and an instruction that does nothing, so that no jump needs another distance. values are the
+// constants by their offset.
+func foldConstants(program asm.Instructions, values map[uint32][]byte, order binary.ByteOrder) {
+	entered := jumpTargets(program)
+	for i := program.Iterate(); i.Next() && i.Index+1 < len(program); {
+		address, load := i.Ins, &program[i.Index+1]
+		if !loadsFrom(address, load) || entered[i.Offset+address.Width()] {
+			continue
+		}
+		value, ok := constantOf(values[uint32(address.Constant>>32)], load.OpCode.Size(), order)
+		if !ok {
+			continue
+		}
+		address.Src, address.Constant = asm.R0, value
+		*address = address.WithReference("")
+		load.OpCode, load.Dst, load.Src, load.Offset = asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja), asm.R0, asm.R0, 0
+	}
+}
+
+// loadsFrom reports whether an instruction is the address of a constant, and the next one the load
+// of it, after which the address is gone.
+func loadsFrom(address, load *asm.Instruction) bool {
+	return address.OpCode.IsDWordLoad() && address.Src == asm.PseudoMapValue && address.Reference() == constantSection &&
+		load.OpCode.Class() == asm.LdXClass && load.OpCode.Mode() == asm.MemMode && load.Offset == 0 &&
+		load.Src == address.Dst && load.Dst == address.Dst
+}
+
+// constantOf returns what a load of a size makes of a constant.
+func constantOf(value []byte, size asm.Size, order binary.ByteOrder) (int64, bool) {
+	if len(value) != size.Sizeof() {
+		return 0, false
+	}
+	switch len(value) {
+	case 1:
+		return int64(value[0]), true
+	case 4:
+		return int64(order.Uint32(value)), true
+	}
+	return 0, false
+}
+
+// jumpTargets returns the offsets of the instructions that jumps lead to.
+func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]bool {
+	targets := make(map[asm.RawInstructionOffset]bool)
+	for i := program.Iterate(); i.Next(); {
+		op := i.Ins.OpCode
+		if !op.Class().IsJump() || op.JumpOp() == asm.Call || op.JumpOp() == asm.Exit {
+			continue
+		}
+		distance := int64(i.Ins.Offset)
+		if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
+			distance = i.Ins.Constant
+		}
+		targets[asm.RawInstructionOffset(int64(i.Offset)+1+distance)] = true
+	}
+	return targets
+}
