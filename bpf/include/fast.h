@@ -207,15 +207,12 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 
 static __always_inline int fast_balance(__u32 in, struct packet *p)
 {
-	struct hot_luck *luck;
+	struct hot_luck *luck = hot_luck_here();
 	struct hot_head *head;
 	union hot_word w;
 	__u64 word = 0;
 
-	if (!fast_parse(in, p))
-		return LATER_BALANCE;
-	luck = hot_luck_here();
-	if (!hot_worth(luck))
+	if (!hot_worth(luck) || !fast_parse(in, p))
 		return LATER_BALANCE;
 	head = fast_find(p, &word);
 	w.word = word;
