@@ -138,8 +138,22 @@ func (w *wire) rates(ctx context.Context, list []subject, o Options) ([]figure.F
 			}
 		}
 	}
-	beside(figures, nftDNAT)
+	besideNFT(figures)
 	return figures, nil
+}
+
+// besideNFT makes nftables' DNAT the yardstick of the others, with one arm that of those with one.
+func besideNFT(figures []figure.Figure) {
+	var two, one []*figure.Figure
+	for i := range figures {
+		if strings.Contains(figures[i].Name, oneArm) {
+			one = append(one, &figures[i])
+		} else {
+			two = append(two, &figures[i])
+		}
+	}
+	beside(two, nftDNAT)
+	beside(one, nftDNAT+oneArm)
 }
 
 // rateRounds is how many rounds rates have: many short ones, so that the subjects of one are
@@ -152,8 +166,8 @@ func (o Options) rateRounds() int {
 }
 
 // beside makes the figure whose name begins so the yardstick of the others.
-func beside(figures []figure.Figure, name string) {
-	k := slices.IndexFunc(figures, func(f figure.Figure) bool { return strings.HasPrefix(f.Name, name) })
+func beside(figures []*figure.Figure, name string) {
+	k := slices.IndexFunc(figures, func(f *figure.Figure) bool { return strings.HasPrefix(f.Name, name) })
 	if k < 0 {
 		return
 	}

@@ -35,7 +35,7 @@ var (
 )
 
 // wire is a director between a client that sends live frames and a server that
-// takes them away, with each way through it that can be measured.
+// takes them away, or with one arm the client's interface itself, with each way through it that can be measured.
 type wire struct {
 	lab      *lab.Lab
 	driver   *drive.Driver

@@ -26,9 +26,9 @@ func FoldConstants(spec *ebpf.CollectionSpec) {
 	}
 }
 
-// foldConstants replaces the address of a constant, and the load from it into the same register,
-// by the value and an instruction that does nothing, so that no jump needs another distance. values are the
-// constants by their offset.
+// foldConstants replaces the address of a constant, and the load from it into the same
+// register, by the value and an instruction that does nothing, so that no jump needs another
+// distance. values are the constants by their offset.
 func foldConstants(program asm.Instructions, values map[uint32][]byte, order binary.ByteOrder) {
 	entered := jumpTargets(program)
 	for i := program.Iterate(); i.Next() && i.Index+1 < len(program); {

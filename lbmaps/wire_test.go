@@ -127,6 +127,23 @@ func TestNetworkOrder(t *testing.T) {
 	}
 }
 
+// A tunnel is plain where the fast way may wrap packets of IPv4 by it.
+func TestPlainTunnels(t *testing.T) {
+	for _, server := range []string{"192.0.2.1:80", "[2001:db8::1]:80"} {
+		for _, by := range []model.TunnelType{model.IPIP, model.GUE, model.GRE} {
+			var s Server
+			s.Addr, s.Forward, s.Tunnel = netip.MustParseAddrPort(server), model.TUN, model.Tunnel{Type: by}
+			want := uint8(0)
+			if by == model.IPIP && s.Addr.Addr().Is4() {
+				want = 1
+			}
+			if got := wireTunnel(s); got.Plain != want || got.Type != bpf.EkTunnelType(by) {
+				t.Errorf("tunnel by %v to %s: %+v, want plain %d", by, server, got, want)
+			}
+		}
+	}
+}
+
 // TestHeaderConstants compares with what the program was compiled from.
 func TestHeaderConstants(t *testing.T) {
 	contract := read(t, "../bpf/include/contract.h")

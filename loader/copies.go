@@ -35,6 +35,9 @@ func keepCopies(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) error {
 // setCopies sizes the copies of flows that the fast way goes by, of 32 bytes for IPv4 and
 // 64 for IPv6. sets is as copySets returns it.
 func setCopies(spec *ebpf.CollectionSpec, sets int) error {
+	if sets < 1 {
+		return fmt.Errorf("map %s has fewer than 2 entries", bpf.EkMapEkHot)
+	}
 	spec.Maps[bpf.EkMapEkHot].MaxEntries = 1 << sets
 	spec.Maps[bpf.EkMapEkHot6].MaxEntries = 1 << (sets - 1)
 	rate, err := tickRate()

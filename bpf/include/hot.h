@@ -121,7 +121,7 @@ struct {
 /* 64 less the binary logarithm of the number of IPv4's sets; IPv6 has half as many. */
 const volatile __u32 hot_shift = 48;
 
-/* The kernel's ticks per second; 0 has nothing copied. 100 is right or too low. */
+/* The kernel's ticks per second. 100 is right or too low. */
 const volatile __u32 tick_rate = 100;
 
 /* Set where the processor may load in another order than the program says. */
