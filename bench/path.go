@@ -138,22 +138,8 @@ func (w *wire) rates(ctx context.Context, list []subject, o Options) ([]figure.F
 			}
 		}
 	}
-	besideNFT(figures)
+	beside(figures)
 	return figures, nil
-}
-
-// besideNFT makes nftables' DNAT the yardstick of the others, with one arm that of those with one.
-func besideNFT(figures []figure.Figure) {
-	var two, one []*figure.Figure
-	for i := range figures {
-		if strings.Contains(figures[i].Name, oneArm) {
-			one = append(one, &figures[i])
-		} else {
-			two = append(two, &figures[i])
-		}
-	}
-	beside(two, nftDNAT)
-	beside(one, nftDNAT+oneArm)
 }
 
 // rateRounds is how many rounds rates have: many short ones, so that the subjects of one are
@@ -165,15 +151,17 @@ func (o Options) rateRounds() int {
 	return 4 * o.Rounds
 }
 
-// beside makes the figure whose name begins so the yardstick of the others.
-func beside(figures []*figure.Figure, name string) {
-	k := slices.IndexFunc(figures, func(f *figure.Figure) bool { return strings.HasPrefix(f.Name, name) })
-	if k < 0 {
-		return
-	}
-	for i := range figures {
-		if i != k {
-			figures[i].Beside, figures[i].Yardstick = name, figures[k].Values
+// beside makes nftables' DNAT the yardstick of the others, and that with one arm of those with one.
+func beside(figures []figure.Figure) {
+	for _, name := range []string{nftDNAT, nftDNAT + oneArm} {
+		alike := func(f figure.Figure) bool {
+			return strings.Contains(f.Name, oneArm) == strings.Contains(name, oneArm)
+		}
+		k := slices.IndexFunc(figures, func(f figure.Figure) bool { return alike(f) && strings.HasPrefix(f.Name, name) })
+		for i, f := range figures {
+			if k >= 0 && i != k && alike(f) {
+				figures[i].Beside, figures[i].Yardstick = name, figures[k].Values
+			}
 		}
 	}
 }

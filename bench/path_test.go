@@ -47,15 +47,18 @@ func TestDNATRules(t *testing.T) {
 
 func TestBeside(t *testing.T) {
 	figures := []figure.Figure{
+		{Name: nftDNAT + oneArm + ", 1 k flows", Values: []float64{3}}, {Name: "XDP DR" + oneArm + ", 1 k flows", Values: []float64{12}},
 		{Name: "XDP DR, 1 k flows", Values: []float64{10}}, {Name: nftDNAT + ", 1 k flows", Values: []float64{2}},
-		{Name: "XDP DR" + oneArm + ", 1 k flows", Values: []float64{12}}, {Name: nftDNAT + oneArm + ", 1 k flows", Values: []float64{3}},
 	}
-	besideNFT(figures)
-	if r := figures[0].Ratio(); r.Median != 5 || figures[0].Beside != nftDNAT || figures[1].Yardstick != nil {
-		t.Errorf("%+v", figures)
+	beside(figures)
+	if r := figures[2].Ratio(); r.Median != 5 || figures[2].Beside != nftDNAT || figures[3].Yardstick != nil {
+		t.Errorf("%+v", figures[2:])
 	}
-	if r := figures[2].Ratio(); r.Median != 4 || figures[2].Beside != nftDNAT+oneArm || figures[3].Yardstick != nil {
-		t.Errorf("one arm: %+v", figures[2:])
+	if r := figures[1].Ratio(); r.Median != 4 || figures[1].Beside != nftDNAT+oneArm || figures[0].Yardstick != nil {
+		t.Errorf("one arm: %+v", figures[:2])
 	}
-	besideNFT(figures[2:3]) // without nftables
+	alone := []figure.Figure{{Name: "XDP DR, 1 k flows"}}
+	if beside(alone); alone[0].Beside != "" {
+		t.Errorf("without nftables: %+v", alone)
+	}
 }

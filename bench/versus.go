@@ -66,9 +66,9 @@ func versusSends(o Options, fresh, counts bool) sends {
 // Versus measures XDP against the kernel's IPVS: same kernel, same operations, same
 // generator. Every figure is net of the base, which is the way to the director:
 // the generator and the first interface. What IPVS forwards ends in a dummy device,
-// the cheapest end there is; what XDP forwards crosses one interface more, or with one arm
-// the first one once more. In a
-// machine whose time counts instructions the unit is instructions, elsewhere ns.
+// the cheapest end there is, also in the rows with one arm; what XDP forwards crosses one
+// interface more, or with one arm the first one once more. In a machine whose time counts
+// instructions the unit is instructions, elsewhere ns.
 func Versus(ctx context.Context, o Options) (figures []figure.Figure, skipped []string, err error) {
 	o = o.withDefaults()
 	w, err := newWire(ctx, 1<<18, true)

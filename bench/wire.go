@@ -34,8 +34,9 @@ var (
 	nearServers = netip.MustParseAddr("10.77.1.11")
 )
 
-// wire is a director between a client that sends live frames and a server that
-// takes them away, or with one arm the client's interface itself, with each way through it that can be measured.
+// wire is a director between a client that sends live frames and a server that takes them
+// away, or with one arm the client's interface itself, with each way through it that can be
+// measured.
 type wire struct {
 	lab      *lab.Lab
 	driver   *drive.Driver

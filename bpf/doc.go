@@ -10,6 +10,8 @@
 // The program is built a second time from dry.bpf.c, without effect: it decides
 // the same, writes nothing, and tells what it decided (explain.h).
 //
+// FoldConstants writes what a loader has set into the program's instructions.
+//
 // docs/maps.md describes the maps; mapsdoc writes the fields into it.
 //
 // It decides nothing about when to load, pin or attach (package loader) and

@@ -46,6 +46,9 @@ func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 	if err := setCopies(spec, copySets(1<<22)); err != nil {
 		t.Fatal(err)
 	}
+	if err := setCopies(spec, 0); err == nil {
+		t.Error("one set for IPv4 and half a one for IPv6 are taken")
+	}
 	four, six := spec.Maps[bpf.EkMapEkHot], spec.Maps[bpf.EkMapEkHot6]
 	if four.MaxEntries != 1<<20 || six.MaxEntries != 1<<19 || four.ValueSize != 128 || six.ValueSize != 512 {
 		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and 512 for 8 flows", four, six)
