@@ -61,8 +61,12 @@ func TestUpdateScripts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newFakeRunner(func(ctx context.Context, n int, s model.Script, outcome func(model.ScriptResult)) {
-					told(map[string]string{"c": "s", "d": "f"}[s.Command])(ctx, n, s, outcome)
+				began, looked := time.Now(), make(chan struct{})
+				r := newFakeRunner(func(ctx context.Context, n int, script model.Script, outcome func(model.ScriptResult)) {
+					if time.Since(began) >= 5*s {
+						<-looked // else the first result may come before the look
+					}
+					told(map[string]string{"c": "s", "d": "f"}[script.Command])(ctx, n, script, outcome)
 				})
 				tr, changes := watch(t, Options{Definitions: scripts(chk("c")), Runner: r})
 				time.Sleep(5 * s)
@@ -72,6 +76,7 @@ func TestUpdateScripts(t *testing.T) {
 				for _, st := range tr.Snapshot() {
 					after = append(after, st.State)
 				}
+				close(looked)
 				if diff := cmp.Diff(tt.after, after); diff != "" {
 					t.Errorf("states (-want +got):\n%s", diff)
 				}
