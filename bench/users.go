@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,14 @@ type usersSite struct {
 // userServers is how many servers there are.
 const userServers = 2
 
-// udpPort is that of the UDP service.
-const udpPort = 5300
+// Ports. Clients that go to the servers directly use one of their own: a server
+// remembers closed connections for a minute (TIME_WAIT), and the same client's SYN
+// with an older timestamp, drawn for another address, gets no connection.
+const (
+	httpPort   = 80
+	directPort = 8080
+	udpPort    = 5300
+)
 
 func newUsersSite(program string) (*usersSite, error) {
 	s := &usersSite{}
@@ -54,7 +61,7 @@ func (s *usersSite) build(program string) error {
 	if s.top, err = lab.NAT(l, userServers); err != nil {
 		return err
 	}
-	// The yardstick goes to a server directly.
+	// The yardstick goes to the servers directly.
 	if err := s.top.Client.AddRoute(s.top.ServerIfs[0].Addrs[0].Masked(), s.top.ClientSide.Addr()); err != nil {
 		return err
 	}
@@ -110,11 +117,12 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
 	server {
-		listen 80 backlog=4096;
+		listen %[2]d backlog=4096;
+		listen %[3]d backlog=4096;
 		location / { return 200 "ok\n"; }
 	}
 }
-`, dir)
+`, dir, httpPort, directPort)
 }
 
 // conf returns the director's configuration, with the weight of the second server.
@@ -124,7 +132,7 @@ func (s *usersSite) conf(weight int) string {
 	for _, v := range []struct {
 		port     int
 		protocol string
-	}{{80, "TCP"}, {udpPort, "UDP"}} {
+	}{{httpPort, "TCP"}, {udpPort, "UDP"}} {
 		fmt.Fprintf(&b, "virtual_server %s %d {\n\tlb_algo rr\n\tlb_kind NAT\n\tprotocol %s\n", s.top.VIP, v.port, v.protocol)
 		for i := range s.top.Servers {
 			w := 1
@@ -167,7 +175,7 @@ func (s *usersSite) startDaemon(program string) error {
 	client := s.top.Client.HTTPClient()
 	client.Timeout = time.Second
 	return s.daemon.Await("an answer through the balancer", time.Minute, func() bool {
-		answer, err := client.Get(s.url(true))
+		answer, err := client.Get("http://" + s.web(true)[0].String())
 		if err != nil {
 			return false
 		}
@@ -175,12 +183,24 @@ func (s *usersSite) startDaemon(program string) error {
 	})
 }
 
-// url is that of the virtual service, or of a server behind plain forwarding.
-func (s *usersSite) url(balanced bool) string {
+// web returns where HTTP clients go: to the virtual service, or behind plain
+// forwarding to each server.
+func (s *usersSite) web(balanced bool) []netip.AddrPort {
+	return s.targets(balanced, httpPort, directPort)
+}
+
+// udp returns where UDP clients go.
+func (s *usersSite) udp(balanced bool) []netip.AddrPort { return s.targets(balanced, udpPort, udpPort) }
+
+func (s *usersSite) targets(balanced bool, port, direct uint16) []netip.AddrPort {
 	if balanced {
-		return fmt.Sprintf("http://%s/", s.top.VIP)
+		return []netip.AddrPort{netip.AddrPortFrom(s.top.VIP, port)}
 	}
-	return fmt.Sprintf("http://%s/", s.top.ServerAddr(0))
+	servers := make([]netip.AddrPort, len(s.top.Servers))
+	for i := range servers {
+		servers[i] = netip.AddrPortFrom(s.top.ServerAddr(i), direct)
+	}
+	return servers
 }
 
 // churn reloads the daemon with other weights, all the time, until the function
@@ -223,7 +243,7 @@ type users struct {
 // ways are what is measured in turns in each round, the yardstick first.
 func ways() []users {
 	return []users{
-		{name: "plain forwarding to one server"},
+		{name: "plain forwarding"},
 		{name: "XDP NAT", balanced: true},
 		{name: "XDP NAT, four reloads a second", balanced: true, churn: true},
 	}
@@ -280,15 +300,15 @@ func (s *usersSite) measure(ctx context.Context, way users, o Options, m *usersF
 // load runs the clients: requests on open connections, a connection for each
 // request, and UDP.
 func (s *usersSite) load(ctx context.Context, way users, seconds int, m *usersFigures) error {
-	open, err := s.wrk(ctx, seconds, s.url(way.balanced))
+	open, err := s.wrk(ctx, seconds, s.web(way.balanced))
 	if err != nil {
 		return err
 	}
-	fresh, err := s.wrk(ctx, seconds, s.url(way.balanced), "-H", "Connection: close")
+	fresh, err := s.wrk(ctx, seconds, s.web(way.balanced), "-H", "Connection: close")
 	if err != nil {
 		return err
 	}
-	datagrams, err := s.datagrams(ctx, way.balanced, time.Duration(seconds)*time.Second)
+	datagrams, err := s.datagrams(ctx, s.udp(way.balanced), time.Duration(seconds)*time.Second)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,16 +26,39 @@ type wrkResult struct {
 	errors    int
 }
 
-// wrk loads an address from the client with 32 connections.
-func (s *usersSite) wrk(ctx context.Context, seconds int, url string, more ...string) (wrkResult, error) {
-	args := append([]string{"-t1", "-c32", fmt.Sprintf("-d%ds", seconds), "--timeout", "5s", "--latency"}, more...)
-	cmd := exec.CommandContext(ctx, "wrk", append(args, url)...)
+// wrkClients is how many connections wrk has, spread over a thread for each server.
+const wrkClients = 32
+
+// wrk loads addresses from the client.
+func (s *usersSite) wrk(ctx context.Context, seconds int, targets []netip.AddrPort, more ...string) (wrkResult, error) {
+	script := filepath.Join(s.dir, "wrk.lua")
+	if err := os.WriteFile(script, []byte(wrkScript(targets)), 0o644); err != nil {
+		return wrkResult{}, fmt.Errorf("write wrk's script: %w", err)
+	}
+	args := append([]string{fmt.Sprintf("-t%d", userServers), fmt.Sprintf("-c%d", wrkClients),
+		fmt.Sprintf("-d%ds", seconds), "--timeout", "5s", "--latency", "-s", script}, more...)
+	cmd := exec.CommandContext(ctx, "wrk", append(args, fmt.Sprintf("http://%s/", targets[0]))...)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := s.top.Client.Run(cmd); err != nil {
 		return wrkResult{}, fmt.Errorf("run wrk: %w", err)
 	}
 	return parseWrk(out.String())
+}
+
+// wrkScript has wrk's threads take turns at the targets; by itself wrk goes to one.
+func wrkScript(targets []netip.AddrPort) string {
+	var list strings.Builder
+	for _, t := range targets {
+		fmt.Fprintf(&list, "{%q, \"%d\"}, ", t.Addr(), t.Port())
+	}
+	return fmt.Sprintf(`local targets, threads = {%s}, 0
+function setup(thread)
+	local to = targets[threads %% #targets + 1]
+	threads = threads + 1
+	thread.addr = wrk.lookup(to[1], to[2])[1]
+end
+`, list.String())
 }
 
 // parseWrk reads what wrk prints.
@@ -81,18 +106,16 @@ func errorLine(text string) string {
 // udpClients is how many clients send datagrams, each waiting for its answer.
 const udpClients = 8
 
-// datagrams returns how many datagrams a second are answered.
-func (s *usersSite) datagrams(ctx context.Context, balanced bool, d time.Duration) (float64, error) {
-	to := netip.AddrPortFrom(s.top.VIP, udpPort)
-	if !balanced {
-		to = netip.AddrPortFrom(s.top.ServerAddr(0), udpPort)
-	}
+// datagrams returns how many datagrams a second are answered. Clients take turns at
+// the targets.
+func (s *usersSite) datagrams(ctx context.Context, targets []netip.AddrPort, d time.Duration) (float64, error) {
 	var answered atomic.Int64
 	errs := make([]error, udpClients)
 	var wg sync.WaitGroup
 	began := time.Now()
 	for i := range udpClients {
-		wg.Go(func() { errs[i] = s.pingPong(ctx, to.String(), began.Add(d), &answered) })
+		to := targets[i%len(targets)].String()
+		wg.Go(func() { errs[i] = s.pingPong(ctx, to, began.Add(d), &answered) })
 	}
 	wg.Wait()
 	return float64(answered.Load()) / time.Since(began).Seconds(), errors.Join(errs...)
