@@ -12,11 +12,6 @@ import (
 	"github.com/evenkeel/evenkeel/bench/figure"
 )
 
-// sends says how many packets a measurement sends: first few, and then many. The
-// difference of the two times is the packets' alone, without the milliseconds that the
-// kernel needs to begin and to end.
-type sends struct{ few, many int }
-
 // trial is one measurement of a subject.
 type trial struct {
 	// each is the time of one packet in nanoseconds.
@@ -26,8 +21,8 @@ type trial struct {
 }
 
 // run sends the packets of a subject that is set up.
-func (w *wire) run(s subject, n sends, batch int, skip uint32) (trial, error) {
-	var few, many drive.Sent
+func (w *wire) run(s subject, p pace, skip uint32) (trial, error) {
+	var warm, sent drive.Sent
 	before, err := w.arrived(s)
 	if err != nil {
 		return trial{}, err
@@ -43,10 +38,12 @@ func (w *wire) run(s subject, n sends, batch int, skip uint32) (trial, error) {
 		if err := w.driver.SetLive(plan, drive.Live{Interface: w.client.Index}); err != nil {
 			return err
 		}
-		if few, err = w.driver.Send(n.few, batch); err != nil {
-			return err
+		if p.warm > 0 {
+			if warm, err = w.driver.Send(p.warm, p.batch); err != nil {
+				return err
+			}
 		}
-		many, err = w.driver.Send(n.many, batch)
+		sent, err = w.driver.Send(p.packets, p.batch)
 		return err
 	})
 	if err != nil {
@@ -56,24 +53,15 @@ func (w *wire) run(s subject, n sends, batch int, skip uint32) (trial, error) {
 	if err != nil {
 		return trial{}, err
 	}
-	return slope(few, many, after-before), nil
+	return trial{sent.Each(), lost(warm.Packets+sent.Packets, after-before)}, nil
 }
 
-// slope returns the cost of the packets that one run had more than the other. Where
-// that took no longer, it is the mean of all.
-func slope(few, many drive.Sent, arrived uint64) trial {
-	t := trial{}
-	sent := few.Packets + many.Packets
-	if more := many.Packets - few.Packets; more > 0 {
-		t.each = float64(many.Took-few.Took) / float64(more)
+// lost returns the part of the packets that did not arrive.
+func lost(sent int, arrived uint64) float64 {
+	if sent <= 0 || uint64(sent) <= arrived {
+		return 0
 	}
-	if t.each <= 0 && sent > 0 { // too few packets to stand out on a busy machine
-		t.each = float64(many.Took+few.Took) / float64(sent)
-	}
-	if sent > 0 && uint64(sent) > arrived {
-		t.lost = 1 - float64(arrived)/float64(sent)
-	}
-	return t
+	return 1 - float64(arrived)/float64(sent)
 }
 
 // arrived counts what reached the end of a subject's way.
@@ -166,29 +154,39 @@ func beside(figures []figure.Figure) {
 	}
 }
 
-// pace is how a subject is measured: the largest batch with which nothing is lost.
+// pace is how a subject is measured.
 type pace struct {
-	sends
+	// warm is how many packets go first, untimed, so that flows are established.
+	warm    int
+	packets int
+	// batch is the largest one with which nothing is lost.
 	batch int
 	lost  float64
 }
 
-// measureFor is how long the longer of two runs of one measurement takes.
+// warmUp is how many packets make the flows of a subject established: of each two.
+func warmUp(s subject) int {
+	if s.fresh {
+		return 0
+	}
+	return 2 * int(s.flows)
+}
+
+// measureFor is how long one measurement takes.
 const measureFor = 150 * time.Millisecond
 
 // choosePace finds out how many packets a measurement takes, and the batch.
 func (w *wire) choosePace(ctx context.Context, s subject, o Options) (pace, error) {
-	p := pace{sends: sends{1000, 21000}, batch: 64}
+	p := pace{warm: warmUp(s), packets: 20_000, batch: 64}
 	t, err := w.trial(ctx, s, p, 0)
 	if err != nil {
 		return p, err
 	}
 	if !o.Short && t.each > 0 {
-		p.many = max(int(float64(measureFor)/t.each), p.many)
-		p.few = p.many / 10
+		p.packets = max(int(float64(measureFor)/t.each), p.packets)
 	}
 	if s.fresh {
-		p.few, p.many = min(p.few, 5_000), min(p.many, 50_000) // the flows of all rounds live
+		p.packets = min(p.packets, 50_000) // the flows of all rounds live
 	}
 	for ; ; p.batch /= 2 {
 		if t, err = w.trial(ctx, s, p, 0); err != nil {
@@ -214,9 +212,9 @@ func (w *wire) trial(ctx context.Context, s subject, p pace, round uint32) (t tr
 	// Clients of a round of new flows are none of another round's.
 	skip := uint32(0)
 	if s.fresh {
-		skip = round * uint32(p.few+p.many)
+		skip = round * uint32(p.packets)
 	}
-	return w.run(s, p.sends, p.batch, skip)
+	return w.run(s, p, skip)
 }
 
 // load is the packets per second under which delays are measured.

@@ -4,36 +4,26 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
 )
 
-func TestSlope(t *testing.T) {
-	few, many := drive.Sent{Packets: 1000, Took: 25 * time.Millisecond}, drive.Sent{Packets: 11000, Took: 26 * time.Millisecond}
+func TestLost(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
+		sent    int
 		arrived uint64
-		want    trial
+		want    float64
 	}{
-		{"all arrived", 12000, trial{100, 0}},
-		{"more arrived than was sent", 12005, trial{100, 0}},
-		{"a quarter lost", 9000, trial{100, 0.25}},
-		{"nothing arrived", 0, trial{100, 1}},
+		{"all arrived", 12000, 12000, 0},
+		{"more arrived than was sent", 12000, 12005, 0},
+		{"a quarter lost", 12000, 9000, 0.25},
+		{"nothing arrived", 12000, 0, 1},
+		{"nothing sent", 0, 0, 0},
 	} {
-		if got := slope(few, many, tt.arrived); got != tt.want {
-			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		if got := lost(tt.sent, tt.arrived); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
-	}
-	if got := slope(few, few, 0); got.each != 25000 {
-		t.Errorf("two runs alike: %+v, want the mean", got)
-	}
-	if got := slope(many, drive.Sent{Packets: 12000, Took: 20 * time.Millisecond}, 0); got.each != 2000 {
-		t.Errorf("the longer run took less time: %+v, want the mean", got)
-	}
-	if got := slope(drive.Sent{}, drive.Sent{}, 0); got.each != 0 {
-		t.Errorf("nothing sent: %+v", got)
 	}
 }
 

@@ -234,7 +234,7 @@ func (w *wire) openFlows(ctx context.Context, n uint32) (subject, error) {
 	if err := w.xdp.SetTimeouts(timeouts); err != nil {
 		return s, err
 	}
-	if _, err := w.trial(ctx, s, pace{sends: sends{1, int(n)}, batch: 64}, 0); err != nil {
+	if _, err := w.trial(ctx, s, pace{packets: int(n), batch: 64}, 0); err != nil {
 		return s, err
 	}
 	if err := w.xdp.SweepNow(func(piece func() error) error { return piece() }); err != nil {

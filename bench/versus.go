@@ -47,20 +47,19 @@ func (w *wire) duels() (list []duel, xdp, ipvs []service) {
 	return list, xdp, ipvs
 }
 
-// versusSends is how many packets a measurement of a duel sends, and as many of
-// new flows.
-func versusSends(o Options, fresh, counts bool) sends {
+// versusPackets is how many packets a measurement of a duel times.
+func versusPackets(o Options, fresh, counts bool) int {
 	switch {
 	case o.Short:
-		return sends{64, 192}
+		return 192
 	case counts && fresh:
-		return sends{256, 1280}
+		return 1280
 	case counts:
-		return sends{1000, 9000}
+		return 9000
 	case fresh:
-		return sends{2000, 22_000}
+		return 22_000
 	}
-	return sends{20_000, 220_000}
+	return 220_000
 }
 
 // Versus measures XDP against the kernel's IPVS: same kernel, same operations, same
@@ -182,13 +181,11 @@ func (v *versus) alone(ctx context.Context, s subject) (float64, error) {
 
 // one sends the packets of a subject that is set up; all must arrive.
 func (v *versus) one(s subject) (float64, error) {
-	n, skip := versusSends(v.o, s.fresh, v.counts), uint32(0)
+	p, skip := pace{warm: warmUp(s), packets: versusPackets(v.o, s.fresh, v.counts), batch: 64}, uint32(0)
 	if s.fresh {
-		skip = uint32(v.round) * uint32(n.few+n.many)
-	} else if _, err := v.run(s, sends{256, 256}, 64, 0); err != nil { // opens the flows
-		return 0, err
+		skip = uint32(v.round) * uint32(p.packets)
 	}
-	t, err := v.run(s, n, 64, skip)
+	t, err := v.run(s, p, skip)
 	if err == nil && t.lost > 0 {
 		err = fmt.Errorf("%.1f %% of the packets did not arrive", 100*t.lost)
 	}

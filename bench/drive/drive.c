@@ -59,6 +59,19 @@ struct plan next;
 #define STAMPS 16384
 __u64 stamps[STAMPS];
 
+/* span is what live sent between its first look at the clock since user space cleared it and
+ * its latest, and when. It looks once for each batch of the kernel.
+ */
+#define LOOK 64
+struct span {
+	__u64 first_ns;
+	__u64 latest_ns;
+	__u32 first; /* packets of the plan before the look */
+	__u32 latest;
+};
+
+struct span span;
+
 /* sunk counts the frames that reached a sink. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -206,6 +219,16 @@ int drive(struct xdp_md *ctx)
 	return XDP_ABORTED;
 }
 
+static __always_inline void look(void)
+{
+	span.latest_ns = clock_ns();
+	span.latest = next.count;
+	if (span.first_ns)
+		return;
+	span.first_ns = span.latest_ns;
+	span.first = next.count;
+}
+
 /* live sends a packet, if it is time for one. */
 SEC("xdp")
 int live(struct xdp_md *ctx)
@@ -233,6 +256,8 @@ int live(struct xdp_md *ctx)
 		AT(__u64, data, 42) = next.due_ns;
 		next.due_ns += next.apart_ns;
 	}
+	if (!(next.count % LOOK))
+		look();
 	next.count++;
 	return redirect_to(next.ifindex, 0);
 }

@@ -41,6 +41,14 @@ type DrivePlan struct {
 	Frame      [10]uint64
 }
 
+type DriveSpan struct {
+	_        structs.HostLayout
+	FirstNs  uint64
+	LatestNs uint64
+	First    uint32
+	Latest   uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -59,6 +67,7 @@ const (
 	DriveVarLine    = "line"
 	DriveVarNext    = "next"
 	DriveVarRelayTo = "relay_to"
+	DriveVarSpan    = "span"
 	DriveVarStamps  = "stamps"
 )
 
@@ -130,6 +139,7 @@ type DriveVariableSpecs struct {
 	Line    *ebpf.VariableSpec `ebpf:"line"`
 	Next    *ebpf.VariableSpec `ebpf:"next"`
 	RelayTo *ebpf.VariableSpec `ebpf:"relay_to"`
+	Span    *ebpf.VariableSpec `ebpf:"span"`
 	Stamps  *ebpf.VariableSpec `ebpf:"stamps"`
 }
 
@@ -175,6 +185,7 @@ type DriveVariables struct {
 	Line    *ebpf.Variable `ebpf:"line"`
 	Next    *ebpf.Variable `ebpf:"next"`
 	RelayTo *ebpf.Variable `ebpf:"relay_to"`
+	Span    *ebpf.Variable `ebpf:"span"`
 	Stamps  *ebpf.Variable `ebpf:"stamps"`
 }
 

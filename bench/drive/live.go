@@ -44,9 +44,19 @@ type Sent struct {
 	// Packets left by the interface; with a pause between them fewer than the
 	// run had turns.
 	Packets int
-	// Took is the time of the whole call, in which the kernel also prepares some
-	// milliseconds long.
-	Took time.Duration
+	// Timed is how many of them Took is the time of: those between the first and the last
+	// look at the clock, one in 64 packets. The whole call takes milliseconds more, in which
+	// the kernel prepares and, at the end, waits for a tick of its clock.
+	Timed int
+	Took  time.Duration
+}
+
+// Each returns the nanoseconds of one packet, 0 of fewer than 65.
+func (s Sent) Each() float64 {
+	if s.Timed == 0 {
+		return 0
+	}
+	return float64(s.Took) / float64(s.Timed)
 }
 
 // Send sends packets by the interface of SetLive, each as the driver of a network
@@ -58,16 +68,28 @@ func (d *Driver) Send(turns, batch int) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	began := time.Now()
+	if err := d.objects.Span.Set(DriveSpan{}); err != nil {
+		return Sent{}, fmt.Errorf("clear the span of a run: %w", err)
+	}
 	_, err = d.objects.Live.Run(&ebpf.RunOptions{
 		Data: d.frame, Repeat: uint32(turns), Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, BatchSize: uint32(batch),
 	})
-	took := time.Since(began)
 	if err != nil {
 		return Sent{}, fmt.Errorf("send live frames: %w", err)
 	}
 	after, err := d.count()
-	return Sent{int(after - before), took}, err
+	if err != nil {
+		return Sent{}, err
+	}
+	var span DriveSpan
+	if err := d.objects.Span.Get(&span); err != nil {
+		return Sent{}, fmt.Errorf("read the span of a run: %w", err)
+	}
+	return Sent{
+		Packets: int(after - before),
+		Timed:   int(span.Latest - span.First),
+		Took:    time.Duration(span.LatestNs - span.FirstNs),
+	}, nil
 }
 
 func (d *Driver) count() (uint32, error) {
