@@ -24,7 +24,7 @@ static __always_inline bool ahead_known(const __be32 *from, const __be32 *to,
 {
 	if (end_known(v6 ? addr6_mix(to) : *to, udp->dest))
 		return true;
-	__asm__ volatile("" : "+r"(from));
+	__asm__ volatile("" : : : "memory");
 	return end_known(v6 ? addr6_mix(from) : *from, udp->source);
 }
 
