@@ -217,8 +217,12 @@ func (w *wire) trial(ctx context.Context, s subject, p pace, round uint32) (t tr
 	return w.run(s, p, skip)
 }
 
-// load is the packets per second under which delays are measured.
-const load = 500_000
+// load is the packets per second under which delays are measured: what each way can carry, for
+// where packets come faster than they go the delay is how long one measures.
+const load = 200_000
+
+// delaysFor is how long one measurement of delays takes.
+const delaysFor = 500 * time.Millisecond
 
 // delays measures how long packets take at a given load, on the ways that forward.
 func (w *wire) delays(ctx context.Context, list []subject, o Options) ([]figure.Figure, error) {
@@ -233,8 +237,15 @@ func (w *wire) delays(ctx context.Context, list []subject, o Options) ([]figure.
 			name := fmt.Sprintf("%s, %d kpps: p%v", s.name, load/1000, p)
 			each[k] = figure.Figure{Level: figure.Path, Name: name, Unit: "µs"}
 		}
+		live := drive.Live{Apart: time.Second / load}
+		turns := o.turns(100_000)
+		began := time.Now()
+		if _, err := w.delay(ctx, s, turns, live); err != nil {
+			return nil, fmt.Errorf("delays of %s: %w", s.name, err)
+		}
+		turns = o.turns(int(float64(turns) * float64(delaysFor) / float64(time.Since(began))))
 		for range o.Rounds {
-			d, err := w.delay(ctx, s, o.turns(4_000_000), drive.Live{Apart: time.Second / load})
+			d, err := w.delay(ctx, s, turns, live)
 			if err != nil {
 				return nil, fmt.Errorf("delays of %s: %w", s.name, err)
 			}
