@@ -217,7 +217,7 @@ func (w *wire) trial(ctx context.Context, s subject, p pace, round uint32) (t tr
 	return w.run(s, p, skip)
 }
 
-// load is the packets per second under which delays are measured: what each way can carry, for
+// load is the packets per second under which delays are measured: what each way should carry, for
 // where packets come faster than they go the delay is how long one measures.
 const load = 200_000
 
@@ -239,23 +239,35 @@ func (w *wire) delays(ctx context.Context, list []subject, o Options) ([]figure.
 		}
 		live := drive.Live{Apart: time.Second / load}
 		turns := o.turns(100_000)
-		began := time.Now()
-		if _, err := w.delay(ctx, s, turns, live); err != nil {
-			return nil, fmt.Errorf("delays of %s: %w", s.name, err)
+		_, sent, err := w.delay(ctx, s, turns, live)
+		if err == nil && sent.Took > 0 {
+			turns = o.turns(int(float64(turns) * float64(delaysFor) / float64(sent.Took)))
 		}
-		turns = o.turns(int(float64(turns) * float64(delaysFor) / float64(time.Since(began))))
-		for range o.Rounds {
-			d, err := w.delay(ctx, s, turns, live)
-			if err != nil {
-				return nil, fmt.Errorf("delays of %s: %w", s.name, err)
-			}
+		for round := 0; round < o.Rounds && err == nil; round++ {
+			var d drive.Delays
+			d, sent, err = w.delay(ctx, s, turns, live)
 			for k, p := range percentiles() {
 				each[k].Values = append(each[k].Values, float64(d.Percentile(p))/1000)
+				if note := behind(sent); note != "" {
+					each[k].Note = note
+				}
 			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("delays of %s: %w", s.name, err)
 		}
 		figures = append(figures, each...)
 	}
 	return figures, nil
+}
+
+// behind says how many packets a second were sent where that is less than the load: then the
+// delays are those of a queue that grows.
+func behind(sent drive.Sent) string {
+	if each := sent.Each(); each > 1.05e9/load {
+		return fmt.Sprintf("behind: %.0f kpps", 1e6/each)
+	}
+	return ""
 }
 
 func percentiles() []float64 { return []float64{50, 99, 99.9} }
@@ -269,15 +281,15 @@ func (o Options) turns(n int) int {
 }
 
 // delay measures delays once: packets leave as live says.
-func (w *wire) delay(ctx context.Context, s subject, turns int, live drive.Live) (d drive.Delays, err error) {
+func (w *wire) delay(ctx context.Context, s subject, turns int, live drive.Live) (d drive.Delays, sent drive.Sent, err error) {
 	down, err := s.setUp(ctx)
 	if err != nil {
-		return d, err
+		return d, sent, err
 	}
 	defer func() { err = errors.Join(err, down()) }()
 	before, err := w.driver.Delays()
 	if err != nil {
-		return d, err
+		return d, sent, err
 	}
 	live.Interface, live.Grown = w.client.Index, s.grown
 	err = w.client.Node.Do(func() error {
@@ -289,12 +301,12 @@ func (w *wire) delay(ctx context.Context, s subject, turns int, live drive.Live)
 		if err := w.driver.SetLive(s.plan(), live); err != nil {
 			return err
 		}
-		_, err = w.driver.Send(turns, 1)
+		sent, err = w.driver.Send(turns, 1)
 		return err
 	})
 	if err != nil {
-		return d, err
+		return d, sent, err
 	}
 	after, err := w.driver.Delays()
-	return after.Since(before), err
+	return after.Since(before), sent, err
 }

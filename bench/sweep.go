@@ -309,7 +309,7 @@ func delayName(n uint32, which, beside string) string {
 
 // delayInto adds one measurement to the figures of the percentiles.
 func (w *wire) delayInto(ctx context.Context, s subject, o Options, figures []figure.Figure) error {
-	d, err := w.delay(ctx, s, o.turns(12_000_000), drive.Live{Apart: apart, Forgive: true})
+	d, _, err := w.delay(ctx, s, o.turns(12_000_000), drive.Live{Apart: apart, Forgive: true})
 	if err != nil {
 		return fmt.Errorf("delays beside the sweep: %w", err)
 	}

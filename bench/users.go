@@ -31,13 +31,13 @@ type usersSite struct {
 // userServers is how many servers there are.
 const userServers = 2
 
-// Ports. Clients that go to the servers directly use one of their own: a server
-// remembers closed connections for a minute (TIME_WAIT), and the same client's SYN
-// with an older timestamp, drawn for another address, gets no connection.
+// Ports. Clients that go to the servers directly use others: a server remembers closed
+// connections for a minute (TIME_WAIT), and the same client's SYN with an older timestamp,
+// drawn for another address, gets no connection. And what comes from a port that a service
+// sends to, the program looks at for longer.
 const (
-	httpPort   = 80
-	directPort = 8080
-	udpPort    = 5300
+	httpPort, directHTTP = 80, 8080
+	udpPort, directUDP   = 5300, 5301
 )
 
 func newUsersSite(program string) (*usersSite, error) {
@@ -97,8 +97,12 @@ func (s *usersSite) serve(i int, n *lab.Node) error {
 		return err
 	}
 	s.later(func() error { return p.End(time.Minute) })
-	_, err = n.ServeUDPEcho(fmt.Sprintf("%s:%d", s.top.ServerAddr(i), udpPort))
-	return err
+	for _, port := range []int{udpPort, directUDP} {
+		if _, err := n.ServeUDPEcho(fmt.Sprintf("%s:%d", s.top.ServerAddr(i), port)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func nginxConf(dir string) string {
@@ -122,7 +126,7 @@ http {
 		location / { return 200 "ok\n"; }
 	}
 }
-`, dir, httpPort, directPort)
+`, dir, httpPort, directHTTP)
 }
 
 // conf returns the director's configuration, with the weight of the second server.
@@ -186,11 +190,13 @@ func (s *usersSite) startDaemon(program string) error {
 // web returns where HTTP clients go: to the virtual service, or behind plain
 // forwarding to each server.
 func (s *usersSite) web(balanced bool) []netip.AddrPort {
-	return s.targets(balanced, httpPort, directPort)
+	return s.targets(balanced, httpPort, directHTTP)
 }
 
 // udp returns where UDP clients go.
-func (s *usersSite) udp(balanced bool) []netip.AddrPort { return s.targets(balanced, udpPort, udpPort) }
+func (s *usersSite) udp(balanced bool) []netip.AddrPort {
+	return s.targets(balanced, udpPort, directUDP)
+}
 
 func (s *usersSite) targets(balanced bool, port, direct uint16) []netip.AddrPort {
 	if balanced {

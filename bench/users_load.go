@@ -38,10 +38,13 @@ func (s *usersSite) wrk(ctx context.Context, seconds int, targets []netip.AddrPo
 	args := append([]string{fmt.Sprintf("-t%d", userServers), fmt.Sprintf("-c%d", wrkClients),
 		fmt.Sprintf("-d%ds", seconds), "--timeout", "5s", "--latency", "-s", script}, more...)
 	cmd := exec.CommandContext(ctx, "wrk", append(args, fmt.Sprintf("http://%s/", targets[0]))...)
-	var out bytes.Buffer
-	cmd.Stdout = &out
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := s.top.Client.Run(cmd); err != nil {
-		return wrkResult{}, fmt.Errorf("run wrk: %w", err)
+		return wrkResult{}, fmt.Errorf("run wrk: %w: %s", err, &complaint)
+	}
+	if complaint.Len() > 0 { // of its script, without which it goes on
+		return wrkResult{}, fmt.Errorf("run wrk: %s", &complaint)
 	}
 	return parseWrk(out.String())
 }

@@ -47,7 +47,7 @@ func (w *wire) duels() (list []duel, xdp, ipvs []service) {
 	return list, xdp, ipvs
 }
 
-// versusPackets is how many packets a measurement of a duel times.
+// versusPackets is how many packets a measurement of a duel sends; all but the last 64 are timed.
 func versusPackets(o Options, fresh, counts bool) int {
 	switch {
 	case o.Short:

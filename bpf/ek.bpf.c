@@ -327,8 +327,8 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 
 #else
 
-/* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. Of in it
- * reads what it points to only there.
+/* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. in is a
+ * pointer, so that the interface is read only there.
  */
 static __always_inline int first_ipv4(struct xdp_md *ctx, const __u32 *in)
 {

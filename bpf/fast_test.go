@@ -92,6 +92,7 @@ func TestPlainPacketsGoByTheCopy(t *testing.T) {
 	r.server(5, 0, real3, EkForwardFORWARD_DR)
 	copied(t, r, false, reasons.ForwardedDR)
 	r.misdirect(5)
+	r.vlans()
 	before, ack := r.stats(r.o.EkServerStats, 5).InPkts, syn().flag("A")
 	packets := func(want uint64, why string) {
 		t.Helper()
@@ -101,21 +102,23 @@ func TestPlainPacketsGoByTheCopy(t *testing.T) {
 	}
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(1, "plain")
+	r.send(withTag(ack.bytes(t), clientVLAN), xdpTX, reasons.ForwardedDR)
+	packets(2, "with a tag")
 	for range 15 {
 		r.advance(1100 * time.Millisecond)
 		r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
 	}
-	packets(16, "plain, the time is moved on")
+	packets(17, "plain, the time is moved on")
 	r.advance(1100 * time.Millisecond)
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
-	packets(16, "it is to look at the flow")
+	packets(17, "it is to look at the flow")
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
-	packets(17, "plain")
+	packets(18, "plain")
 	r.advance(4100 * time.Millisecond)
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
-	packets(17, "after a pause")
+	packets(18, "after a pause")
 	r.send(syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
-	packets(17, "it changes the flow")
+	packets(18, "it changes the flow")
 }
 
 // A copy is for whole and plain packets: others go up with their reason, as without one.

@@ -60,7 +60,7 @@ struct plan next;
 __u64 stamps[STAMPS];
 
 /* span is what live sent between its first look at the clock since user space cleared it and
- * its latest, and when. It looks once for each batch of the kernel.
+ * its latest, and when: once in LOOK packets, which is the kernel's batch.
  */
 #define LOOK 64
 struct span {

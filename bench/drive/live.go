@@ -51,7 +51,7 @@ type Sent struct {
 	Took  time.Duration
 }
 
-// Each returns the nanoseconds of one packet, 0 of fewer than 65.
+// Each returns the nanoseconds of one packet; of too few for two looks at the clock it is 0.
 func (s Sent) Each() float64 {
 	if s.Timed == 0 {
 		return 0

@@ -238,9 +238,7 @@ static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 	return LATER_BALANCE;
 }
 
-/* fast_ipv4 is no function of its own: on processors whose returns the kernel guards, one costs
- * more than ten instructions.
- */
+/* fast_ipv4 is no function of its own: where the kernel guards returns, each is mispredicted. */
 static __always_inline int fast_ipv4(struct xdp_md *ctx, const __u32 *in, struct ethhdr *eth,
 				     void *end)
 {
