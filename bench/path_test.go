@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/bench/figure"
 )
 
@@ -23,6 +25,22 @@ func TestLost(t *testing.T) {
 	} {
 		if got := lost(tt.sent, tt.arrived); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestBehind(t *testing.T) {
+	for _, tt := range []struct {
+		sent drive.Sent
+		want string
+	}{
+		{drive.Sent{Timed: 1000, Took: 5 * time.Millisecond}, ""},
+		{drive.Sent{Timed: 1000, Took: 5200 * time.Microsecond}, ""},
+		{drive.Sent{Timed: 1000, Took: 10 * time.Millisecond}, "behind: 100 kpps"},
+		{drive.Sent{}, ""},
+	} {
+		if got := behind(tt.sent); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.sent, got, tt.want)
 		}
 	}
 }

@@ -1,6 +1,40 @@
 package bench
 
-import "testing"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/internal/lab"
+)
+
+// Who goes to the servers directly shares no address and port with the real servers: there
+// the balancer's clients leave connections behind that refuse theirs.
+func TestUsersTargets(t *testing.T) {
+	address := func(s string) *lab.Iface {
+		return &lab.Iface{Addrs: []netip.Prefix{netip.MustParsePrefix(s)}}
+	}
+	s := &usersSite{top: &lab.Topology{
+		VIP: netip.MustParseAddr("192.0.2.100"), Servers: make([]*lab.Node, 2),
+		ServerIfs: []*lab.Iface{address("198.51.100.11/24"), address("198.51.100.12/24")},
+	}}
+	conf := s.conf(1)
+	for _, targets := range []func(bool) []netip.AddrPort{s.web, s.udp} {
+		if got := targets(true); len(got) != 1 || !strings.Contains(conf, strings.ReplaceAll("virtual_server "+got[0].String()+" {", ":", " ")) {
+			t.Errorf("balanced: %v, want the service of\n%s", got, conf)
+		}
+		direct := targets(false)
+		if len(direct) != 2 || direct[0].Addr() == direct[1].Addr() {
+			t.Errorf("direct: %v, want both servers", direct)
+		}
+		if slices.ContainsFunc(direct, func(to netip.AddrPort) bool {
+			return strings.Contains(conf, strings.ReplaceAll("real_server "+to.String()+" {", ":", " "))
+		}) {
+			t.Errorf("direct: %v, real servers are there:\n%s", direct, conf)
+		}
+	}
+}
 
 func TestParseWrk(t *testing.T) {
 	const head = "Running 3s test @ http://10.77.1.100/\n  1 threads and 32 connections\n" +
