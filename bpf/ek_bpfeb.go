@@ -190,6 +190,11 @@ type EkImport struct {
 	Timeout uint32
 }
 
+type EkKnown struct {
+	_   structs.HostLayout
+	End [262144]uint8
+}
+
 type EkLimit struct {
 	_    structs.HostLayout
 	Full uint64

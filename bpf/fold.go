@@ -10,12 +10,13 @@ import (
 // constantSection is where what the programs declare as const volatile lies.
 const constantSection = ".rodata"
 
-// FoldConstants writes the constants of a collection, once all are set, into the instructions
-// that load them. The kernel's verifier follows their values but leaves the loads, of which the
-// way of an established flow's packet has several. Where the compiler put something else
-// than an address and the load from it, it stays.
-func FoldConstants(spec *ebpf.CollectionSpec) {
-	values := make(map[uint32][]byte)
+// Fold writes into the instructions of a collection what is certain once all its constants are set: the
+// constants themselves, and where the entry of an array with one entry lies. The kernel's
+// verifier follows their values but leaves the loads and look-ups, of which the way of an
+// established flow's packet has several. Where the compiler put something else than
+// such a load or look-up, it stays.
+func Fold(spec *ebpf.CollectionSpec) {
+	values, single := make(map[uint32][]byte), singles(spec)
 	for _, v := range spec.Variables {
 		if v.SectionName == constantSection {
 			values[v.Offset] = v.Value
@@ -23,6 +24,7 @@ func FoldConstants(spec *ebpf.CollectionSpec) {
 	}
 	for _, program := range spec.Programs {
 		foldConstants(program.Instructions, values, spec.ByteOrder)
+		program.Instructions = foldLookups(program.Instructions, single)
 	}
 }
 
@@ -42,7 +44,7 @@ func foldConstants(program asm.Instructions, values map[uint32][]byte, order bin
 		}
 		address.Src, address.Constant = asm.R0, value
 		*address = address.WithReference("")
-		load.OpCode, load.Dst, load.Src, load.Offset = asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja), asm.R0, asm.R0, 0
+		*load = nothing(load.Metadata)
 	}
 }
 
@@ -83,4 +85,9 @@ func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]bool {
 		targets[asm.RawInstructionOffset(int64(i.Offset)+1+distance)] = true
 	}
 	return targets
+}
+
+// nothing is a jump to the next instruction, which the kernel leaves out.
+func nothing(m asm.Metadata) asm.Instruction {
+	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja), Metadata: m}
 }

@@ -66,10 +66,16 @@ func TestFoldConstantsOfTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	constants := make(map[int64]bool)
+	for _, v := range spec.Variables {
+		if v.SectionName == constantSection {
+			constants[int64(v.Offset)<<32] = true
+		}
+	}
 	addresses := func() (n int) {
 		for _, program := range spec.Programs {
 			for _, i := range program.Instructions {
-				if i.Reference() == constantSection {
+				if i.Reference() == constantSection && constants[i.Constant] {
 					n++
 				}
 			}
@@ -77,8 +83,94 @@ func TestFoldConstantsOfTheProgram(t *testing.T) {
 		return n
 	}
 	before := addresses()
-	FoldConstants(spec)
+	Fold(spec)
 	if after := addresses(); before == 0 || after*4 > before {
 		t.Errorf("%d addresses of constants, %d are left, want at most a quarter", before, after)
+	}
+}
+
+// entryOf is the address of a map, where its look-up expects it.
+func entryOf(name string, to asm.Register) asm.Instruction {
+	return asm.LoadMapPtr(to, 0).WithReference(name)
+}
+
+func TestFoldLookups(t *testing.T) {
+	single := map[string]bool{"one": true, "many": false}
+	one, key, lookup, end := entryOf("one", asm.R1), addressOf(asm.R2, 0), asm.FnMapLookupElem.Call(), asm.Return()
+	jump := func(op asm.JumpOp, of asm.Register, to int64, over int16) asm.Instruction {
+		return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(op).SetSource(asm.ImmSource), Dst: of, Constant: to, Offset: over}
+	}
+	into := func(over int16) asm.Instruction { return jump(asm.JEq, asm.R3, 0, over) }
+	entry := asm.LoadMapValue(asm.R0, 0, 0).WithReference("one")
+	nop := nothing(asm.Metadata{})
+	way := nop
+	way.Offset = 5
+	for name, tt := range map[string]struct {
+		program asm.Instructions
+		want    asm.Instructions // nil: as it was
+	}{
+		"the map first":                {asm.Instructions{one, key, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
+		"the key first":                {asm.Instructions{key, one, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
+		"at the end":                   {asm.Instructions{one, key, lookup}, asm.Instructions{entry, nop, nop, nop}},
+		"two":                          {asm.Instructions{one, key, lookup, one, key, lookup}, asm.Instructions{entry, nop, nop, nop, entry, nop, nop, nop}},
+		"a jump to the beginning":      {asm.Instructions{into(0), one, key, lookup, end}, asm.Instructions{into(0), entry, nop, nop, nop, end}},
+		"gone if nothing is found":     {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, nop, end}},
+		"gone if something is found":   {asm.Instructions{one, key, lookup, jump(asm.JNE, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, way, end}},
+		"a test of something else":     {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R6, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JEq, asm.R6, 0, 5), end}},
+		"a test against another value": {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R0, 1, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JEq, asm.R0, 1, 5), end}},
+		"another test":                 {asm.Instructions{one, key, lookup, jump(asm.JGT, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JGT, asm.R0, 0, 5), end}},
+		"a jump to the test": {asm.Instructions{into(5), one, key, lookup, jump(asm.JEq, asm.R0, 0, 5), end},
+			asm.Instructions{into(5), entry, nop, nop, nop, jump(asm.JEq, asm.R0, 0, 5), end}},
+		"a jump to the second address": {asm.Instructions{into(2), one, key, lookup, end}, nil},
+		"a jump to the call":           {asm.Instructions{into(4), one, key, lookup, end}, nil},
+		"many entries":                 {asm.Instructions{entryOf("many", asm.R1), key, lookup, end}, nil},
+		"a write":                      {asm.Instructions{one, key, asm.FnMapUpdateElem.Call(), end}, nil},
+		"not the map looked in":        {asm.Instructions{entryOf("one", asm.R3), key, lookup, end}, nil},
+		"not the key":                  {asm.Instructions{one, addressOf(asm.R3, 0), lookup, end}, nil},
+		"something between":            {asm.Instructions{one, key, asm.Mov.Imm(asm.R3, 1), lookup, end}, nil},
+		"no call":                      {asm.Instructions{end, one, key}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.want == nil {
+				tt.want = tt.program
+			}
+			got := foldLookups(tt.program, single)
+			if len(got) != len(tt.want) {
+				t.Fatalf("%v, want\n%v", got, tt.want)
+			}
+			for i, want := range tt.want {
+				if got[i].Reference() != want.Reference() || fmt.Sprintf("%#x %d %d %d %d", got[i].OpCode, got[i].Dst, got[i].Src, got[i].Offset, got[i].Constant) !=
+					fmt.Sprintf("%#x %d %d %d %d", want.OpCode, want.Dst, want.Src, want.Offset, want.Constant) {
+					t.Errorf("instruction %d is %v, want %v", i, got[i], want)
+				}
+			}
+			if size := tt.program.Size(); got.Size() != size {
+				t.Errorf("%d bytes, want %d: jumps would end elsewhere", got.Size(), size)
+			}
+		})
+	}
+}
+
+// No look-up of the program in an array with one entry is of another shape.
+func TestFoldLookupsOfTheProgram(t *testing.T) {
+	spec, err := LoadEk()
+	if err != nil {
+		t.Fatal(err)
+	}
+	single := singles(spec)
+	pointers := func() (n int) {
+		for _, program := range spec.Programs {
+			for _, i := range program.Instructions {
+				if i.Src == asm.PseudoMapFD && single[i.Reference()] {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	before := pointers()
+	Fold(spec)
+	if after := pointers(); before == 0 || after != 0 {
+		t.Errorf("%d look-ups in arrays with one entry, %d are left, want none", before, after)
 	}
 }

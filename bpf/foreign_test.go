@@ -9,10 +9,10 @@ import (
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 )
 
-// unknow clears all bits, as if neither services nor servers had ever been there.
+// unknow clears all bytes, as if neither services nor servers had ever been there.
 func (r *rig) unknow() {
 	r.tb.Helper()
-	clear(r.known[:])
+	r.known = EkKnown{}
 	zero(r.tb, r.o.EkKnown)
 }
 

@@ -90,7 +90,7 @@ func load(tb testing.TB, c constants, change ...func(*ebpf.CollectionSpec)) *loa
 	for _, f := range change {
 		f(spec)
 	}
-	FoldConstants(spec)
+	Fold(spec)
 	l := &loaded{constants: c, tables: spec.Maps["ek_tables"].InnerMap}
 	if err := spec.LoadAndAssign(&l.o, nil); err != nil {
 		var refused *ebpf.VerifierError

@@ -48,14 +48,14 @@ type rig struct {
 	now  time.Duration
 	seen [64]uint64 // packets by reason
 
-	known [1 << 18 / 64]uint64 // what ek_known holds
+	known EkKnown // what ek_known holds
 
 	tables    *ebpf.MapSpec // of a scheduler's table
 	templates EkSweep       // what the last sweep did to the templates
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 10
+const layoutVersion = 11
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for
@@ -160,7 +160,7 @@ func (r *rig) scheduled(id uint32, proto uint8, vip netip.AddrPort, by EkSchedul
 	r.put(r.o.EkServices, key, EkService{Id: id, Scheduler: by, Flags: flags})
 }
 
-// know sets the bit of a service's or a server's end, without which a packet is
+// know sets the byte of a service's or a server's end, without which a packet is
 // foreign.
 func (r *rig) know(end netip.AddrPort) {
 	r.tb.Helper()
@@ -168,10 +168,10 @@ func (r *rig) know(end netip.AddrPort) {
 	for b := end.Addr().Unmap().AsSlice(); len(b) > 0; b = b[4:] {
 		addr ^= binary.NativeEndian.Uint32(b)
 	}
-	bit := (addr ^ uint32(wire16(end.Port()))<<16) * 0x9e3779b1 >> 14
-	if r.known[bit/64]>>(bit%64)&1 == 0 {
-		r.known[bit/64] |= 1 << (bit % 64)
-		r.put(r.o.EkKnown, bit/64, r.known[bit/64])
+	known := &r.known.End[(addr^uint32(wire16(end.Port()))<<16)*0x9e3779b1>>14]
+	if *known == 0 {
+		*known = 1
+		r.put(r.o.EkKnown, uint32(0), &r.known)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestVerifierBounds(t *testing.T) {
 		}
 		shrink(t, spec, 1024) // small maps
 		if prefix == "" {
-			FoldConstants(spec) // as what runs is loaded
+			Fold(spec) // as what runs is loaded
 		}
 		for name, c := range verify(t, spec) {
 			costs[prefix+name] = c

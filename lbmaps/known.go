@@ -4,25 +4,24 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"github.com/evenkeel/evenkeel/bpf"
 )
 
 // knownBits is KNOWN_BITS of contract.h.
 const knownBits = 18
 
-// Known are the words of ek_known: a bit for each address and port that is a
-// service's or a server's. The program takes a packet for foreign when neither of
-// its ends has its bit.
-type Known [1 << knownBits / 64]uint64
+// Known is the entry of ek_known: a byte for each hash of an address and a port, 1 where one
+// of a service or a server has it. The program takes a packet for foreign when neither of
+// its ends has its byte set.
+type Known [1 << knownBits]byte
 
-// Add sets the bit of an end.
-func (k *Known) Add(end netip.AddrPort) {
-	word, mask := KnownBit(end)
-	k[word] |= mask
-}
+// Add sets the byte of an end.
+func (k *Known) Add(end netip.AddrPort) { k[KnownEnd(end)] = 1 }
 
-// KnownBit returns the word that the bit of an end is in, and the bit as a mask. It
-// finds it as the program does, from the bytes on the wire.
-func KnownBit(end netip.AddrPort) (word uint32, mask uint64) {
+// KnownEnd returns which byte is an end's. It finds it as the program does, from the bytes
+// on the wire.
+func KnownEnd(end netip.AddrPort) uint32 {
 	var addr uint32
 	if a := end.Addr().Unmap(); a.Is4() {
 		addr = wireIPv4(a)
@@ -32,27 +31,28 @@ func KnownBit(end netip.AddrPort) (word uint32, mask uint64) {
 			addr ^= binary.NativeEndian.Uint32(b[at:])
 		}
 	}
-	bit := (addr ^ uint32(wirePort(end.Port()))<<16) * 0x9e3779b1 >> (32 - knownBits)
-	return bit / 64, 1 << (bit % 64)
+	return (addr ^ uint32(wirePort(end.Port()))<<16) * 0x9e3779b1 >> (32 - knownBits)
 }
 
-// Known returns all words.
+// Known returns all bytes.
 func (m *Maps) Known() (*Known, error) {
-	k := &Known{}
-	err := walk(m.known, func(at uint32, bits uint64) bool {
-		k[at] = bits
-		return true
-	})
-	if err != nil {
+	var k bpf.EkKnown
+	if err := m.known.Lookup(uint32(0), &k); err != nil {
 		return nil, fmt.Errorf("read the known ends: %w", err)
 	}
-	return k, nil
+	known := Known(k.End)
+	return &known, nil
 }
 
-// PutKnown replaces one word. A packet sees all of it changed or nothing.
-func (m *Maps) PutKnown(word uint32, bits uint64) error {
-	if err := m.known.Put(word, bits); err != nil {
-		return fmt.Errorf("write word %d of the known ends: %w", word, err)
+// PutKnown writes the byte of an end. It writes to the map's memory, which is the program's: the
+// kernel would take all bytes anew for one.
+func (m *Maps) PutKnown(end uint32, known byte) error {
+	memory, err := m.known.Memory()
+	if err == nil {
+		_, err = memory.WriteAt([]byte{known}, int64(end))
+	}
+	if err != nil {
+		return fmt.Errorf("write byte %d of the known ends: %w", end, err)
 	}
 	return nil
 }

@@ -6,22 +6,19 @@ import (
 	"github.com/evenkeel/evenkeel/lbmaps"
 )
 
-// know sets the bit by which the program knows the end of a service or a server. It
+// know sets the byte by which the program knows the end of a service or a server. It
 // comes before what makes packets find them.
-func (x *XDP) know(end netip.AddrPort) error {
-	word, mask := lbmaps.KnownBit(end)
-	return x.putKnown(word, x.known[word]|mask)
-}
+func (x *XDP) know(end netip.AddrPort) error { return x.putKnown(lbmaps.KnownEnd(end), 1) }
 
-// putKnown writes a word if it changes.
-func (x *XDP) putKnown(word uint32, bits uint64) error {
-	if bits == x.known[word] {
+// putKnown writes a byte if it changes.
+func (x *XDP) putKnown(end uint32, known byte) error {
+	if known == x.known[end] {
 		return nil
 	}
-	if err := x.tables.PutKnown(word, bits); err != nil {
+	if err := x.tables.PutKnown(end, known); err != nil {
 		return err
 	}
-	x.known[word] = bits
+	x.known[end] = known
 	return nil
 }
 
@@ -45,8 +42,8 @@ func (x *XDP) wanted() (k *lbmaps.Known, all bool) {
 // learn adds what ought to be known to what is.
 func (x *XDP) learn() error {
 	want, _ := x.wanted()
-	for word, bits := range want {
-		if err := x.putKnown(uint32(word), x.known[word]|bits); err != nil {
+	for end, known := range want {
+		if err := x.putKnown(uint32(end), x.known[end]|known); err != nil {
 			return err
 		}
 	}
@@ -54,7 +51,7 @@ func (x *XDP) learn() error {
 	return nil
 }
 
-// unlearn clears the bits of what is gone for good. Nothing waits for it: a bit too
+// unlearn clears the bytes of what is gone for good. Nothing waits for it: one too
 // many costs some packets time.
 func (x *XDP) unlearn() error {
 	if !x.stale {
@@ -64,8 +61,8 @@ func (x *XDP) unlearn() error {
 	if !all {
 		return nil
 	}
-	for word, bits := range want {
-		if err := x.putKnown(uint32(word), bits); err != nil {
+	for end, known := range want {
+		if err := x.putKnown(uint32(end), known); err != nil {
 			return err
 		}
 	}

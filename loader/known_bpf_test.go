@@ -13,7 +13,7 @@ import (
 	"github.com/evenkeel/evenkeel/sched"
 )
 
-// wantKnown compares the bits in the map with those of so many ends.
+// wantKnown compares the bytes in the map with those of so many ends.
 func (r *rig) wantKnown(when string, ends ...netip.AddrPort) {
 	r.t.Helper()
 	var want lbmaps.Known
@@ -23,7 +23,7 @@ func (r *rig) wantKnown(when string, ends ...netip.AddrPort) {
 	got, err := r.maps.Known()
 	check(r.t, err)
 	if *got != want || r.known != want {
-		r.t.Errorf("%s: the map or what is remembered of it differs from the bits of %v", when, ends)
+		r.t.Errorf("%s: the map or what is remembered of it differs from the bytes of %v", when, ends)
 	}
 }
 
@@ -85,16 +85,14 @@ func TestStartMendsKnownEnds(t *testing.T) {
 	}
 	all := append(ends, reals...)
 	r.wantKnown("with two services", all...)
-	word, _ := lbmaps.KnownBit(vip)
-	check(t, r.maps.PutKnown(word, 0))
+	check(t, r.maps.PutKnown(lbmaps.KnownEnd(vip), 0))
 	r.restart()
-	r.wantKnown("with a bit missing before the start", all...)
+	r.wantKnown("with one missing before the start", all...)
 
 	stray := netip.MustParseAddrPort("192.0.2.77:7")
-	strayWord, mask := lbmaps.KnownBit(stray)
-	check(t, r.maps.PutKnown(strayWord, mask))
+	check(t, r.maps.PutKnown(lbmaps.KnownEnd(stray), 1))
 	r.restart()
-	r.wantKnown("with a bit too many before the start", append(all, stray)...)
+	r.wantKnown("with one too many before the start", append(all, stray)...)
 	r.collectAll(time.Now())
 	r.wantKnown("after the slots were looked after", all...)
 }

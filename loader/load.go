@@ -253,7 +253,7 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) 
 			return nil, fmt.Errorf("set test clock: %w", err)
 		}
 	}
-	bpf.FoldConstants(spec)
+	bpf.Fold(spec)
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps.ByName()})
 	if err != nil {
 		refusal := &ProgramError{Cause: err}

@@ -52,8 +52,8 @@ func (m *mortal) DeleteService(k model.ServiceKey) error {
 	return spent(m, func() error { return m.tables.DeleteService(k) })
 }
 
-func (m *mortal) PutKnown(word uint32, bits uint64) error {
-	return spent(m, func() error { return m.tables.PutKnown(word, bits) })
+func (m *mortal) PutKnown(end uint32, known byte) error {
+	return spent(m, func() error { return m.tables.PutKnown(end, known) })
 }
 
 func (m *mortal) ResetService(id uint32) error {

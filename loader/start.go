@@ -51,7 +51,7 @@ type XDP struct {
 	entries map[uint32]lbmaps.Port
 	vlans   map[lbmaps.Tag]uint32
 	sweep   sweepCounts
-	// known is what ek_known holds, and stale is set while it may have bits of what
+	// known is what ek_known holds, and stale is set while it may have bytes of what
 	// is gone; user space alone writes it.
 	known lbmaps.Known
 	stale bool

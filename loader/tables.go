@@ -15,7 +15,7 @@ import (
 type tables interface {
 	PutService(lbmaps.Service) error
 	DeleteService(model.ServiceKey) error
-	PutKnown(word uint32, bits uint64) error
+	PutKnown(end uint32, known byte) error
 	ResetService(id uint32) error
 	PutCursor(id uint32, c lbmaps.Cursor) error
 	PutOrder(id, generation uint32, o lbmaps.Order) error

@@ -16,16 +16,15 @@ enum ahead {
 	AHEAD_PLAIN, /* TCP that acknowledges and nothing else, or UDP: no fragment, no options */
 };
 
-/* ahead_known says whether one of the ends of a packet may be ours. The source is read only when the
- * destination is not known, as the stack has no room to keep it.
- */
+/* ahead_known says whether one of the ends of a packet may be ours. */
 static __always_inline bool ahead_known(const __be32 *from, const __be32 *to,
 					const struct udphdr *udp, bool v6)
 {
-	if (end_known(v6 ? addr6_mix(to) : *to, udp->dest))
+	const struct known *known = known_ends();
+
+	if (!known || READ_ONCE(known->end[end_of(v6 ? addr6_mix(to) : *to, udp->dest)]))
 		return true;
-	__asm__ volatile("" : : : "memory");
-	return end_known(v6 ? addr6_mix(from) : *from, udp->source);
+	return READ_ONCE(known->end[end_of(v6 ? addr6_mix(from) : *from, udp->source)]);
 }
 
 /* ahead_plain says whether a packet is a plain one of TCP or UDP. */

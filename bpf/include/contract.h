@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 10
+#define LAYOUT_VERSION 11
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -30,8 +30,15 @@
  */
 #define SWEEP_KEYS 512
 
-/* ek_known has 2^KNOWN_BITS bits, 64 in each word. */
+/* ek_known has a byte for each hash of so many bits. */
 #define KNOWN_BITS 18
+
+/* known says of each hash of an address and a port whether it may be the end of a service or a
+ * server: 1, or 0. Bytes, since to ask for a bit takes the program five instructions more.
+ */
+struct known {
+	__u8 end[1 << KNOWN_BITS];
+};
 
 /* service_key selects a virtual service. Addresses are IPv6; an IPv4 address
  * is stored v4-mapped (::ffff:a.b.c.d).

@@ -24,8 +24,8 @@ static __always_inline bool flow_steady(union flow_word w)
 /* flow_timeout is how long a flow in this state lives without a packet. */
 static __always_inline __u64 flow_timeout(__u8 state)
 {
-	__u32 zero = 0, index = state & 31;
-	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
+	__u32 index = state & 31;
+	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &only);
 
 	if (!settings)
 		return 0;

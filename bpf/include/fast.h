@@ -107,9 +107,9 @@ static __always_inline bool fast_is(const struct hot_head *head, union hot_word 
 	       six[2] == read8(addrs + 4) && six[3] == read8(addrs + 6);
 }
 
-/* fast_find returns the copy of a packet's flow, and its word in was, or NULL: if there is none,
- * or somebody writes to it. The word stays whole, since clang would take a union apart here and
- * put it together again.
+/* fast_find returns the copy of a packet's flow, and its word in was, or NULL: if there is none.
+ * What it says holds while its word is that one: fast_server. The word stays whole, since clang
+ * would take a union apart here and put it together again.
  */
 static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 *was)
 {
@@ -129,11 +129,21 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 
 		w.word = word;
 		if (!fast_is(head, w, p))
 			continue;
-		load_barrier(weak);
 		*was = word;
-		return READ_ONCE(head->now.word) == word ? head : NULL;
+		return head;
 	}
 	return NULL;
+}
+
+/* fast_server returns the server of a copy, by the number as it lies there, or NULL if somebody has
+ * written to the copy since its word was read.
+ */
+static __always_inline const struct server *fast_server(const struct hot_head *head, __u64 word)
+{
+	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
+
+	load_barrier(weak_order);
+	return READ_ONCE(head->now.word) == word ? srv : NULL;
 }
 
 /* fast_leave is leave for a way out that lies in a map, where words need not be aligned. */
@@ -206,8 +216,8 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w,
 					struct hot_luck *luck)
 {
+	const struct server *srv = fast_server(head, w.word);
 	__u32 index = w.server;
-	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
 
 	if (!srv || srv->flags != SERVER_RESOLVED)
 		return LATER_BALANCE;

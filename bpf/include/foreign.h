@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Telling packets that are nobody's of ours apart by one bit of each end. A set bit
+/* Telling packets that are nobody's of ours apart by one byte for each end. A byte that is set
  * says that the end may be a service's or a server's, since others may share it; one
  * that is not set says for certain that it is not.
  */
@@ -9,16 +9,38 @@
 #include "explain.h"
 #include "parse.h"
 
-/* end_known says whether the bit of an address and a port is set. The protocol does not
- * count. Package lbmaps finds the same bit. The product's high bits depend on all.
+/* end_of is which byte is that of an address and a port. The protocol does not count. Package
+ * lbmaps finds the same byte. The product's high bits depend on all.
  */
-static __always_inline bool end_known(__u32 addr, __be16 port)
+static __always_inline __u32 end_of(__u32 addr, __be16 port)
 {
-	__u32 bit = ((addr ^ (__u32)port << 16) * 0x9e3779b1U) >> (32 - KNOWN_BITS);
-	__u32 index = bit / 64;
-	__u64 *word = bpf_map_lookup_elem(&ek_known, &index);
+	return ((addr ^ (__u32)port << 16) * 0x9e3779b1U) >> (32 - KNOWN_BITS);
+}
 
-	return !word || READ_ONCE(*word) >> (bit & 63) & 1;
+/* known_ends returns the bytes. What a packet says is read after that: to keep it meanwhile would
+ * take room on the stack.
+ */
+static __always_inline const struct known *known_ends(void)
+{
+	const struct known *known = bpf_map_lookup_elem(&ek_known, &only);
+
+	__asm__ volatile("" : : : "memory");
+	return known;
+}
+
+/* known_source says whether the byte of where a packet is from is set, and known_end of where it goes. */
+static __always_inline bool known_source(const struct known *known, const struct packet *p)
+{
+	__u32 addr = p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr;
+
+	return !known || READ_ONCE(known->end[end_of(addr, p->sport)]);
+}
+
+static __always_inline bool known_end(const struct known *known, const struct packet *p)
+{
+	__u32 addr = p->v6 ? addr6_mix(p->ip6->daddr) : p->ip->daddr;
+
+	return !known || READ_ONCE(known->end[end_of(addr, p->dport)]);
 }
 
 /* may_answer says whether a packet may be from a server. The dry program looks at each, as
@@ -26,7 +48,7 @@ static __always_inline bool end_known(__u32 addr, __be16 port)
  */
 static __always_inline bool may_answer(const struct packet *p)
 {
-	return DRY || end_known(p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr, p->sport);
+	return DRY || known_source(known_ends(), p);
 }
 
 /* foreign says whether a packet is certainly neither to a service nor from a server, of
@@ -34,10 +56,9 @@ static __always_inline bool may_answer(const struct packet *p)
  */
 static __always_inline bool foreign(const struct packet *p)
 {
-	if (p->v6)
-		return !end_known(addr6_mix(p->ip6->daddr), p->dport) &&
-		       !end_known(addr6_mix(p->ip6->saddr), p->sport);
-	return !end_known(p->ip->daddr, p->dport) && !end_known(p->ip->saddr, p->sport);
+	const struct known *known = known_ends();
+
+	return !known_end(known, p) && !known_source(known, p);
 }
 
 #endif

@@ -22,9 +22,8 @@
 /* icmp_allowed spends one of the errors that this CPU may send in a second. */
 static __always_inline bool icmp_allowed(void)
 {
-	__u32 zero = 0;
-	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &zero);
-	struct icmp_budget *budget = bpf_map_lookup_elem(&ek_icmp_budget, &zero);
+	struct settings *settings = bpf_map_lookup_elem(&ek_settings, &only);
+	struct icmp_budget *budget = bpf_map_lookup_elem(&ek_icmp_budget, &only);
 	__u64 second = clock_now() / SECOND;
 
 	if (!settings || !budget)

@@ -16,6 +16,11 @@
 #define MAX_TEMPLATES 65536
 #define MAX_REASONS 64
 
+/* only is the key of an array with one entry. Package bpf turns each look-up there into the
+ * entry's address when the program is loaded (Fold), and asks for no key then.
+ */
+static const __u32 only = 0;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -46,14 +51,15 @@ struct {
 	__type(value, struct service);
 } ek_services SEC(".maps");
 
-/* A bit for each address and port of a service or a server, set before packets can
+/* A byte for each address and port of a service or a server, set before packets can
  * find it and cleared some time after the last flow of it: foreign.h.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, (1 << KNOWN_BITS) / 64);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct known);
 } ek_known SEC(".maps");
 
 struct {

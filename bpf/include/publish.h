@@ -18,10 +18,10 @@ static __always_inline int publish_order(struct publish *ctx)
 	union cursor *cursor = bpf_map_lookup_elem(&ek_cursors, &service);
 	struct positions *moved;
 	union cursor seen, next;
-	__u32 zero = 0, place;
+	__u32 place;
 	int i;
 
-	moved = bpf_map_lookup_elem(&ek_positions, &zero);
+	moved = bpf_map_lookup_elem(&ek_positions, &only);
 	if (!cursor || !moved)
 		return -1;
 	for (i = 0; i < PUBLISH_TRIES; i++) {

@@ -15,6 +15,9 @@ import (
 
 const page = "../docs/maps.md"
 
+// addressBytes is how many bytes the longest address has; more are no address.
+const addressBytes = 16
+
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "write %s: %v\n", page, err)
@@ -114,7 +117,7 @@ func order(t btf.Type) string {
 		return "network"
 	}
 	if a, ok := t.(*btf.Array); ok {
-		if size, err := btf.Sizeof(a.Type); err == nil && size == 1 {
+		if size, err := btf.Sizeof(a.Type); err == nil && size == 1 && a.Nelems <= addressBytes {
 			return "network"
 		}
 		return order(a.Type)
