@@ -6,7 +6,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/evenkeel/evenkeel/bench/drive"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -14,15 +13,10 @@ import (
 // the same each time: two measurements, each with a datapath of its own, agree
 // to about 1 %, however busy the machine is.
 func TestCountedInstructionsRepeat(t *testing.T) {
-	d, err := drive.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
 	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
 	var net [2]float64
 	for i := range net {
-		figures, err := measure(t.Context(), d, c, Options{Rounds: 5, Packets: 64000}.withDefaults(), nil)
+		figures, err := measureAll(t.Context(), []Case{c}, Options{Rounds: 5, Packets: 64000}.withDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}

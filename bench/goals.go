@@ -13,7 +13,7 @@ type goal struct {
 	level figure.Level
 	// name is that of the figure, without a kernel in front.
 	name string
-	// over is the figure whose median divides this one's. Optional.
+	// over is the figure whose value of the same round divides this one's. Optional.
 	over string
 	// ratio has the ratio to the yardstick count, and not the median.
 	ratio bool
@@ -86,7 +86,7 @@ func (g goal) lines(figures []figure.Figure) []reached {
 		name := f.Name
 		switch {
 		case g.over != "":
-			s, unit, name = divided(s, figures, g), " x", name+" / "+g.over
+			s, unit, name = divided(f, figures, g), " x", name+" / "+g.over
 		case g.ratio:
 			s, unit, name = f.Ratio(), " x", name+" / "+f.Beside
 		case g.reads:
@@ -142,19 +142,14 @@ func (g goal) verdict(s figure.Summary) string {
 	return "MISSED"
 }
 
-// divided returns a median by that of the figure that the goal is over. It has no range: the two
-// were not measured in the same rounds.
-func divided(s figure.Summary, figures []figure.Figure, g goal) figure.Summary {
+// divided returns each round's value by that of the figure that the goal is over, which is measured in
+// the same rounds (Case.heldAgainst).
+func divided(f figure.Figure, figures []figure.Figure, g goal) figure.Summary {
 	i := slices.IndexFunc(figures, func(f figure.Figure) bool { return f.Level == g.level && f.Name == g.over })
 	if i < 0 {
 		return figure.Summary{}
 	}
-	below := figures[i].Summary()
-	if below.N == 0 || below.Median <= 0 {
-		return figure.Summary{}
-	}
-	ratio := s.Median / below.Median
-	return figure.Summary{Median: ratio, Low: ratio, High: ratio, N: min(s.N, below.N)}
+	return figure.Summarize(figure.Ratios(f.Values, figures[i].Values))
 }
 
 // writeGoals writes the table of goals, with what does not hold as plain as the rest.

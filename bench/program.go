@@ -88,51 +88,94 @@ func measureAll(ctx context.Context, list []Case, o Options) (figures []figure.F
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, shut()) }()
-	for i, c := range list {
-		if err := ctx.Err(); err != nil {
+	of := make([][]figure.Figure, len(list)) // by case
+	done := 0
+	for _, group := range inTurns(list) {
+		for _, i := range group {
+			done++
+			o.Progress(list[i].Name(), done, len(list))
+		}
+		if err := measureInTurns(ctx, d, list, group, o, rivals, of); err != nil {
 			return nil, err
 		}
-		o.Progress(c.Name(), i+1, len(list))
-		some, err := measure(ctx, d, c, o, rivals)
-		if c.given != nil && errors.Is(err, ErrElsewhere) {
-			some[0].Note, err = "not measured: "+err.Error(), nil // the file says where its packets go
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Name(), err)
-		}
-		figures = append(figures, some...)
 	}
-	return figures, nil
+	return slices.Concat(of...), nil
 }
 
-// measure measures one case: in each round the driver alone, the floor, the program, a
-// read of memory where flows live, and the rivals, one after the other. The first figure is ours,
-// also of an error.
-func measure(ctx context.Context, d *drive.Driver, c Case, o Options, rivals []rival) (figures []figure.Figure, err error) {
-	run := &run{driver: d, c: c, packets: o.Packets, rounds: uint32(o.Rounds)}
-	defer func() { err = errors.Join(err, run.end()) }()
-	f := figure.Figure{Level: figure.Program, Name: c.Name(), Unit: "ns", Beside: "floor", Anchor: anchorOf(c)}
+// measureInTurns measures the cases of a group: in each round one after the other. of takes the figures of each.
+func measureInTurns(ctx context.Context, d *drive.Driver, list []Case, group []int, o Options, rivals []rival, of [][]figure.Figure) (err error) {
+	turns := make([]*turn, len(group))
+	for n, i := range group {
+		turns[n] = newTurn(d, list[i], o, rivals)
+	}
+	defer func() {
+		for n, t := range turns {
+			err = errors.Join(err, t.run.end())
+			of[group[n]] = t.figures()
+		}
+	}()
+	for round := range o.Rounds {
+		for _, t := range turns {
+			if err := t.take(ctx, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// turn is the measurement of one case: in each round the driver alone, the floor, the program, a
+// read of memory where flows live, and the rivals, one after the other.
+type turn struct {
+	run  *run
+	ours figure.Figure
+	// over is set when the case cannot be measured, which the figure's note says.
+	over bool
+}
+
+func newTurn(d *drive.Driver, c Case, o Options, rivals []rival) *turn {
+	t := &turn{run: &run{driver: d, c: c, packets: o.Packets, rounds: uint32(o.Rounds)}}
+	t.ours = figure.Figure{Level: figure.Program, Name: c.Name(), Unit: "ns", Beside: "floor", Anchor: anchorOf(c)}
 	if c.counted() {
-		f.Series, f.X = c.Series(), float64(c.Flows)
+		t.ours.Series, t.ours.X = c.Series(), float64(c.Flows)
 	}
 	if c.common {
 		for _, r := range rivals {
-			run.rivals = append(run.rivals, newComparison(c, r))
+			t.run.rivals = append(t.run.rivals, newComparison(c, r))
 		}
 	}
-	for round := range o.Rounds {
-		if err := run.begin(ctx, round); err != nil {
-			return []figure.Figure{f}, err
-		}
-		if err := run.play(&f); err != nil {
-			return []figure.Figure{f}, err
-		}
+	return t
+}
+
+// take measures one round.
+func (t *turn) take(ctx context.Context, round int) error {
+	if t.over {
+		return nil
 	}
-	figures = []figure.Figure{f}
-	for _, b := range run.rivals {
-		figures = append(figures, b.figures()...)
+	err := ctx.Err()
+	if err == nil {
+		err = t.run.begin(ctx, round)
 	}
-	return figures, nil
+	if err == nil {
+		err = t.run.play(&t.ours)
+	}
+	if t.run.c.given != nil && errors.Is(err, ErrElsewhere) {
+		t.ours.Note, t.over = "not measured: "+err.Error(), true // the file says where its packets go
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.run.c.Name(), err)
+	}
+	return nil
+}
+
+// figures returns ours first.
+func (t *turn) figures() []figure.Figure {
+	all := []figure.Figure{t.ours}
+	for _, b := range t.run.rivals {
+		all = append(all, b.figures()...)
+	}
+	return all
 }
 
 // begin makes what a round needs and does not have from the one before.
