@@ -10,7 +10,8 @@
 // The program is built a second time from dry.bpf.c, without effect: it decides
 // the same, writes nothing, and tells what it decided (explain.h).
 //
-// FoldConstants writes what a loader has set into the program's instructions.
+// Fold writes what a loader has set, and where the entries of maps with one entry lie, into the
+// program's instructions.
 //
 // docs/maps.md describes the maps; mapsdoc writes the fields into it.
 //

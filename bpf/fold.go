@@ -16,7 +16,7 @@ const constantSection = ".rodata"
 // established flow's packet has several. Where the compiler put something else than
 // such a load or look-up, it stays.
 func Fold(spec *ebpf.CollectionSpec) {
-	values, single := make(map[uint32][]byte), singles(spec)
+	values, entries := make(map[uint32][]byte), entriesOf(spec)
 	for _, v := range spec.Variables {
 		if v.SectionName == constantSection {
 			values[v.Offset] = v.Value
@@ -24,7 +24,7 @@ func Fold(spec *ebpf.CollectionSpec) {
 	}
 	for _, program := range spec.Programs {
 		foldConstants(program.Instructions, values, spec.ByteOrder)
-		program.Instructions = foldLookups(program.Instructions, single)
+		program.Instructions = entries.foldLookups(program.Instructions)
 	}
 }
 
@@ -35,7 +35,7 @@ func foldConstants(program asm.Instructions, values map[uint32][]byte, order bin
 	entered := jumpTargets(program)
 	for i := program.Iterate(); i.Next() && i.Index+1 < len(program); {
 		address, load := i.Ins, &program[i.Index+1]
-		if !loadsFrom(address, load) || entered[i.Offset+address.Width()] {
+		if !loadsFrom(address, load) || entered[i.Offset+address.Width()] > 0 {
 			continue
 		}
 		value, ok := constantOf(values[uint32(address.Constant>>32)], load.OpCode.Size(), order)
@@ -70,9 +70,9 @@ func constantOf(value []byte, size asm.Size, order binary.ByteOrder) (int64, boo
 	return 0, false
 }
 
-// jumpTargets returns the offsets of the instructions that jumps lead to.
-func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]bool {
-	targets := make(map[asm.RawInstructionOffset]bool)
+// jumpTargets returns how many jumps lead to the instruction at each offset.
+func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]int {
+	targets := make(map[asm.RawInstructionOffset]int)
 	for i := program.Iterate(); i.Next(); {
 		op := i.Ins.OpCode
 		if !op.Class().IsJump() || op.JumpOp() == asm.Call || op.JumpOp() == asm.Exit {
@@ -82,7 +82,7 @@ func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]bool {
 		if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
 			distance = i.Ins.Constant
 		}
-		targets[asm.RawInstructionOffset(int64(i.Offset)+1+distance)] = true
+		targets[asm.RawInstructionOffset(int64(i.Offset)+1+distance)]++
 	}
 	return targets
 }

@@ -1,15 +1,36 @@
 package bpf
 
 import (
+	"bytes"
+
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 )
 
-// foldLookups writes the address of the entry in place of each look-up in an array with one entry, whose
-// key can only be 0. The kernel writes eight instructions in its place, and would hold the key
-// against the size each time. A look-up is the addresses of the map and of the key, in any order,
-// and the call; where a test whether something was found is next, there is none any more.
-func foldLookups(program asm.Instructions, single map[string]bool) asm.Instructions {
+// entries are the maps whose look-ups need none.
+type entries struct {
+	// single has the names of the arrays with one entry.
+	single map[string]bool
+	// constants are the bytes of constantSection, where keys lie.
+	constants []byte
+}
+
+func entriesOf(spec *ebpf.CollectionSpec) entries {
+	e := entries{single: make(map[string]bool)}
+	for name, m := range spec.Maps {
+		e.single[name] = m.Type == ebpf.Array && m.MaxEntries == 1
+	}
+	if m := spec.Maps[constantSection]; m != nil && len(m.Contents) == 1 {
+		e.constants, _ = m.Contents[0].Value.([]byte)
+	}
+	return e
+}
+
+// foldLookups writes the address of the entry in place of each look-up in an array with one entry. The
+// kernel writes eight instructions in its place, and would hold the key against the size each
+// time. A look-up is the addresses of the map and of the key, in any order, and the call; where a
+// test whether something was found is next, there is none any more.
+func (e entries) foldLookups(program asm.Instructions) asm.Instructions {
 	entered := jumpTargets(program)
 	folded := make(asm.Instructions, 0, len(program))
 	skip := 0
@@ -19,18 +40,19 @@ func foldLookups(program asm.Instructions, single map[string]bool) asm.Instructi
 			continue
 		}
 		rest := program[i.Index:]
-		name := lookedUp(rest, single)
-		key := i.Offset + i.Ins.Width()
-		if name == "" || entered[key] || entered[key+rest[1].Width()] {
+		name := e.lookedUp(rest)
+		second := i.Offset + i.Ins.Width() // slots: two, two and one
+		call, test := second+2, second+3
+		if name == "" || entered[second] > 0 || entered[call] > 0 {
 			folded = append(folded, *i.Ins)
 			continue
 		}
 		entry := asm.LoadMapValue(asm.R0, 0, 0).WithMetadata(i.Ins.Metadata).WithReference(name)
 		folded = append(folded, entry, nothing(asm.Metadata{}), nothing(asm.Metadata{}), nothing(rest[2].Metadata))
 		skip = 2
-		if len(rest) > 3 {
-			if test, ok := found(rest[3]); ok && !entered[key+rest[1].Width()+1] {
-				folded = append(folded, test)
+		if len(rest) > 3 && entered[test] == 0 {
+			if way, ok := found(rest[3], test, entered); ok {
+				folded = append(folded, way)
 				skip = 3
 			}
 		}
@@ -39,7 +61,7 @@ func foldLookups(program asm.Instructions, single map[string]bool) asm.Instructi
 }
 
 // lookedUp returns the name of the array with one entry that the first three instructions look up in, or "".
-func lookedUp(program asm.Instructions, single map[string]bool) string {
+func (e entries) lookedUp(program asm.Instructions) string {
 	if len(program) < 3 || !program[2].IsBuiltinCall() || asm.BuiltinFunc(program[2].Constant) != asm.FnMapLookupElem {
 		return ""
 	}
@@ -47,34 +69,42 @@ func lookedUp(program asm.Instructions, single map[string]bool) string {
 	if array.Dst == asm.R2 {
 		array, key = key, array
 	}
-	if !array.IsLoadFromMap() || array.Src != asm.PseudoMapFD || array.Dst != asm.R1 || !key.OpCode.IsDWordLoad() || key.Dst != asm.R2 || !single[array.Reference()] {
+	if array.Dst != asm.R1 || !array.IsLoadFromMap() || array.Src != asm.PseudoMapFD || !e.isZero(key) {
 		return ""
 	}
-	return array.Reference()
+	if name := array.Reference(); e.single[name] {
+		return name
+	}
+	return ""
 }
 
-// found returns what a test of the entry's address against 0 does when that is not 0, if the instruction is one.
-func found(test asm.Instruction) (asm.Instruction, bool) {
-	op := test.OpCode
+// isZero reports whether an instruction is the address of a key, for a look-up, that is the constant 0.
+func (e entries) isZero(key *asm.Instruction) bool {
+	if key.Dst != asm.R2 || !key.IsLoadFromMap() || key.Src != asm.PseudoMapValue || key.Reference() != constantSection {
+		return false
+	}
+	zero, at := make([]byte, 4), int(key.Constant>>32)
+	return at+len(zero) <= len(e.constants) && bytes.Equal(e.constants[at:at+len(zero)], zero)
+}
+
+// found returns what a test of the entry's address against 0 does when that is not 0, if the
+// instruction, which lies at an offset, is one. entered has how often each offset is jumped to: a
+// way that nothing else leads to stays, since the kernel refuses a program with instructions that
+// it cannot reach.
+func found(test asm.Instruction, at asm.RawInstructionOffset, entered map[asm.RawInstructionOffset]int) (asm.Instruction, bool) {
+	op, after := test.OpCode, at+1
 	if op.Class() != asm.JumpClass || op.Source() != asm.ImmSource || test.Dst != asm.R0 || test.Constant != 0 {
 		return test, false
 	}
-	switch op.JumpOp() {
-	case asm.JEq:
+	away := asm.RawInstructionOffset(int64(after) + int64(test.Offset))
+	switch {
+	case op.JumpOp() == asm.JEq && entered[away] > 1:
+		entered[away]--
 		return nothing(test.Metadata), true
-	case asm.JNE:
+	case op.JumpOp() == asm.JNE && entered[after] > 0:
 		always := nothing(test.Metadata)
 		always.Offset = test.Offset
 		return always, true
 	}
 	return test, false
-}
-
-// singles are the names of the arrays with one entry.
-func singles(spec *ebpf.CollectionSpec) map[string]bool {
-	names := make(map[string]bool)
-	for name, m := range spec.Maps {
-		names[name] = m.Type == ebpf.Array && m.MaxEntries == 1
-	}
-	return names
 }

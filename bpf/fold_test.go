@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 )
 
@@ -94,36 +95,55 @@ func entryOf(name string, to asm.Register) asm.Instruction {
 	return asm.LoadMapPtr(to, 0).WithReference(name)
 }
 
+func jumpIf(op asm.JumpOp, of asm.Register, to int64, over int16) asm.Instruction {
+	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(op).SetSource(asm.ImmSource), Dst: of, Constant: to, Offset: over}
+}
+
 func TestFoldLookups(t *testing.T) {
-	single := map[string]bool{"one": true, "many": false}
+	e := entries{single: map[string]bool{"one": true, "many": false}, constants: []byte{0, 0, 0, 0, 1, 0, 0, 0, 0, 0}}
 	one, key, lookup, end := entryOf("one", asm.R1), addressOf(asm.R2, 0), asm.FnMapLookupElem.Call(), asm.Return()
-	jump := func(op asm.JumpOp, of asm.Register, to int64, over int16) asm.Instruction {
-		return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(op).SetSource(asm.ImmSource), Dst: of, Constant: to, Offset: over}
-	}
-	into := func(over int16) asm.Instruction { return jump(asm.JEq, asm.R3, 0, over) }
-	entry := asm.LoadMapValue(asm.R0, 0, 0).WithReference("one")
-	nop := nothing(asm.Metadata{})
-	way := nop
-	way.Offset = 5
+	into := func(over int16) asm.Instruction { return jumpIf(asm.JEq, asm.R3, 0, over) }
+	outside := addressOf(asm.R2, 0).WithReference(".bss")
+	entry, nop := asm.LoadMapValue(asm.R0, 0, 0).WithReference("one"), nothing(asm.Metadata{})
+	// What a test leads to, and what another jump that leads there too may look like.
+	none, some, always := jumpIf(asm.JEq, asm.R0, 0, 1), jumpIf(asm.JNE, asm.R0, 0, 1), nop
+	always.Offset = 1
 	for name, tt := range map[string]struct {
 		program asm.Instructions
 		want    asm.Instructions // nil: as it was
 	}{
-		"the map first":                {asm.Instructions{one, key, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
-		"the key first":                {asm.Instructions{key, one, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
-		"at the end":                   {asm.Instructions{one, key, lookup}, asm.Instructions{entry, nop, nop, nop}},
-		"two":                          {asm.Instructions{one, key, lookup, one, key, lookup}, asm.Instructions{entry, nop, nop, nop, entry, nop, nop, nop}},
-		"a jump to the beginning":      {asm.Instructions{into(0), one, key, lookup, end}, asm.Instructions{into(0), entry, nop, nop, nop, end}},
-		"gone if nothing is found":     {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, nop, end}},
-		"gone if something is found":   {asm.Instructions{one, key, lookup, jump(asm.JNE, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, way, end}},
-		"a test of something else":     {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R6, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JEq, asm.R6, 0, 5), end}},
-		"a test against another value": {asm.Instructions{one, key, lookup, jump(asm.JEq, asm.R0, 1, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JEq, asm.R0, 1, 5), end}},
-		"another test":                 {asm.Instructions{one, key, lookup, jump(asm.JGT, asm.R0, 0, 5), end}, asm.Instructions{entry, nop, nop, nop, jump(asm.JGT, asm.R0, 0, 5), end}},
-		"a jump to the test": {asm.Instructions{into(5), one, key, lookup, jump(asm.JEq, asm.R0, 0, 5), end},
-			asm.Instructions{into(5), entry, nop, nop, nop, jump(asm.JEq, asm.R0, 0, 5), end}},
+		"the map first":           {asm.Instructions{one, key, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
+		"the key first":           {asm.Instructions{key, one, lookup, end}, asm.Instructions{entry, nop, nop, nop, end}},
+		"at the end":              {asm.Instructions{one, key, lookup}, asm.Instructions{entry, nop, nop, nop}},
+		"two":                     {asm.Instructions{one, key, lookup, one, key, lookup}, asm.Instructions{entry, nop, nop, nop, entry, nop, nop, nop}},
+		"a jump to the beginning": {asm.Instructions{into(0), one, key, lookup, end}, asm.Instructions{into(0), entry, nop, nop, nop, end}},
+		"the beginning of a function": {asm.Instructions{one.WithSymbol("f"), key, lookup, end},
+			asm.Instructions{entry.WithSymbol("f"), nop, nop, nop, end}},
+		"a way if nothing is found": {asm.Instructions{into(7), one, key, lookup, none, end, end},
+			asm.Instructions{into(7), entry, nop, nop, nop, nop, end, end}},
+		"a way if something is found": {asm.Instructions{into(6), one, key, lookup, some, end, end},
+			asm.Instructions{into(6), entry, nop, nop, nop, always, end, end}},
+		"the only way if nothing is found": {asm.Instructions{one, key, lookup, none, end, end},
+			asm.Instructions{entry, nop, nop, nop, none, end, end}},
+		"the only way, of two": {asm.Instructions{one, key, lookup, jumpIf(asm.JEq, asm.R0, 0, 7), one, key, lookup, none, end, end},
+			asm.Instructions{entry, nop, nop, nop, nop, entry, nop, nop, nop, none, end, end}},
+		"the only way on if nothing is found": {asm.Instructions{one, key, lookup, some, end, end},
+			asm.Instructions{entry, nop, nop, nop, some, end, end}},
+		"a test of something else": {asm.Instructions{into(7), one, key, lookup, jumpIf(asm.JEq, asm.R6, 0, 1), end, end},
+			asm.Instructions{into(7), entry, nop, nop, nop, jumpIf(asm.JEq, asm.R6, 0, 1), end, end}},
+		"a test against another value": {asm.Instructions{into(7), one, key, lookup, jumpIf(asm.JEq, asm.R0, 1, 1), end, end},
+			asm.Instructions{into(7), entry, nop, nop, nop, jumpIf(asm.JEq, asm.R0, 1, 1), end, end}},
+		"another test": {asm.Instructions{into(7), one, key, lookup, jumpIf(asm.JGT, asm.R0, 0, 1), end, end},
+			asm.Instructions{into(7), entry, nop, nop, nop, jumpIf(asm.JGT, asm.R0, 0, 1), end, end}},
+		"a jump to the test": {asm.Instructions{into(6), into(7), one, key, lookup, none, end, end},
+			asm.Instructions{into(6), into(7), entry, nop, nop, nop, none, end, end}},
 		"a jump to the second address": {asm.Instructions{into(2), one, key, lookup, end}, nil},
 		"a jump to the call":           {asm.Instructions{into(4), one, key, lookup, end}, nil},
 		"many entries":                 {asm.Instructions{entryOf("many", asm.R1), key, lookup, end}, nil},
+		"a key that is 1":              {asm.Instructions{one, addressOf(asm.R2, 4), lookup, end}, nil},
+		"a key behind the constants":   {asm.Instructions{one, addressOf(asm.R2, 8), lookup, end}, nil},
+		"a key that may change":        {asm.Instructions{one, outside, lookup, end}, nil},
+		"a key that is a number":       {asm.Instructions{one, asm.LoadImm(asm.R2, 0, asm.DWord), lookup, end}, nil},
 		"a write":                      {asm.Instructions{one, key, asm.FnMapUpdateElem.Call(), end}, nil},
 		"not the map looked in":        {asm.Instructions{entryOf("one", asm.R3), key, lookup, end}, nil},
 		"not the key":                  {asm.Instructions{one, addressOf(asm.R3, 0), lookup, end}, nil},
@@ -134,13 +154,12 @@ func TestFoldLookups(t *testing.T) {
 			if tt.want == nil {
 				tt.want = tt.program
 			}
-			got := foldLookups(tt.program, single)
+			got := e.foldLookups(tt.program)
 			if len(got) != len(tt.want) {
 				t.Fatalf("%v, want\n%v", got, tt.want)
 			}
 			for i, want := range tt.want {
-				if got[i].Reference() != want.Reference() || fmt.Sprintf("%#x %d %d %d %d", got[i].OpCode, got[i].Dst, got[i].Src, got[i].Offset, got[i].Constant) !=
-					fmt.Sprintf("%#x %d %d %d %d", want.OpCode, want.Dst, want.Src, want.Offset, want.Constant) {
+				if plain(got[i]) != plain(want) {
 					t.Errorf("instruction %d is %v, want %v", i, got[i], want)
 				}
 			}
@@ -151,26 +170,112 @@ func TestFoldLookups(t *testing.T) {
 	}
 }
 
+// plain is all that counts of an instruction.
+func plain(i asm.Instruction) string {
+	return fmt.Sprintf("%#x %d %d %d %d %q %q", i.OpCode, i.Dst, i.Src, i.Offset, i.Constant, i.Reference(), i.Symbol())
+}
+
+func TestEntriesOf(t *testing.T) {
+	got := entriesOf(&ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{
+		"one": {Type: ebpf.Array, MaxEntries: 1}, "two": {Type: ebpf.Array, MaxEntries: 2},
+		"cpus": {Type: ebpf.PerCPUArray, MaxEntries: 1}, "hash": {Type: ebpf.Hash, MaxEntries: 1},
+	}})
+	for name, single := range got.single {
+		if single != (name == "one") {
+			t.Errorf("%s has one entry in one place: %t", name, single)
+		}
+	}
+}
+
+// specs are the program for processors of either byte order.
+func specs(t *testing.T) map[string]*ebpf.CollectionSpec {
+	t.Helper()
+	all := map[string]*ebpf.CollectionSpec{}
+	for _, file := range []string{"ek_bpfel.o", "ek_bpfeb.o"} {
+		spec, err := ebpf.LoadCollectionSpec(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[file] = spec
+	}
+	return all
+}
+
 // No look-up of the program in an array with one entry is of another shape.
 func TestFoldLookupsOfTheProgram(t *testing.T) {
-	spec, err := LoadEk()
-	if err != nil {
-		t.Fatal(err)
-	}
-	single := singles(spec)
-	pointers := func() (n int) {
-		for _, program := range spec.Programs {
-			for _, i := range program.Instructions {
-				if i.Src == asm.PseudoMapFD && single[i.Reference()] {
-					n++
+	for file, spec := range specs(t) {
+		single := entriesOf(spec).single
+		pointers := func() (n int) {
+			for _, program := range spec.Programs {
+				for _, i := range program.Instructions {
+					if i.Src == asm.PseudoMapFD && single[i.Reference()] {
+						n++
+					}
 				}
 			}
+			return n
 		}
-		return n
+		before := pointers()
+		Fold(spec)
+		if after := pointers(); before == 0 || after != 0 {
+			t.Errorf("%s: %d look-ups in arrays with one entry, %d are left, want none", file, before, after)
+		}
 	}
-	before := pointers()
-	Fold(spec)
-	if after := pointers(); before == 0 || after != 0 {
-		t.Errorf("%d look-ups in arrays with one entry, %d are left, want none", before, after)
+}
+
+// The kernel refuses a program with instructions that no way leads to.
+func TestFoldLeavesNothingUnreachable(t *testing.T) {
+	for file, spec := range specs(t) {
+		Fold(spec)
+		for name, program := range spec.Programs {
+			if n := unreachable(program.Instructions); n != 0 {
+				t.Errorf("%s, %s: no way leads to %d instructions", file, name, n)
+			}
+		}
 	}
+	if n := unreachable(asm.Instructions{jumpIf(asm.Ja, asm.R0, 0, 1), asm.Mov.Imm(asm.R0, 1), asm.Return()}); n != 1 {
+		t.Errorf("%d of an instruction that is jumped over, want 1", n)
+	}
+}
+
+// unreachable counts the instructions that no way from the beginning of a function leads to.
+func unreachable(program asm.Instructions) int {
+	at := map[asm.RawInstructionOffset]int{}
+	var open []int
+	for i := program.Iterate(); i.Next(); {
+		at[i.Offset] = i.Index
+		if i.Index == 0 || i.Ins.Symbol() != "" {
+			open = append(open, i.Index)
+		}
+	}
+	offsets := make([]asm.RawInstructionOffset, len(program))
+	for offset, i := range at {
+		offsets[i] = offset
+	}
+	seen := map[int]bool{}
+	for len(open) > 0 {
+		i := open[len(open)-1]
+		open = open[:len(open)-1]
+		if seen[i] || i >= len(program) {
+			continue
+		}
+		seen[i] = true
+		ins := program[i]
+		op := ins.OpCode
+		if op.Class().IsJump() && op.JumpOp() == asm.Exit {
+			continue
+		}
+		if op.Class().IsJump() && op.JumpOp() != asm.Call {
+			distance := int64(ins.Offset)
+			if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
+				distance = ins.Constant
+			}
+			open = append(open, at[asm.RawInstructionOffset(int64(offsets[i])+1+distance)])
+			if op.JumpOp() == asm.Ja {
+				continue
+			}
+		}
+		open = append(open, i+1)
+	}
+	return len(program) - len(seen)
 }

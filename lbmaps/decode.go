@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -131,7 +132,8 @@ func decodeUnion(t *btf.Union, b []byte) any {
 	return decode(t.Members[0].Type, b)
 }
 
-// decodeArray takes 16 and 6 bytes for addresses. Zeros at the end of a list are left out.
+// decodeArray takes 16 and 6 bytes for addresses, and more for a set: Fields by the index of those
+// that are not zero. Zeros at the end of another list are left out.
 func decodeArray(t *btf.Array, b []byte) any {
 	size, err := btf.Sizeof(t.Type)
 	if err != nil {
@@ -143,6 +145,8 @@ func decodeArray(t *btf.Array, b []byte) any {
 		return hostAddr([16]byte(b[:16]))
 	case size == 1 && n == 6:
 		return net.HardwareAddr(b[:6]).String()
+	case size == 1 && n > 16:
+		return set(b[:n])
 	}
 	for n > 0 && allZero([][]byte{b[(n-1)*size : n*size]}) {
 		n--
@@ -152,6 +156,16 @@ func decodeArray(t *btf.Array, b []byte) any {
 		list = append(list, decode(t.Type, b[i*size:(i+1)*size]))
 	}
 	return list
+}
+
+func set(b []byte) Fields {
+	fields := Fields{}
+	for i, v := range b {
+		if v != 0 {
+			fields = append(fields, Field{strconv.Itoa(i), uint64(v)})
+		}
+	}
+	return fields
 }
 
 func decodeEnum(t *btf.Enum, b []byte) any {

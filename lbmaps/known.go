@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-
-	"github.com/evenkeel/evenkeel/bpf"
 )
 
 // knownBits is KNOWN_BITS of contract.h.
@@ -36,16 +34,15 @@ func KnownEnd(end netip.AddrPort) uint32 {
 
 // Known returns all bytes.
 func (m *Maps) Known() (*Known, error) {
-	var k bpf.EkKnown
-	if err := m.known.Lookup(uint32(0), &k); err != nil {
+	k := &Known{}
+	if err := m.known.Lookup(uint32(0), k); err != nil {
 		return nil, fmt.Errorf("read the known ends: %w", err)
 	}
-	known := Known(k.End)
-	return &known, nil
+	return k, nil
 }
 
-// PutKnown writes the byte of an end. It writes to the map's memory, which is the program's: the
-// kernel would take all bytes anew for one.
+// PutKnown writes the byte of an end, in the map's memory: by the system call a write replaces the
+// whole entry.
 func (m *Maps) PutKnown(end uint32, known byte) error {
 	memory, err := m.known.Memory()
 	if err == nil {

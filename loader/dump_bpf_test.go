@@ -5,6 +5,7 @@ package loader
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,7 @@ func TestDumpMap(t *testing.T) {
 		"ek_cursors":      {`"position":1,"generation":4`},
 		"ek_tables":       {`{"place":0,"key":0,"value":`},
 		"ek_settings":     {`"timeout":[2,900,120`},
+		"ek_known":        {fmt.Sprintf(`"%d":1`, lbmaps.KnownEnd(vip))},
 	} {
 		for _, part := range want {
 			if !strings.Contains(lines[name], part) {

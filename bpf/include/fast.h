@@ -107,7 +107,7 @@ static __always_inline bool fast_is(const struct hot_head *head, union hot_word 
 	       six[2] == read8(addrs + 4) && six[3] == read8(addrs + 6);
 }
 
-/* fast_find returns the copy of a packet's flow, and its word in was, or NULL: if there is none.
+/* fast_find returns the copy of a packet's flow, and its word in was, or NULL if there is none.
  * What it says holds while its word is that one: fast_server. The word stays whole, since clang
  * would take a union apart here and put it together again.
  */
@@ -211,7 +211,8 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 }
 
 /* fast_forward sends a packet of the flow with this copy to its server. A server that is
- * deleted or has no next hop keeps no flow in use. A copy that is of no use is bad luck.
+ * deleted or has no next hop keeps no flow in use. A copy that is of no use is bad luck, unless
+ * somebody writes to it just now.
  */
 static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w,
 					struct hot_luck *luck)

@@ -28,7 +28,7 @@ static __always_inline const struct known *known_ends(void)
 	return known;
 }
 
-/* known_source says whether the byte of where a packet is from is set, and known_end of where it goes. */
+/* known_source says whether the byte of the end that a packet is from is set. */
 static __always_inline bool known_source(const struct known *known, const struct packet *p)
 {
 	__u32 addr = p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr;
@@ -36,7 +36,8 @@ static __always_inline bool known_source(const struct known *known, const struct
 	return !known || READ_ONCE(known->end[end_of(addr, p->sport)]);
 }
 
-static __always_inline bool known_end(const struct known *known, const struct packet *p)
+/* known_dest says the same of the end that it goes to. */
+static __always_inline bool known_dest(const struct known *known, const struct packet *p)
 {
 	__u32 addr = p->v6 ? addr6_mix(p->ip6->daddr) : p->ip->daddr;
 
@@ -58,7 +59,7 @@ static __always_inline bool foreign(const struct packet *p)
 {
 	const struct known *known = known_ends();
 
-	return !known_end(known, p) && !known_source(known, p);
+	return !known_dest(known, p) && !known_source(known, p);
 }
 
 #endif

@@ -16,8 +16,8 @@
 #define MAX_TEMPLATES 65536
 #define MAX_REASONS 64
 
-/* only is the key of an array with one entry. Package bpf turns each look-up there into the
- * entry's address when the program is loaded (Fold), and asks for no key then.
+/* only is the key of a map with one entry. Where that is an array, and not one per CPU, package bpf
+ * writes the entry's address in place of the look-up when the program is loaded (Fold).
  */
 static const __u32 only = 0;
 
