@@ -144,6 +144,9 @@ const looks = 64
 
 // compare measures one round of a rival on the same packets as ours.
 func (r *run) compare(b *comparison) (float64, error) {
+	if err := r.judged(b, nil, r.resume(b.program)); err != nil {
+		return 0, err
+	}
 	each, err := r.driven(b.program)
 	if err := r.judged(b, nil, err); err != nil {
 		return 0, err
