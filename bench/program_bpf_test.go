@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/evenkeel/evenkeel/bench/drive"
+	"github.com/evenkeel/evenkeel/bench/figure"
 	"github.com/evenkeel/evenkeel/model"
 )
 
@@ -75,6 +76,42 @@ func TestElsewhere(t *testing.T) {
 	c.open = nil
 	if _, err := measureAll(t.Context(), []Case{c}, Options{Packets: 10}.withDefaults()); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("flows that nobody opened: %v, want ErrElsewhere", err)
+	}
+}
+
+// TestPausesAreSettled has other cases measured between two rounds: each flow gets two packets before
+// those that are measured, so that it is none that pauses.
+func TestPausesAreSettled(t *testing.T) {
+	d := newDriver(t)
+	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
+	r := &run{driver: d, c: c, packets: 64, rounds: 1}
+	if err := r.begin(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	sent := func() uint64 {
+		counts, err := r.site.Reasons()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counts[c.want]
+	}
+	for _, pauses := range []bool{false, true} {
+		r.pauses = pauses
+		want, before := uint64(64), sent()
+		if pauses {
+			want = 3 * 64
+		}
+		if err := r.play(&figure.Figure{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := sent() - before; got < want || got >= want+64 {
+			t.Errorf("pauses %t: %d packets in a round, want %d", pauses, got, want)
+		}
 	}
 }
 
