@@ -115,37 +115,6 @@ func round(n uint32) string {
 	return fmt.Sprint(n)
 }
 
-// mostInTurns is with how many flows cases are measured in turns: each has a table of its own, of
-// 830 bytes a flow.
-const mostInTurns = 1 << 20
-
-// heldAgainst names the cases that goals hold one against another, or "": on a machine whose
-// clock changes, what is measured minutes apart says little.
-func (c Case) heldAgainst() string {
-	v := c.service
-	method := v.forward == model.DR || v.forward == model.NAT && v.vip.Addr().Is4()
-	if c.Path != pathEstablished || c.given != nil || v.protocol != model.TCP || !method || v.servers != 4 || c.services != 1 || c.Flows > mostInTurns {
-		return ""
-	}
-	return fmt.Sprintf("%s %d", c.Path, c.Flows)
-}
-
-// inTurns returns the cases by their places in the list, in groups that are measured in the same rounds.
-func inTurns(list []Case) [][]int {
-	var groups [][]int
-	of := map[string]int{}
-	for i, c := range list {
-		with := c.heldAgainst()
-		if group, ok := of[with]; ok && with != "" {
-			groups[group] = append(groups[group], i)
-			continue
-		}
-		of[with] = len(groups)
-		groups = append(groups, []int{i})
-	}
-	return groups
-}
-
 // schedulers are those that the program runs.
 func schedulers() []string {
 	return []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "fo", "ovf"}

@@ -71,7 +71,6 @@ func newDriver(t *testing.T) *drive.Driver {
 
 // TestElsewhere measures packets that take another way: no figure comes of it.
 func TestElsewhere(t *testing.T) {
-	newDriver(t) // or skips
 	c := cases(1)[0]
 	c.open = nil
 	if _, err := measureAll(t.Context(), []Case{c}, Options{Packets: 10}.withDefaults()); !errors.Is(err, ErrElsewhere) {
@@ -79,26 +78,32 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestPausesAreSettled has other cases measured between two rounds: each flow gets two packets before
-// those that are measured, so that it is none that pauses.
-func TestPausesAreSettled(t *testing.T) {
-	d := newDriver(t)
+// begun returns the measurement of 64 flows that are established, before its first round.
+func begun(t *testing.T) *run {
+	t.Helper()
 	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
-	r := &run{driver: d, c: c, packets: 64, rounds: 1}
-	if err := r.begin(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
+	r := &run{driver: newDriver(t), c: c, packets: 64, rounds: 1}
+	t.Cleanup(func() {
 		if err := r.end(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	if err := r.begin(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestPausesAreSettled has other cases measured between two rounds: each flow gets two packets before
+// those that are measured, so that it is none that pauses.
+func TestPausesAreSettled(t *testing.T) {
+	r := begun(t)
 	sent := func() uint64 {
 		counts, err := r.site.Reasons()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return counts[c.want]
+		return counts[r.c.want]
 	}
 	for _, pauses := range []bool{false, true} {
 		r.pauses = pauses
@@ -117,17 +122,7 @@ func TestPausesAreSettled(t *testing.T) {
 
 // TestSettle measures flows that are established before the first round.
 func TestSettle(t *testing.T) {
-	d := newDriver(t)
-	c := established(service{protocol: model.TCP, vip: vip, scheduler: "rr", forward: model.DR, servers: 4}, 64, 1)
-	r := &run{driver: d, c: c, packets: 64, rounds: 1}
-	if err := r.begin(t.Context(), 0); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := r.end(); err != nil {
-			t.Error(err)
-		}
-	}()
+	r := begun(t)
 	states := map[string]int{}
 	if err := r.site.Flows(t.Context(), func(f model.Flow) bool { states[f.State]++; return true }); err != nil {
 		t.Fatal(err)

@@ -74,17 +74,24 @@ func constantOf(value []byte, size asm.Size, order binary.ByteOrder) (int64, boo
 func jumpTargets(program asm.Instructions) map[asm.RawInstructionOffset]int {
 	targets := make(map[asm.RawInstructionOffset]int)
 	for i := program.Iterate(); i.Next(); {
-		op := i.Ins.OpCode
-		if !op.Class().IsJump() || op.JumpOp() == asm.Call || op.JumpOp() == asm.Exit {
-			continue
+		if to, jumps := jumpTarget(i.Ins, i.Offset); jumps {
+			targets[to]++
 		}
-		distance := int64(i.Ins.Offset)
-		if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
-			distance = i.Ins.Constant
-		}
-		targets[asm.RawInstructionOffset(int64(i.Offset)+1+distance)]++
 	}
 	return targets
+}
+
+// jumpTarget returns where an instruction at an offset jumps to, if it does.
+func jumpTarget(i *asm.Instruction, at asm.RawInstructionOffset) (to asm.RawInstructionOffset, jumps bool) {
+	op := i.OpCode
+	if !op.Class().IsJump() || op.JumpOp() == asm.Call || op.JumpOp() == asm.Exit {
+		return 0, false
+	}
+	distance := int64(i.Offset)
+	if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
+		distance = i.Constant
+	}
+	return asm.RawInstructionOffset(int64(at) + 1 + distance), true
 }
 
 // nothing is a jump to the next instruction, which the kernel leaves out.

@@ -96,7 +96,7 @@ func found(test asm.Instruction, at asm.RawInstructionOffset, entered map[asm.Ra
 	if op.Class() != asm.JumpClass || op.Source() != asm.ImmSource || test.Dst != asm.R0 || test.Constant != 0 {
 		return test, false
 	}
-	away := asm.RawInstructionOffset(int64(after) + int64(test.Offset))
+	away, _ := jumpTarget(&test, at)
 	switch {
 	case op.JumpOp() == asm.JEq && entered[away] > 1:
 		entered[away]--

@@ -260,20 +260,15 @@ func unreachable(program asm.Instructions) int {
 			continue
 		}
 		seen[i] = true
-		ins := program[i]
-		op := ins.OpCode
-		if op.Class().IsJump() && op.JumpOp() == asm.Exit {
-			continue
+		op := program[i].OpCode.JumpOp()
+		if !program[i].OpCode.Class().IsJump() {
+			op = asm.InvalidJumpOp
 		}
-		if op.Class().IsJump() && op.JumpOp() != asm.Call {
-			distance := int64(ins.Offset)
-			if op.Class() == asm.Jump32Class && op.JumpOp() == asm.Ja {
-				distance = ins.Constant
-			}
-			open = append(open, at[asm.RawInstructionOffset(int64(offsets[i])+1+distance)])
-			if op.JumpOp() == asm.Ja {
-				continue
-			}
+		if to, jumps := jumpTarget(&program[i], offsets[i]); jumps {
+			open = append(open, at[to])
+		}
+		if op == asm.Exit || op == asm.Ja {
+			continue
 		}
 		open = append(open, i+1)
 	}

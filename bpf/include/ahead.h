@@ -22,9 +22,8 @@ static __always_inline bool ahead_known(const __be32 *from, const __be32 *to,
 {
 	const struct known *known = known_ends();
 
-	if (!known || READ_ONCE(known->end[end_of(v6 ? addr6_mix(to) : *to, udp->dest)]))
-		return true;
-	return READ_ONCE(known->end[end_of(v6 ? addr6_mix(from) : *from, udp->source)]);
+	return !known || end_known(known, v6 ? addr6_mix(to) : *to, udp->dest) ||
+	       end_known(known, v6 ? addr6_mix(from) : *from, udp->source);
 }
 
 /* ahead_plain says whether a packet is a plain one of TCP or UDP. */

@@ -9,14 +9,6 @@
 #include "explain.h"
 #include "parse.h"
 
-/* end_of is which byte is that of an address and a port. The protocol does not count. Package
- * lbmaps finds the same byte. The product's high bits depend on all.
- */
-static __always_inline __u32 end_of(__u32 addr, __be16 port)
-{
-	return ((addr ^ (__u32)port << 16) * 0x9e3779b1U) >> (32 - KNOWN_BITS);
-}
-
 /* known_ends returns the bytes. What a packet says is read after that: to keep it meanwhile would
  * take room on the stack.
  */
@@ -28,20 +20,20 @@ static __always_inline const struct known *known_ends(void)
 	return known;
 }
 
-/* known_source says whether the byte of the end that a packet is from is set. */
-static __always_inline bool known_source(const struct known *known, const struct packet *p)
+/* end_known says whether the byte of an address and a port is set. The protocol does not count. Package
+ * lbmaps finds the same byte. The product's high bits depend on all.
+ */
+static __always_inline bool end_known(const struct known *known, __u32 addr, __be16 port)
 {
-	__u32 addr = p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr;
+	__u32 end = ((addr ^ (__u32)port << 16) * 0x9e3779b1U) >> (32 - KNOWN_BITS);
 
-	return !known || READ_ONCE(known->end[end_of(addr, p->sport)]);
+	return READ_ONCE(known->end[end]);
 }
 
-/* known_dest says the same of the end that it goes to. */
-static __always_inline bool known_dest(const struct known *known, const struct packet *p)
+/* source_known says it of the end that a packet is from. */
+static __always_inline bool source_known(const struct known *known, const struct packet *p)
 {
-	__u32 addr = p->v6 ? addr6_mix(p->ip6->daddr) : p->ip->daddr;
-
-	return !known || READ_ONCE(known->end[end_of(addr, p->dport)]);
+	return end_known(known, p->v6 ? addr6_mix(p->ip6->saddr) : p->ip->saddr, p->sport);
 }
 
 /* may_answer says whether a packet may be from a server. The dry program looks at each, as
@@ -49,7 +41,9 @@ static __always_inline bool known_dest(const struct known *known, const struct p
  */
 static __always_inline bool may_answer(const struct packet *p)
 {
-	return DRY || known_source(known_ends(), p);
+	const struct known *known = DRY ? NULL : known_ends();
+
+	return !known || source_known(known, p);
 }
 
 /* foreign says whether a packet is certainly neither to a service nor from a server, of
@@ -59,7 +53,9 @@ static __always_inline bool foreign(const struct packet *p)
 {
 	const struct known *known = known_ends();
 
-	return !known_dest(known, p) && !known_source(known, p);
+	return known &&
+	       !end_known(known, p->v6 ? addr6_mix(p->ip6->daddr) : p->ip->daddr, p->dport) &&
+	       !source_known(known, p);
 }
 
 #endif
