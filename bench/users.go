@@ -23,6 +23,7 @@ import (
 // client that runs wrk.
 type usersSite struct {
 	top    *lab.Topology
+	shared netip.Addr // of both servers, reached without the balancer
 	dir    string
 	daemon *process.Process
 	cleanup
@@ -31,7 +32,7 @@ type usersSite struct {
 // userServers is how many servers there are.
 const userServers = 2
 
-// Ports. Clients that go to the servers directly use others: a server remembers closed
+// Ports. Clients that go past the balancer use others: a server remembers closed
 // connections for a minute (TIME_WAIT), and the same client's SYN with an older timestamp,
 // drawn for another address, gets no connection. And what comes from a port that a service
 // sends to, the program looks at for longer.
@@ -61,8 +62,7 @@ func (s *usersSite) build(program string) error {
 	if s.top, err = lab.NAT(l, userServers); err != nil {
 		return err
 	}
-	// The yardstick goes to the servers directly.
-	if err := s.top.Client.AddRoute(s.top.ServerIfs[0].Addrs[0].Masked(), s.top.ClientSide.Addr()); err != nil {
+	if err := s.addYardstick(); err != nil {
 		return err
 	}
 	pins := filepath.Join(s.dir, "bpf")
@@ -80,6 +80,32 @@ func (s *usersSite) build(program string) error {
 		}
 	}
 	return s.startDaemon(program)
+}
+
+// sharedAddress is the address that both servers have.
+const sharedAddress = "10.77.3.100"
+
+// addYardstick makes the ways past the balancer: to each server, and by two routes of the
+// director to the address that both have. That spreads connections as a balancer does.
+func (s *usersSite) addYardstick() error {
+	s.shared = netip.MustParseAddr(sharedAddress)
+	whole := netip.PrefixFrom(s.shared, s.shared.BitLen())
+	servers := make([]netip.Addr, len(s.top.Servers))
+	for i, n := range s.top.Servers {
+		servers[i] = s.top.ServerAddr(i)
+		if err := n.AddVIP(s.shared); err != nil {
+			return err
+		}
+	}
+	if err := s.top.Director.SpreadRoute(whole, servers...); err != nil {
+		return err
+	}
+	for _, to := range []netip.Prefix{whole, s.top.ServerIfs[0].Addrs[0].Masked()} {
+		if err := s.top.Client.AddRoute(to, s.top.ClientSide.Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // serve starts nginx and a UDP echo on a server.
@@ -179,7 +205,7 @@ func (s *usersSite) startDaemon(program string) error {
 	client := s.top.Client.HTTPClient()
 	client.Timeout = time.Second
 	return s.daemon.Await("an answer through the balancer", time.Minute, func() bool {
-		answer, err := client.Get("http://" + s.web(true)[0].String())
+		answer, err := client.Get("http://" + s.web(true).String())
 		if err != nil {
 			return false
 		}
@@ -187,24 +213,26 @@ func (s *usersSite) startDaemon(program string) error {
 	})
 }
 
-// web returns where HTTP clients go: to the virtual service, or behind plain
-// forwarding to each server.
-func (s *usersSite) web(balanced bool) []netip.AddrPort {
-	return s.targets(balanced, httpPort, directHTTP)
-}
-
-// udp returns where UDP clients go.
-func (s *usersSite) udp(balanced bool) []netip.AddrPort {
-	return s.targets(balanced, udpPort, directUDP)
-}
-
-func (s *usersSite) targets(balanced bool, port, direct uint16) []netip.AddrPort {
+// web returns where HTTP clients go: to the virtual service, or behind plain forwarding to
+// the address of both servers. Either way each of wrk's threads has connections to both: where
+// each has a server of its own the slowest requests wait a fraction of the time, whatever
+// forwards them.
+func (s *usersSite) web(balanced bool) netip.AddrPort {
 	if balanced {
-		return []netip.AddrPort{netip.AddrPortFrom(s.top.VIP, port)}
+		return netip.AddrPortFrom(s.top.VIP, httpPort)
+	}
+	return netip.AddrPortFrom(s.shared, directHTTP)
+}
+
+// udp returns where UDP clients go, in turns: to the virtual service, or behind plain
+// forwarding to each server.
+func (s *usersSite) udp(balanced bool) []netip.AddrPort {
+	if balanced {
+		return []netip.AddrPort{netip.AddrPortFrom(s.top.VIP, udpPort)}
 	}
 	servers := make([]netip.AddrPort, len(s.top.Servers))
 	for i := range servers {
-		servers[i] = netip.AddrPortFrom(s.top.ServerAddr(i), direct)
+		servers[i] = netip.AddrPortFrom(s.top.ServerAddr(i), directUDP)
 	}
 	return servers
 }
@@ -249,7 +277,7 @@ type users struct {
 // ways are what is measured in turns in each round, the yardstick first.
 func ways() []users {
 	return []users{
-		{name: "plain forwarding"},
+		{name: "plain forwarding to both servers"},
 		{name: "XDP NAT", balanced: true},
 		{name: "XDP NAT, four reloads a second", balanced: true, churn: true},
 	}

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,42 +24,24 @@ type wrkResult struct {
 	errors    int
 }
 
-// wrkClients is how many connections wrk has, spread over a thread for each server.
-const wrkClients = 32
+// wrkThreads and wrkClients are how many threads wrk has and how many connections in all. Each
+// sends its next request with the answer to the last, so that the CPUs are always busy.
+const (
+	wrkThreads = 2
+	wrkClients = 32
+)
 
-// wrk loads addresses from the client.
-func (s *usersSite) wrk(ctx context.Context, seconds int, targets []netip.AddrPort, more ...string) (wrkResult, error) {
-	script := filepath.Join(s.dir, "wrk.lua")
-	if err := os.WriteFile(script, []byte(wrkScript(targets)), 0o644); err != nil {
-		return wrkResult{}, fmt.Errorf("write wrk's script: %w", err)
-	}
-	args := append([]string{fmt.Sprintf("-t%d", userServers), fmt.Sprintf("-c%d", wrkClients),
-		fmt.Sprintf("-d%ds", seconds), "--timeout", "5s", "--latency", "-s", script}, more...)
-	cmd := exec.CommandContext(ctx, "wrk", append(args, fmt.Sprintf("http://%s/", targets[0]))...)
+// wrk loads an address from the client.
+func (s *usersSite) wrk(ctx context.Context, seconds int, to netip.AddrPort, more ...string) (wrkResult, error) {
+	args := append([]string{fmt.Sprintf("-t%d", wrkThreads), fmt.Sprintf("-c%d", wrkClients),
+		fmt.Sprintf("-d%ds", seconds), "--timeout", "5s", "--latency"}, more...)
+	cmd := exec.CommandContext(ctx, "wrk", append(args, fmt.Sprintf("http://%s/", to))...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := s.top.Client.Run(cmd); err != nil {
 		return wrkResult{}, fmt.Errorf("run wrk: %w: %s", err, &complaint)
 	}
-	if complaint.Len() > 0 { // of its script, without which it goes on
-		return wrkResult{}, fmt.Errorf("run wrk: %s", &complaint)
-	}
 	return parseWrk(out.String())
-}
-
-// wrkScript has wrk's threads take turns at the targets; by itself wrk goes to one.
-func wrkScript(targets []netip.AddrPort) string {
-	var list strings.Builder
-	for _, t := range targets {
-		fmt.Fprintf(&list, "{%q, \"%d\"}, ", t.Addr(), t.Port())
-	}
-	return fmt.Sprintf(`local targets, threads = {%s}, 0
-function setup(thread)
-	local to = targets[threads %% #targets + 1]
-	threads = threads + 1
-	thread.addr = wrk.lookup(to[1], to[2])[1]
-end
-`, list.String())
 }
 
 // parseWrk reads what wrk prints.

@@ -2,36 +2,38 @@ package bench
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/evenkeel/evenkeel/internal/lab"
 )
 
-// Who goes to the servers directly shares no address and port with the real servers: there
+// Who goes past the balancer shares no address and port with the real servers: there
 // the balancer's clients leave connections behind that refuse theirs.
 func TestUsersTargets(t *testing.T) {
 	address := func(s string) *lab.Iface {
 		return &lab.Iface{Addrs: []netip.Prefix{netip.MustParsePrefix(s)}}
 	}
-	s := &usersSite{top: &lab.Topology{
+	s := &usersSite{shared: netip.MustParseAddr("203.0.113.1"), top: &lab.Topology{
 		VIP: netip.MustParseAddr("192.0.2.100"), Servers: make([]*lab.Node, 2),
 		ServerIfs: []*lab.Iface{address("198.51.100.11/24"), address("198.51.100.12/24")},
 	}}
 	conf := s.conf(1)
-	for _, targets := range []func(bool) []netip.AddrPort{s.web, s.udp} {
-		if got := targets(true); len(got) != 1 || !strings.Contains(conf, strings.ReplaceAll("virtual_server "+got[0].String()+" {", ":", " ")) {
-			t.Errorf("balanced: %v, want the service of\n%s", got, conf)
+	configured := func(keyword string, to netip.AddrPort) bool {
+		return strings.Contains(conf, strings.ReplaceAll(keyword+" "+to.String()+" {", ":", " "))
+	}
+	for _, to := range append(s.udp(true), s.web(true)) {
+		if !configured("virtual_server", to) {
+			t.Errorf("balanced: %v, want a service of\n%s", to, conf)
 		}
-		direct := targets(false)
-		if len(direct) != 2 || direct[0].Addr() == direct[1].Addr() {
-			t.Errorf("direct: %v, want both servers", direct)
-		}
-		if slices.ContainsFunc(direct, func(to netip.AddrPort) bool {
-			return strings.Contains(conf, strings.ReplaceAll("real_server "+to.String()+" {", ":", " "))
-		}) {
-			t.Errorf("direct: %v, real servers are there:\n%s", direct, conf)
+	}
+	direct := s.udp(false)
+	if len(direct) != 2 || direct[0].Addr() == direct[1].Addr() {
+		t.Errorf("UDP past the balancer: %v, want both servers", direct)
+	}
+	for _, to := range append(direct, s.web(false)) {
+		if configured("real_server", to) || configured("virtual_server", to) {
+			t.Errorf("past the balancer: %v, which is in\n%s", to, conf)
 		}
 	}
 }

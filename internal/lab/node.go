@@ -298,6 +298,22 @@ func (n *Node) AddRoute(dst netip.Prefix, gateway netip.Addr) error {
 	return nil
 }
 
+// SpreadRoute adds a route through several gateways, of which the addresses and ports of a
+// connection choose one.
+func (n *Node) SpreadRoute(dst netip.Prefix, gateways ...netip.Addr) error {
+	if err := n.SetSysctl("net/ipv4/fib_multipath_hash_policy", "1"); err != nil {
+		return err
+	}
+	r := &netlink.Route{Dst: ipNet(dst)}
+	for _, g := range gateways {
+		r.MultiPath = append(r.MultiPath, &netlink.NexthopInfo{Gw: g.AsSlice()})
+	}
+	if err := n.handle.RouteAdd(r); err != nil {
+		return fmt.Errorf("add route %s via %v on %s: %w", dst, gateways, n.name, err)
+	}
+	return nil
+}
+
 // AnswerFor makes all addresses of a network the node's own.
 func (n *Node) AnswerFor(network netip.Prefix) error {
 	lo, err := n.link("lo")
