@@ -302,12 +302,12 @@ type EkServer struct {
 	Service    uint32
 	Ifindex    uint32
 	Dmac       [6]uint8
-	Vlan       uint16
 	Smac       [6]uint8
-	Pad        [2]uint8
+	Vlan       uint16
+	Mtu        uint16
 	Upper      uint32
 	Lower      uint32
-	Mtu        uint32
+	Outer      uint32
 	LastWeight int32
 }
 
@@ -400,7 +400,7 @@ type EkTunnel struct {
 	Saddr [16]uint8
 	Port  uint16
 	Type  EkTunnelType
-	Plain uint8
+	Pad   uint8
 }
 
 type EkTunnelType uint8

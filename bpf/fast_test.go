@@ -391,6 +391,36 @@ func TestTheCopyWrapsForTUN(t *testing.T) {
 	})
 }
 
+// The outer sum is right whatever it carries: the identification takes it once round, and past zero.
+func TestTheCopySumsTheOuterHeader(t *testing.T) {
+	r := newTunnel(t, false, false)
+	copied(t, r, false, reasons.ForwardedTUN)
+	in := syn().flag("A").with(func(f *frame) { f.ip = func(h *layers.IPv4) { h.Flags = 0 } }).bytes(t)
+	outer := func(id uint16) uint16 {
+		binary.BigEndian.PutUint16(in[14+4:], id)
+		out := r.send(in, xdpTX, reasons.ForwardedTUN)[14:34]
+		sum := uint32(0)
+		for i := 0; i < len(out); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(out[i:]))
+		}
+		if sum&0xffff+sum>>16 != 0xffff {
+			t.Fatalf("identification %#04x: the outer header % x adds up to %#x", id, out, sum)
+		}
+		return binary.BigEndian.Uint16(out[10:])
+	}
+	zero := outer(0) // this much more, and the sum is zero
+	for id := 0; id < 1<<16; id += 97 {
+		outer(uint16(id))
+	}
+	for by := -8; by <= 8; by++ {
+		outer(zero + uint16(by))
+		outer(uint16(by))
+	}
+	if got := outer(zero); got != 0 {
+		t.Errorf("sum %#04x, want 0", got)
+	}
+}
+
 // A sum changes by the time to live as RFC 1624 has it, at both of its zeros too.
 func TestTheCopyKeepsSums(t *testing.T) {
 	r := newService(t, EkForwardFORWARD_DR)

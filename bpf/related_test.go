@@ -447,7 +447,7 @@ func TestErrorsAboutTheTunnelGoToTheClient(t *testing.T) {
 func errorsAboutTheTunnel(t *testing.T, by EkTunnelType, between int) {
 	r := newTunnel(t, false, false)
 	for slot := range uint32(2) {
-		r.put(r.o.EkTunnels, slot, tunnelBy(false, by, guePort))
+		r.tunnelBy(slot, false, by, guePort)
 	}
 	wrap := func(f frame) []byte { return tunnelledBy(t, f, false, real1, 0, by, 0xc001)[14:] }
 	for _, f := range opened(t, r, false) {

@@ -100,16 +100,23 @@ func newTunnel(tb testing.TB, service, server family, change ...func(*EkServer))
 // tunnel gives a slot its outer source address.
 func (r *rig) tunnel(slot uint32, six family) {
 	r.tb.Helper()
-	r.put(r.o.EkTunnels, slot, tunnelBy(six, EkTunnelTypeTUNNEL_IPIP, 0))
+	r.tunnelBy(slot, six, EkTunnelTypeTUNNEL_IPIP, 0)
 }
 
-// tunnelBy is the tunnel to a server of a family.
-func tunnelBy(six family, by EkTunnelType, port uint16) EkTunnel {
-	t := EkTunnel{Saddr: mapped(six.of(outerSource).Addr()), Type: by, Port: wire16(port)}
-	if by == EkTunnelTypeTUNNEL_IPIP && !six {
-		t.Plain = 1
+// tunnelBy is tunnel for any type, to a server of a family.
+func (r *rig) tunnelBy(slot uint32, six family, by EkTunnelType, port uint16) {
+	r.tb.Helper()
+	r.put(r.o.EkTunnels, slot, EkTunnel{Saddr: mapped(six.of(outerSource).Addr()), Type: by, Port: wire16(port)})
+	var s EkServer
+	if err := r.o.EkServers.Lookup(slot, &s); err != nil {
+		r.tb.Fatal(err)
 	}
-	return t
+	s.Outer = 0
+	if s.Forward == EkForwardFORWARD_TUN && by == EkTunnelTypeTUNNEL_IPIP && !six {
+		source := outerSource.Addr().As4()
+		s.Outer = binary.NativeEndian.Uint32(source[:])
+	}
+	r.put(r.o.EkServers, slot, s)
 }
 
 func eachPair(t *testing.T, test func(t *testing.T, inner, outer family)) {
@@ -166,9 +173,9 @@ func TestTUNByOtherTypes(t *testing.T) {
 
 func tunnelsBy(t *testing.T, by EkTunnelType, inner, outer family) {
 	added := map[EkTunnelType]int{EkTunnelTypeTUNNEL_GUE: 12, EkTunnelTypeTUNNEL_GRE: 4}[by]
-	r := newTunnel(t, inner, outer, func(s *EkServer) { s.Mtu = uint32(100 + outer.header() + added) })
+	r := newTunnel(t, inner, outer, func(s *EkServer) { s.Mtu = uint16(100 + outer.header() + added) })
 	for slot := range uint32(2) {
-		r.put(r.o.EkTunnels, slot, tunnelBy(outer, by, guePort))
+		r.tunnelBy(slot, outer, by, guePort)
 	}
 	class := uint8(0)
 	if inner {

@@ -96,7 +96,7 @@ func (w *world) putServer(dest sched.Dest) {
 			s.Flags |= serverDeleted
 		}
 	})
-	w.put(w.o.EkTunnels, dest.Slot, tunnelBy(family(server.Addr.Addr().Is6()), EkTunnelType(server.Tunnel.Type), server.Tunnel.Port))
+	w.tunnelBy(dest.Slot, family(server.Addr.Addr().Is6()), EkTunnelType(server.Tunnel.Type), server.Tunnel.Port)
 	w.ipvs.dests[dest.Slot] = dest
 }
 

@@ -39,7 +39,7 @@ type Way struct {
 	// Source and Destination are the addresses of the frame.
 	Source, Destination [6]byte
 	// MTU is the largest IP packet on the way, 0 not known.
-	MTU uint32
+	MTU uint16
 	// Tunnel is the outer source address of a server by TUN.
 	Tunnel netip.Addr
 	// Local is set for a server that is this machine: it gets packets as they
@@ -66,6 +66,9 @@ func wireServer(s Server) bpf.EkServer {
 		Mtu:     s.Way.MTU,
 
 		LastWeight: s.LastWeight,
+	}
+	if s.Forward == model.TUN && s.Tunnel.Type == model.IPIP && s.Addr.Addr().Is4() && s.Way.Tunnel.Is4() {
+		w.Outer = wireIPv4(s.Way.Tunnel)
 	}
 	if s.Deleted {
 		w.Flags |= serverDeleted
@@ -146,11 +149,7 @@ func (m *Maps) Servers(yield func(slot uint32, s Server) bool) error {
 
 // wireTunnel is the tunnel to a server.
 func wireTunnel(s Server) bpf.EkTunnel {
-	t := bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel), Port: wirePort(s.Tunnel.Port), Type: bpf.EkTunnelType(s.Tunnel.Type)}
-	if s.Tunnel.Type == model.IPIP && s.Addr.Addr().Is4() {
-		t.Plain = 1
-	}
-	return t
+	return bpf.EkTunnel{Saddr: wireAddr(s.Way.Tunnel), Port: wirePort(s.Tunnel.Port), Type: bpf.EkTunnelType(s.Tunnel.Type)}
 }
 
 // PutServer writes the server of a slot, its tunnel first. The zero Server frees the

@@ -58,7 +58,7 @@ func server(t *rapid.T) Server {
 			VLAN:        rapid.Uint16().Draw(t, "vlan"),
 			Source:      mac(t),
 			Destination: mac(t),
-			MTU:         rapid.Uint32().Draw(t, "mtu"),
+			MTU:         rapid.Uint16().Draw(t, "mtu"),
 			Local:       rapid.Bool().Draw(t, "local"),
 		},
 	}
@@ -127,18 +127,23 @@ func TestNetworkOrder(t *testing.T) {
 	}
 }
 
-// A tunnel is plain where the fast way may wrap packets of IPv4 by it.
+// A server has the outer source where the fast way may wrap packets of IPv4 by it alone.
 func TestPlainTunnels(t *testing.T) {
-	for _, server := range []string{"192.0.2.1:80", "[2001:db8::1]:80"} {
-		for _, by := range []model.TunnelType{model.IPIP, model.GUE, model.GRE} {
-			var s Server
-			s.Addr, s.Forward, s.Tunnel = netip.MustParseAddrPort(server), model.TUN, model.Tunnel{Type: by}
-			want := uint8(0)
-			if by == model.IPIP && s.Addr.Addr().Is4() {
-				want = 1
-			}
-			if got := wireTunnel(s); got.Plain != want || got.Type != bpf.EkTunnelType(by) {
-				t.Errorf("tunnel by %v to %s: %+v, want plain %d", by, server, got, want)
+	for _, forward := range []model.Forward{model.DR, model.NAT, model.TUN} {
+		for _, server := range []string{"192.0.2.1:80", "[2001:db8::1]:80"} {
+			for _, by := range []model.TunnelType{model.IPIP, model.GUE, model.GRE} {
+				for _, source := range []string{"192.0.2.254", "2001:db8::fe", ""} {
+					var s Server
+					s.Addr, s.Forward, s.Tunnel = netip.MustParseAddrPort(server), forward, model.Tunnel{Type: by}
+					s.Way.Tunnel, _ = netip.ParseAddr(source)
+					var want uint32
+					if forward == model.TUN && by == model.IPIP && s.Addr.Addr().Is4() && s.Way.Tunnel.Is4() {
+						want = wireIPv4(s.Way.Tunnel)
+					}
+					if got := wireServer(s); got.Outer != want {
+						t.Errorf("%v by %v from %q to %s: outer source %#x, want %#x", forward, by, source, server, got.Outer, want)
+					}
+				}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"time"
 
@@ -70,7 +71,7 @@ func (x *XDP) way(addr netip.Addr, by model.Forward, now lbmaps.Server) lbmaps.W
 			Ifindex:     uint32(hop.IfIndex),
 			Source:      hop.SrcMAC,
 			Destination: hop.DstMAC,
-			MTU:         uint32(hop.MTU),
+			MTU:         uint16(min(hop.MTU, math.MaxUint16)), // no packet of IPv4 is longer
 		}
 		if hop.VLAN != 0 { // XDP sends to no VLAN device
 			way.Ifindex, way.VLAN = uint32(hop.Lower), hop.VLAN

@@ -48,7 +48,7 @@ static __always_inline __be32 addr4_of(const __u8 *mapped)
 	return *(const __be32 *)(mapped + 12);
 }
 
-/* join4 and join2 are two words that lie in a row as one. */
+/* join4, join2 and join1 are two words, or bytes, that lie in a row as one. */
 static __always_inline __u64 join4(__be32 first, __be32 second)
 {
 	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
@@ -61,6 +61,13 @@ static __always_inline __u32 join2(__be16 first, __be16 second)
 	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 		return (__u32)second << 16 | first;
 	return (__u32)first << 16 | second;
+}
+
+static __always_inline __u32 join1(__u32 first, __u32 second)
+{
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return second << 8 | first;
+	return first << 8 | second;
 }
 
 /* read4 and read8 read words of a packet or a map, which need not be aligned: a pointer to void says

@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 11
+#define LAYOUT_VERSION 12
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -139,15 +139,15 @@ struct server {
 	enum forward forward;
 	__u8 flags; /* SERVER_* */
 	__s32 weight;
-	__u32 service; /* id of the service it belongs to */
-	__u32 ifindex; /* the interface that frames leave by */
-	__u8 dmac[ETH_ALEN];
-	__u16 vlan; /* id of the tag that frames leave with, 0 none */
+	__u32 service;	     /* id of the service it belongs to */
+	__u32 ifindex;	     /* the interface that frames leave by */
+	__u8 dmac[ETH_ALEN]; /* and smac are in the order of a frame */
 	__u8 smac[ETH_ALEN];
-	__u8 pad[2];
+	__u16 vlan;	   /* id of the tag that frames leave with, 0 none */
+	__u16 mtu;	   /* largest IP packet on the way, 0 not known */
 	__u32 upper;	   /* uthreshold, 0 none */
 	__u32 lower;	   /* lthreshold, 0 none */
-	__u32 mtu;	   /* largest IP packet on the way, 0 not known */
+	__be32 outer;	   /* TUN by IPIP from and to IPv4, the usual: the outer source; else 0 */
 	__s32 last_weight; /* the last that was not 0; user space's, for mh */
 };
 
@@ -163,7 +163,7 @@ struct tunnel {
 	__u8 saddr[16]; /* the outer source address */
 	__be16 port;	/* GUE: where the server takes packets, by UDP */
 	enum tunnel_type type;
-	__u8 plain; /* 1: IPIP from and to IPv4, the usual one */
+	__u8 pad;
 } __attribute__((aligned(4)));
 
 /* server_conns counts the live flows of a server; the program alone writes

@@ -14,6 +14,16 @@ static __always_inline __u16 csum_fold(__u32 sum)
 	return (__u16)~sum;
 }
 
+/* csum_fold5 is csum_fold for the sum of up to five words of four bytes. The product's upper half is the
+ * sum of both halves, and the lower one carries into it what that leaves out.
+ */
+static __always_inline __u16 csum_fold5(__u64 sum)
+{
+	__u32 low = (sum & 0xffff) + (sum >> 16); /* less than 0x60000 */
+
+	return (__u16)(~(low * 0x10001 + (low >> 16)) >> 16);
+}
+
 /* csum_diff2 and csum_diff4 return what replacing one value by another adds
  * to a folded sum; differences of several values may be added up.
  */

@@ -159,18 +159,20 @@ static __always_inline int fast_leave(struct packet *p, const struct server *srv
  */
 static __always_inline int fast_tunnel(struct packet *p, __u32 index, const struct server *srv)
 {
-	const struct tunnel *tunnel = bpf_map_lookup_elem(&ek_tunnels, &index);
+	__u32 len = p->len + sizeof(struct iphdr), ttl;
 
-	if (p->v6 || !tunnel || !tunnel->plain)
+	if (p->v6 || !srv->outer)
 		return to_server(p, index, srv, FORWARD_TUN);
-	if (packet_ttl(p) <= 1)
+	ttl = p->ip->ttl;
+	if (ttl <= 1)
 		return later(LATER_EXCEEDED, 0);
-	if (srv->mtu && p->len + sizeof(struct iphdr) > srv->mtu)
+	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu)) /* in this order: few have none */
 		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
 	ttl_decrease(p);
-	if (!tunnel_wrap_plain(p, tunnel, srv))
+	if (!tunnel_wrap_plain(p, srv, ttl - 1))
 		return drop(REASON_INTERNAL);
-	return fast_leave(p, srv, REASON_FORWARDED_TUN);
+	link_write(p->eth, srv);
+	return finish(REASON_FORWARDED_TUN, send_by(p, srv->ifindex, srv->vlan));
 }
 
 /* fast_nat is nat_to_server with what is behind IP; false, which cannot be, where the verifier takes

@@ -87,6 +87,18 @@ static __always_inline int send_by(const struct packet *p, __u32 ifindex, __u16 
 	return tagged(DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0), vlan);
 }
 
+/* link_write writes the addresses of a frame to a server, which lie there in the frame's order, in
+ * whole words.
+ */
+static __always_inline void link_write(struct ethhdr *eth, const struct server *srv)
+{
+	const void *from = srv->dmac;
+	void *to = eth;
+
+	*(__u64 *)to = read8(from);
+	*(__u32 *)(to + 8) = read4(from + 8);
+}
+
 /* leave writes the frame's addresses and sends it out. */
 static __always_inline int leave(struct packet *p, __u32 ifindex, __u16 vlan, const __u8 *dmac,
 				 const __u8 *smac, __u32 reason)

@@ -122,37 +122,43 @@ static __always_inline void tunnel_fill4(struct iphdr *ip, const struct tunnel_i
 	ip->check = csum_fold(csum_add((__u16 *)ip, sizeof(*ip) / 2));
 }
 
-/* tunnel_wrap_plain is tunnel_wrap for an IPv4 packet and a tunnel that is plain. It writes the same
- * header, in whole words.
+/* tunnel_wrap_plain is tunnel_wrap for an IPv4 packet and a tunnel that is plain (struct server). It
+ * writes the same header, in whole words, from the packet's own, which has no options. ttl is that of
+ * the packet by now.
  */
-static __always_inline bool tunnel_wrap_plain(struct packet *p, const struct tunnel *t,
-					      const struct server *srv)
+static __always_inline bool tunnel_wrap_plain(struct packet *p, const struct server *srv, __u32 ttl)
 {
-	__u32 tos = p->ip->tos, ttl = p->ip->ttl, *word;
-	__be32 saddr = addr4_of(t->saddr), daddr = addr4_of(srv->addr);
-	__be32 id = *(__be32 *)&p->ip->id; /* and whether it may be fragmented */
+	__be32 *outer, *inner, word;
 	struct ethhdr *eth;
 	__u64 sum;
 
 	if (bpf_xdp_adjust_head(p->ctx, -(int)sizeof(struct iphdr)))
 		return false;
 	eth = (void *)(long)p->ctx->data;
-	word = (void *)(eth + 1);
-	if ((void *)(word + 5) > (void *)(long)p->ctx->data_end)
+	outer = (void *)(eth + 1);
+	inner = outer + sizeof(struct iphdr) / 4;
+	if ((void *)(inner + 2) > (void *)(long)p->ctx->data_end)
 		return false;
-	if ((tos & 3) == 3)
-		tos &= ~1U;
-	word[0] = htonl(0x45000000 | tos << 16 | (p->len + sizeof(struct iphdr)));
-	word[1] = id & htonl(IP_DF) ? htonl(IP_DF) : id & htonl(0xffff0000);
-	word[3] = saddr;
-	word[4] = daddr;
-	ttl = htonl(ttl << 24 | IPPROTO_IPIP << 16);
-	sum = (__u64)word[0] + word[1] + ttl + saddr + daddr;
-	sum = (sum >> 32) + (__u32)sum;
-	sum = (sum >> 16) + (__u16)sum;
-	word[2] = ttl;
-	*((__u16 *)word + 5) = csum_fold((__u32)sum);
-	eth->h_proto = htons(ETH_P_IP);
+	word = ntohl(inner[0]); /* version, class and length */
+	if (unlikely((word & 0x30000) == 0x30000))
+		word -= 0x10000;
+	word = htonl(word + sizeof(struct iphdr));
+	outer[0] = word;
+	sum = word;
+	word = READ_ONCE(inner[1]) & htonl(IP_DF);
+	if (!word) /* it may be fragmented, so it keeps its identification */
+		word = READ_ONCE(inner[1]) & htonl(0xffff0000);
+	outer[1] = word;
+	sum += word;
+	word = join1(ttl, IPPROTO_IPIP);
+	((__u16 *)outer)[4] = word;
+	sum += word;
+	outer[3] = srv->outer;
+	sum += srv->outer;
+	outer[4] = addr4_of(srv->addr);
+	sum += addr4_of(srv->addr);
+	((__u16 *)outer)[5] = csum_fold5(sum);
+	*(__be16 *)((void *)eth + 2 * ETH_ALEN) = htons(ETH_P_IP);
 	p->eth = eth;
 	return true;
 }
