@@ -29,7 +29,7 @@ func entriesOf(spec *ebpf.CollectionSpec) entries {
 // foldLookups writes the address of the entry in place of each look-up in an array with one entry. The
 // kernel writes eight instructions in its place, and would hold the key against the size each
 // time. A look-up is the addresses of the map and of the key, in any order, and the call; where a
-// test whether something was found is next, there is none any more.
+// test whether something was found comes next, or after reads from the stack, there is none any more.
 func (e entries) foldLookups(program asm.Instructions) asm.Instructions {
 	entered := jumpTargets(program)
 	folded := make(asm.Instructions, 0, len(program))
@@ -42,22 +42,38 @@ func (e entries) foldLookups(program asm.Instructions) asm.Instructions {
 		rest := program[i.Index:]
 		name := e.lookedUp(rest)
 		second := i.Offset + i.Ins.Width() // slots: two, two and one
-		call, test := second+2, second+3
+		call := second + 2
 		if name == "" || entered[second] > 0 || entered[call] > 0 {
 			folded = append(folded, *i.Ins)
 			continue
 		}
 		entry := asm.LoadMapValue(asm.R0, 0, 0).WithMetadata(i.Ins.Metadata).WithReference(name)
 		folded = append(folded, entry, nothing(asm.Metadata{}), nothing(asm.Metadata{}), nothing(rest[2].Metadata))
-		skip = 2
-		if len(rest) > 3 && entered[test] == 0 {
-			if way, ok := found(rest[3], test, entered); ok {
+		reloads := reloaded(rest[3:], call+1, entered)
+		folded = append(folded, rest[3:3+reloads]...)
+		skip = 2 + reloads
+		test := call + 1 + asm.RawInstructionOffset(reloads)
+		if len(rest) > 3+reloads && entered[test] == 0 {
+			if way, ok := found(rest[3+reloads], test, entered); ok {
 				folded = append(folded, way)
-				skip = 3
+				skip++
 			}
 		}
 	}
 	return folded
+}
+
+// reloaded returns how many instructions from an offset on only read from the stack what a call might
+// have lost, and are not jumped to.
+func reloaded(program asm.Instructions, at asm.RawInstructionOffset, entered map[asm.RawInstructionOffset]int) (n int) {
+	for _, i := range program {
+		if i.OpCode.Class() != asm.LdXClass || i.Src != asm.RFP || i.Dst == asm.R0 || entered[at] > 0 {
+			break
+		}
+		n++
+		at++
+	}
+	return n
 }
 
 // lookedUp returns the name of the array with one entry that the first three instructions look up in, or "".

@@ -104,6 +104,8 @@ func TestFoldLookups(t *testing.T) {
 	one, key, lookup, end := entryOf("one", asm.R1), addressOf(asm.R2, 0), asm.FnMapLookupElem.Call(), asm.Return()
 	into := func(over int16) asm.Instruction { return jumpIf(asm.JEq, asm.R3, 0, over) }
 	outside := addressOf(asm.R2, 0).WithReference(".bss")
+	reload, lost := asm.LoadMem(asm.R1, asm.RFP, -8, asm.DWord), asm.LoadMem(asm.R0, asm.RFP, -8, asm.DWord)
+	other := asm.LoadMem(asm.R1, asm.R6, -8, asm.DWord)
 	entry, nop := asm.LoadMapValue(asm.R0, 0, 0).WithReference("one"), nothing(asm.Metadata{})
 	// What a test leads to, and what another jump that leads there too may look like.
 	none, some, always := jumpIf(asm.JEq, asm.R0, 0, 1), jumpIf(asm.JNE, asm.R0, 0, 1), nop
@@ -129,6 +131,16 @@ func TestFoldLookups(t *testing.T) {
 			asm.Instructions{entry, nop, nop, nop, nop, entry, nop, nop, nop, none, end, end}},
 		"the only way on if nothing is found": {asm.Instructions{one, key, lookup, some, end, end},
 			asm.Instructions{entry, nop, nop, nop, some, end, end}},
+		"a way if nothing is found, after reads from the stack": {asm.Instructions{into(9), one, key, lookup, reload, reload, none, end, end},
+			asm.Instructions{into(9), entry, nop, nop, nop, reload, reload, nop, end, end}},
+		"a jump to a read from the stack": {asm.Instructions{into(6), into(8), one, key, lookup, reload, none, end, end},
+			asm.Instructions{into(6), into(8), entry, nop, nop, nop, reload, none, end, end}},
+		"a jump to the test after one": {asm.Instructions{into(7), into(8), one, key, lookup, reload, none, end, end},
+			asm.Instructions{into(7), into(8), entry, nop, nop, nop, reload, none, end, end}},
+		"a read from the stack into the pointer": {asm.Instructions{into(8), one, key, lookup, lost, none, end, end},
+			asm.Instructions{into(8), entry, nop, nop, nop, lost, none, end, end}},
+		"a read from elsewhere": {asm.Instructions{into(8), one, key, lookup, other, none, end, end},
+			asm.Instructions{into(8), entry, nop, nop, nop, other, none, end, end}},
 		"a test of something else": {asm.Instructions{into(7), one, key, lookup, jumpIf(asm.JEq, asm.R6, 0, 1), end, end},
 			asm.Instructions{into(7), entry, nop, nop, nop, jumpIf(asm.JEq, asm.R6, 0, 1), end, end}},
 		"a test against another value": {asm.Instructions{into(7), one, key, lookup, jumpIf(asm.JEq, asm.R0, 1, 1), end, end},
