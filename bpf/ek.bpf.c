@@ -5,6 +5,7 @@
  */
 #include "ahead.h"
 #include "fast.h"
+#include "fast_reply.h"
 #include "forward.h"
 #include "open.h"
 #include "related.h"
@@ -122,6 +123,7 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	union flow_word w;
 	struct server *srv;
 	struct flow *flow;
+	__u64 was, set;
 	__u32 index;
 
 	if (!shard)
@@ -140,8 +142,15 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 		return drop(REASON_INTERNAL);
 	explain_service(srv->service);
 	explain_server(index);
+	was = w.word;
+	set = READ_ONCE(flow->expires);
 	if (!flow_advance(flow, t, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
+	if (w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED) {
+		copy_make(flow, t, p->v6, w, set);
+		if (reply_known_way(flow, now))
+			copy_hop(flow, t, p->v6, w);
+	}
 	stats_out(index, srv->service, p->len);
 	return to_client(p, flow, t, now);
 }
@@ -338,6 +347,8 @@ static __always_inline int first_ipv4(struct xdp_md *ctx, const __u32 *in)
 
 	if (likely(ahead == AHEAD_PLAIN))
 		return fast_ipv4(ctx, in, eth, end);
+	if (ahead == AHEAD_PLAIN_ANSWER)
+		return answer_fast4(ctx, *in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
 }
 
@@ -355,6 +366,8 @@ static __always_inline int first_ipv6(struct xdp_md *ctx, __u32 in)
 
 	if (likely(ahead == AHEAD_PLAIN))
 		return fast_ipv6(ctx, in, eth, end);
+	if (ahead == AHEAD_PLAIN_ANSWER)
+		return answer_fast6(ctx, in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
 }
 

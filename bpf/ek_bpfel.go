@@ -123,6 +123,19 @@ type EkHalfRing struct {
 	Pad  uint32
 }
 
+type EkHop struct {
+	_    structs.HostLayout
+	Link struct {
+		_       structs.HostLayout
+		Ifindex uint32
+		Dmac    [6]uint8
+		Smac    [6]uint8
+	}
+	Vlan uint16
+	Mtu  uint16
+	Used uint32
+}
+
 type EkHot6Set struct {
 	_   structs.HostLayout
 	Way [8]struct {
@@ -428,6 +441,7 @@ const (
 	EkMapEkHalfOpen    = "ek_half_open"
 	EkMapEkHalfOpen6   = "ek_half_open6"
 	EkMapEkHalfRings   = "ek_half_rings"
+	EkMapEkHops        = "ek_hops"
 	EkMapEkHot         = "ek_hot"
 	EkMapEkHot6        = "ek_hot6"
 	EkMapEkIcmpBudget  = "ek_icmp_budget"
@@ -536,6 +550,7 @@ type EkMapSpecs struct {
 	EkHalfOpen    *ebpf.MapSpec `ebpf:"ek_half_open"`
 	EkHalfOpen6   *ebpf.MapSpec `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.MapSpec `ebpf:"ek_half_rings"`
+	EkHops        *ebpf.MapSpec `ebpf:"ek_hops"`
 	EkHot         *ebpf.MapSpec `ebpf:"ek_hot"`
 	EkHot6        *ebpf.MapSpec `ebpf:"ek_hot6"`
 	EkIcmpBudget  *ebpf.MapSpec `ebpf:"ek_icmp_budget"`
@@ -606,6 +621,7 @@ type EkMaps struct {
 	EkHalfOpen    *ebpf.Map `ebpf:"ek_half_open"`
 	EkHalfOpen6   *ebpf.Map `ebpf:"ek_half_open6"`
 	EkHalfRings   *ebpf.Map `ebpf:"ek_half_rings"`
+	EkHops        *ebpf.Map `ebpf:"ek_hops"`
 	EkHot         *ebpf.Map `ebpf:"ek_hot"`
 	EkHot6        *ebpf.Map `ebpf:"ek_hot6"`
 	EkIcmpBudget  *ebpf.Map `ebpf:"ek_icmp_budget"`
@@ -640,6 +656,7 @@ func (m *EkMaps) Close() error {
 		m.EkHalfOpen,
 		m.EkHalfOpen6,
 		m.EkHalfRings,
+		m.EkHops,
 		m.EkHot,
 		m.EkHot6,
 		m.EkIcmpBudget,

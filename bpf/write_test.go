@@ -164,7 +164,7 @@ func (w *world) compareFlow(flow *ipvsFlow) {
 func (w *world) copyUsed(t ipvsTuple) (time.Duration, bool) {
 	src, dst := t.src.Addr(), t.dst.Addr()
 	same := func(word uint64, cport, vport uint16) bool {
-		return word >= fullCopy && uint8(word>>48) == uint8(t.proto) &&
+		return uint8(word>>58) == uint8(t.proto) &&
 			cport == wire16(t.src.Port()) && vport == wire16(t.dst.Port())
 	}
 	const looks = 15 // HOT_LOOKS

@@ -41,7 +41,7 @@ type Maps struct {
 	limits, overload             *ebpf.Map
 	halfRings                    *ebpf.Map
 	halfOpen, halfOpen6          *ebpf.Map
-	hot, hot6                    *ebpf.Map
+	hot, hot6, hops              *ebpf.Map
 	shards                       [Shards]*ebpf.Map
 }
 
@@ -77,6 +77,7 @@ func (m *Maps) named() map[string]**ebpf.Map {
 		bpf.EkMapEkHalfOpen6:   &m.halfOpen6,
 		bpf.EkMapEkHot:         &m.hot,
 		bpf.EkMapEkHot6:        &m.hot6,
+		bpf.EkMapEkHops:        &m.hops,
 	}
 }
 

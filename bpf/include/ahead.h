@@ -14,17 +14,8 @@ enum ahead {
 	AHEAD_ANY,
 	AHEAD_FOREIGN,
 	AHEAD_PLAIN, /* TCP that acknowledges and nothing else, or UDP: no fragment, no options */
+	AHEAD_PLAIN_ANSWER, /* the same, to nobody of ours, but from one */
 };
-
-/* ahead_known says whether one of the ends of a packet may be ours. */
-static __always_inline bool ahead_known(const __be32 *from, const __be32 *to,
-					const struct udphdr *udp, bool v6)
-{
-	const struct known *known = known_ends();
-
-	return !known || end_known(known, v6 ? addr6_mix(to) : *to, udp->dest) ||
-	       end_known(known, v6 ? addr6_mix(from) : *from, udp->source);
-}
 
 /* ahead_plain says whether a packet is a plain one of TCP or UDP. */
 static __always_inline bool ahead_plain(const struct udphdr *udp, __u8 proto, const void *end)
@@ -37,6 +28,22 @@ static __always_inline bool ahead_plain(const struct udphdr *udp, __u8 proto, co
 	       (tcp->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
+/* ahead_ends says what the ends of a packet of TCP or UDP make of it. */
+static __always_inline enum ahead ahead_ends(const __be32 *from, const __be32 *to,
+					     const struct udphdr *udp, __u8 proto, const void *end,
+					     bool v6)
+{
+	const struct known *known = known_ends();
+
+	if (!known)
+		return AHEAD_ANY;
+	if (end_known(known, v6 ? addr6_mix(to) : *to, udp->dest))
+		return ahead_plain(udp, proto, end) ? AHEAD_PLAIN : AHEAD_ANY;
+	if (end_known(known, v6 ? addr6_mix(from) : *from, udp->source))
+		return ahead_plain(udp, proto, end) ? AHEAD_PLAIN_ANSWER : AHEAD_ANY;
+	return AHEAD_FOREIGN;
+}
+
 static __always_inline enum ahead ahead_ipv4(const struct ethhdr *eth, const void *end)
 {
 	const struct iphdr *ip = (const void *)(eth + 1);
@@ -47,9 +54,7 @@ static __always_inline enum ahead ahead_ipv4(const struct ethhdr *eth, const voi
 		return AHEAD_ANY;
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return AHEAD_ANY;
-	if (!ahead_known(&ip->saddr, &ip->daddr, udp, false))
-		return AHEAD_FOREIGN;
-	return ahead_plain(udp, ip->protocol, end) ? AHEAD_PLAIN : AHEAD_ANY;
+	return ahead_ends(&ip->saddr, &ip->daddr, udp, ip->protocol, end, false);
 }
 
 static __always_inline enum ahead ahead_ipv6(const struct ethhdr *eth, const void *end)
@@ -61,9 +66,7 @@ static __always_inline enum ahead ahead_ipv6(const struct ethhdr *eth, const voi
 		return AHEAD_ANY;
 	if (ip6->nexthdr != IPPROTO_TCP && ip6->nexthdr != IPPROTO_UDP)
 		return AHEAD_ANY;
-	if (!ahead_known(ip6->saddr, ip6->daddr, udp, true))
-		return AHEAD_FOREIGN;
-	return ahead_plain(udp, ip6->nexthdr, end) ? AHEAD_PLAIN : AHEAD_ANY;
+	return ahead_ends(ip6->saddr, ip6->daddr, udp, ip6->nexthdr, end, true);
 }
 
 /* ahead_looked says whether a packet that was read has been looked at here. */

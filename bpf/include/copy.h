@@ -3,7 +3,8 @@
 #ifndef EK_COPY_H
 #define EK_COPY_H
 
-#include "hot_write.h"
+#include "hop.h"
+#include "reply.h"
 
 /* flow_method is the forwarding method that the flow was born with; the server's
  * own may have been changed since.
@@ -84,7 +85,8 @@ static __always_inline int touches(struct flow *flow, const union tuple *t, bool
 	set = copy_back(flow, head);
 	if (death - set + slack <= 2 * slack)
 		return 1;
-	hot_stamp(head, now, now, slack);
+	if (hot_unhop(head, &copy))
+		hot_stamp(head, now, now, slack);
 	__sync_val_compare_and_swap(&flow->expires, set, death);
 	return 1;
 }
@@ -138,8 +140,7 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 		hot_end(place, busy, seen); /* it is used after all */
 		return 0;
 	}
-	copy.proto = v6 ? t->v6.proto : t->v4.proto;
-	copy.kind = HOT_FULL + flow_method(w);
+	copy.kind = hot_kind(v6 ? t->v6.proto : t->v4.proto, flow_method(w));
 	hot_fill(place, t, v6);
 	timeout = flow_timeout(w.state); /* again, since the stack is small */
 	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
@@ -151,6 +152,46 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 	hot_pause();
 	hot_end(place, busy, copy);
 	return 0;
+}
+
+/* hop_of returns the number of the next hop of a flow's answers, 0 for none. */
+__noinline int hop_of(const struct flow *flow)
+{
+	struct hop hop = {};
+
+	if (!flow)
+		return 0;
+	hop.link = flow->reply;
+	hop.vlan = flow->reply_vlan;
+	hop.mtu = READ_ONCE(flow->reply_mtu);
+	hop.used = clock_now() / SECOND + 1;
+	return hop_number(&hop);
+}
+
+/* hops gives the copy of a flow the next hop that the flow's answers take, which was asked for not
+ * long ago. Only where an answer has left the flow as it is, as all plain ones do then. It returns
+ * 1 if the copy is to be dropped: who ended the flow meanwhile, or gave its answers to
+ * another, may not have dropped this one.
+ */
+static __always_inline int hops(const struct flow *flow, const union tuple *t, bool v6, __u64 word,
+				__u32 number)
+{
+	union flow_word w = { .word = word }, after;
+	union hot_word copy, next;
+	struct hot_head *head = hot_own(t, v6, &copy);
+	const struct server *srv;
+	union reply_tuple key;
+
+	if (!head || copy.hop || !hot_holds(head, tick_now()))
+		return 0;
+	next = copy;
+	next.hop = number;
+	srv = bpf_map_lookup_elem(&ek_servers, &copy.server);
+	if (!srv || __sync_val_compare_and_swap(&head->now.word, copy.word, next.word) != copy.word)
+		return 0;
+	after.word = READ_ONCE(flow->now.word);
+	reply_tuple_of(srv, t, v6, &key);
+	return after.word != w.word || !reply_is(&key, t, v6, w.generation);
 }
 
 /* Functions of their own, so that the verifier follows each once. */
@@ -182,6 +223,16 @@ __noinline int copies4(struct flow *flow, const struct flow_key *t, __u64 word, 
 __noinline int copies6(struct flow *flow, const struct flow6_key *t, __u64 word, __u64 set)
 {
 	return flow && t ? copies(flow, (const union tuple *)t, true, word, set) : 0;
+}
+
+__noinline int hops4(const struct flow *flow, const struct flow_key *t, __u64 word, __u32 number)
+{
+	return flow && t ? hops(flow, (const union tuple *)t, false, word, number) : 0;
+}
+
+__noinline int hops6(const struct flow *flow, const struct flow6_key *t, __u64 word, __u32 number)
+{
+	return flow && t ? hops(flow, (const union tuple *)t, true, word, number) : 0;
 }
 
 /* copy_drop drops the copy of a flow whose state was changed by a swap just before. */
@@ -223,12 +274,30 @@ static __always_inline void copy_make(struct flow *flow, const union tuple *t, b
 		copies4(flow, &t->v4, w.word, set);
 }
 
+/* copy_hop lets answers go by the copy, too. */
+static __always_inline void copy_hop(const struct flow *flow, const union tuple *t, bool v6,
+				     union flow_word w)
+{
+	__u32 number;
+	int stale;
+
+	if (!READ_ONCE(flow->copied))
+		return;
+	number = hop_of(flow);
+	if (!number)
+		return;
+	stale = v6 ? hops6(flow, &t->v6, w.word, number) : hops4(flow, &t->v4, w.word, number);
+	if (stale)
+		hot_drop(t, v6);
+}
+
 #else
 
 #define copy_drop(flow, t, v6) ((void)(flow), (void)(t), (void)(v6))
 #define copy_keeps(flow, t, v6, now) ((void)(t), (void)(v6), false)
 #define copy_touch(flow, t, v6, now) ((void)(v6), false)
 #define copy_make(flow, t, v6, w, set) ((void)(t), (void)(set))
+#define copy_hop(flow, t, v6, w) ((void)(t), (void)(v6))
 
 #endif
 

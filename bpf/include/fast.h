@@ -79,15 +79,20 @@ static __always_inline bool fast_parse(__u32 in, struct packet *p)
 				       : !udp_refused(p, fast_transport(p));
 }
 
-/* fast_hash is hot_hash for a packet. */
+static __always_inline const void *fast_ports(const struct packet *p)
+{
+	return p->v6 ? (const void *)(p->ip6 + 1) : (const void *)(p->ip + 1);
+}
+
+/* fast_hash is hot_hash for a packet of the client. */
 static __always_inline __u64 fast_hash(const struct packet *p)
 {
-	const __be32 *client;
+	const struct udphdr *udp = fast_ports(p);
+	const __be32 *client = p->ip6->saddr;
 
 	if (!p->v6)
-		return hot_hash4(read8(&p->ip->saddr), read4(p->ip + 1));
-	client = p->ip6->saddr;
-	return hot_hash6(p->ip6->daddr, read4(p->ip6 + 1), read8(client), read8(client + 2));
+		return hot_hash4(p->ip->saddr, udp->source);
+	return hot_hash6(read8(client), read8(client + 2), udp->source);
 }
 
 /* fast_is is hot_is for a packet, whose addresses and ports are compared as they lie there. */
@@ -99,7 +104,7 @@ static __always_inline bool fast_is(const struct hot_head *head, union hot_word 
 	const __be32 *addrs = p->ip6->saddr;
 	__u32 ports = *(const __u32 *)&head->cport;
 
-	if (w.kind < HOT_FULL || w.proto != fast_proto(p))
+	if (hot_proto(w) != fast_proto(p))
 		return false;
 	if (!p->v6)
 		return ports == read4(p->ip + 1) && four[0] == read8(&p->ip->saddr);
@@ -142,20 +147,21 @@ static __always_inline const struct server *fast_server(const struct hot_head *h
 {
 	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
 
+	if (unlikely(!srv))
+		return NULL;
 	load_barrier(weak_order);
 	return READ_ONCE(head->now.word) == word ? srv : NULL;
 }
 
-/* fast_leave is leave for a way out that lies in a map, where words need not be aligned. */
+/* fast_leave is leave for a server. */
 static __always_inline int fast_leave(struct packet *p, const struct server *srv, __u32 reason)
 {
-	mac_write(p->eth->h_dest, srv->dmac);
-	mac_write(p->eth->h_source, srv->smac);
+	link_write(p->eth, srv->dmac);
 	return finish(reason, send_by(p, srv->ifindex, srv->vlan));
 }
 
 /* fast_tunnel sends a packet to a server by the usual kind of tunnel; others are for
- * later.
+ * later. Few servers have no known MTU, so that is asked last, here and in fast_send.
  */
 static __always_inline int fast_tunnel(struct packet *p, __u32 index, const struct server *srv)
 {
@@ -166,13 +172,25 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 	ttl = p->ip->ttl;
 	if (ttl <= 1)
 		return later(LATER_EXCEEDED, 0);
-	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu)) /* in this order: few have none */
+	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
 	ttl_decrease(p);
 	if (!tunnel_wrap_plain(p, srv, ttl - 1))
 		return drop(REASON_INTERNAL);
-	link_write(p->eth, srv);
-	return finish(REASON_FORWARDED_TUN, send_by(p, srv->ifindex, srv->vlan));
+	return fast_leave(p, srv, REASON_FORWARDED_TUN);
+}
+
+/* fast_behind fills in what is behind IP, but for whether TCP's header is there, which the verifier has
+ * to be told where it is used.
+ */
+static __always_inline void fast_behind(struct packet *p)
+{
+	p->tcp = fast_transport(p);
+	p->udp = fast_transport(p);
+	p->proto = fast_proto(p);
+	p->is_tcp = p->proto == IPPROTO_TCP;
+	p->sport = p->udp->source;
+	p->dport = p->udp->dest;
 }
 
 /* fast_nat is nat_to_server with what is behind IP; false, which cannot be, where the verifier takes
@@ -180,11 +198,7 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
  */
 static __always_inline bool fast_nat(struct packet *p, const struct server *srv)
 {
-	p->tcp = fast_transport(p);
-	p->udp = fast_transport(p);
-	p->proto = fast_proto(p);
-	p->is_tcp = p->proto == IPPROTO_TCP;
-	p->dport = p->udp->dest;
+	fast_behind(p);
 	if (!p->is_tcp) {
 		nat_to_server(p, srv);
 		return true;
@@ -203,7 +217,7 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 		return fast_tunnel(p, index, srv);
 	if (packet_ttl(p) <= 1)
 		return later(LATER_EXCEEDED, 0);
-	if (srv->mtu && p->len > srv->mtu)
+	if (unlikely(p->len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu);
 	if (method == FORWARD_NAT && !fast_nat(p, srv))
 		return drop(REASON_INTERNAL);
@@ -222,7 +236,7 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	const struct server *srv = fast_server(head, w.word);
 	__u32 index = w.server;
 
-	if (!srv || srv->flags != SERVER_RESOLVED)
+	if (unlikely(!srv || srv->flags != SERVER_RESOLVED))
 		return LATER_BALANCE;
 	if (!hot_use(head, w)) {
 		hot_count(luck, false);
@@ -231,7 +245,7 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	hot_count(luck, true);
 	p->len = fast_len(p);
 	stats_in(index, srv->service, p->len, 0);
-	return fast_send(p, index, srv, w.kind - HOT_FULL);
+	return fast_send(p, index, srv, hot_method(w));
 }
 
 static __always_inline int fast_balance(const __u32 *in, struct packet *p)

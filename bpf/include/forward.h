@@ -87,16 +87,15 @@ static __always_inline int send_by(const struct packet *p, __u32 ifindex, __u16 
 	return tagged(DRY ? XDP_REDIRECT : (int)bpf_redirect(ifindex, 0), vlan);
 }
 
-/* link_write writes the addresses of a frame to a server, which lie there in the frame's order, in
- * whole words.
+/* link_write writes both addresses of a frame, in whole words, from a map where the source's lies
+ * behind the destination's.
  */
-static __always_inline void link_write(struct ethhdr *eth, const struct server *srv)
+static __always_inline void link_write(struct ethhdr *eth, const void *dmac)
 {
-	const void *from = srv->dmac;
 	void *to = eth;
 
-	*(__u64 *)to = read8(from);
-	*(__u32 *)(to + 8) = read4(from + 8);
+	*(__u64 *)to = read8(dmac);
+	*(__u32 *)(to + 8) = read4(dmac + 8);
 }
 
 /* leave writes the frame's addresses and sends it out. */

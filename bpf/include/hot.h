@@ -14,6 +14,11 @@
  *  - A copy changes under its word: who fills it makes it HOT_BUSY by
  *    compare-and-swap, and ends it so, and each filling has another turn. A reader looks
  *    at the word before and after the rest.
+ *  - Answers of a NAT server go by the copy of their flow as well, while it has the number of
+ *    their next hop (hop.h), and write nothing to it. Of two flows whose answers look the
+ *    same the younger one gets them: who opens it drops the copy of the other. The hop
+ *    changes with the word, by compare-and-swap. Who writes one looks at the flow, and whose the
+ *    answers are, after that; who moves the time on, by which it holds, takes it away before.
  *  - The time alone is written without: should the place be another flow's just then,
  *    that one was used just then as well. Who writes it looks at the word after that, and
  *    who gives the place away looks at the time after it made the copy HOT_BUSY: one of
@@ -39,18 +44,21 @@ enum {
 	HOT_EMPTY = 0,
 	HOT_BUSY = 1,	/* somebody fills it */
 	HOT_SPOILT = 2, /* and shall leave it empty */
-	HOT_FULL = 4,	/* and the forwarding method */
+	HOT_FULL = 4,	/* the least of a copy: hot_kind */
 };
 
 union hot_word {
 	__u64 word;
 	struct {
 		__u32 server; /* index into ek_servers */
-		__u16 turn;
-		__u8 proto;
+		__u16 hop;    /* NAT: how answers leave, a number of hop.h, 0 not known */
+		__u8 turn;
 		__u8 kind;
 	};
 };
+
+/* The kind of a copy is the protocol, TCP or UDP, above the forwarding method. */
+#define HOT_METHOD_BITS 2
 
 struct hot_head {
 	union hot_word now;
@@ -154,7 +162,7 @@ const volatile __u32 test_pause = 0;
 /* tick_now reads a variable of the kernel, where clock_now calls a function. */
 static __always_inline __u32 tick_now(void)
 {
-	if (test_clock)
+	if (unlikely(test_clock))
 		return READ_ONCE(test_now) * tick_rate / SECOND;
 	return bpf_jiffies64();
 }
@@ -200,7 +208,7 @@ static __always_inline void full_barrier(void)
 /* load_barrier keeps the loads before it before those after it, on a processor that is weak_order. */
 static __always_inline void load_barrier(bool weak)
 {
-	if (weak)
+	if (unlikely(weak))
 		full_barrier();
 	else
 		__asm__ volatile("" : : : "memory");
@@ -215,16 +223,17 @@ static __always_inline __u64 hot_mix(__u64 sum, __u64 word)
 	return sum ^ sum >> 32;
 }
 
-/* hot_hash4 and hot_hash6 take addresses, and both ports, as they lie in a packet. */
-static __always_inline __u64 hot_hash4(__u64 addrs, __u32 ports)
+/* hot_hash4 and hot_hash6 take the client's end alone, as it lies in a packet, so that answers of a NAT
+ * server find the copy as well. The shifts are what spreads addresses and ports in a row best.
+ */
+static __always_inline __u64 hot_hash4(__be32 client, __be16 port)
 {
-	return hot_mix(hot_mix(0, addrs), ports);
+	return hot_mix(0, ((__u64)port << 32 ^ client) << 16);
 }
 
-static __always_inline __u64 hot_hash6(const void *vaddr, __u32 ports, __u64 client,
-				       __u64 client_end)
+static __always_inline __u64 hot_hash6(__u64 client, __u64 client_end, __be16 port)
 {
-	return hot_mix(hot_mix(hot_mix(addr6_mix(vaddr), ports), client), client_end);
+	return hot_mix(hot_mix(port, client), client_end);
 }
 
 /* hot_hash says where the copies of a tuple lie, which programs of other versions must find: who
@@ -235,9 +244,8 @@ static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
 	const __be32 *c = (const __be32 *)t->v6.caddr;
 
 	if (v6)
-		return hot_hash6(t->v6.vaddr, join2(t->v6.cport, t->v6.vport), join4(c[0], c[1]),
-				 join4(c[2], c[3]));
-	return hot_hash4(join4(t->v4.caddr, t->v4.vaddr), join2(t->v4.cport, t->v4.vport));
+		return hot_hash6(join4(c[0], c[1]), join4(c[2], c[3]), t->v6.cport);
+	return hot_hash4(t->v4.caddr, t->v4.cport);
 }
 
 /* hot_set returns the set for a hash, by its highest bits; the lowest say where in the set to begin. */
@@ -264,6 +272,39 @@ static __always_inline struct hot_head *hot_way(void *set, __u64 hash, int i, bo
 	return &((struct hot_set *)set)->way[way].head;
 }
 
+/* hot_kind is the kind of a copy. */
+static __always_inline __u8 hot_kind(__u8 proto, __u8 method)
+{
+	return proto << HOT_METHOD_BITS | method;
+}
+
+/* hot_proto is the protocol of a copy, and no protocol where there is none. */
+static __always_inline __u8 hot_proto(union hot_word w)
+{
+	return w.kind >> HOT_METHOD_BITS;
+}
+
+static __always_inline __u8 hot_method(union hot_word w)
+{
+	return w.kind & ((1 << HOT_METHOD_BITS) - 1);
+}
+
+/* hot_of_client says whether a copy whose word was read is of a flow of the same client's end, and
+ * protocol, as a tuple.
+ */
+static __always_inline bool hot_of_client(const struct hot_head *head, union hot_word w,
+					  const union tuple *t, bool v6)
+{
+	const struct hot6 *six = (const void *)head;
+	const struct hot *four = (const void *)head;
+
+	if (v6)
+		return hot_proto(w) == t->v6.proto && head->cport == t->v6.cport &&
+		       addr6_equal(six->caddr, t->v6.caddr);
+	return hot_proto(w) == t->v4.proto && head->cport == t->v4.cport &&
+	       four->caddr == t->v4.caddr;
+}
+
 /* hot_is says whether a copy whose word was read is that of a tuple's flow. */
 static __always_inline bool hot_is(const struct hot_head *head, union hot_word w,
 				   const union tuple *t, bool v6)
@@ -271,14 +312,11 @@ static __always_inline bool hot_is(const struct hot_head *head, union hot_word w
 	const struct hot6 *six = (const void *)head;
 	const struct hot *four = (const void *)head;
 
-	if (w.kind < HOT_FULL)
+	if (!hot_of_client(head, w, t, v6))
 		return false;
 	if (v6)
-		return w.proto == t->v6.proto && head->cport == t->v6.cport &&
-		       head->vport == t->v6.vport && addr6_equal(six->caddr, t->v6.caddr) &&
-		       addr6_equal(six->vaddr, t->v6.vaddr);
-	return w.proto == t->v4.proto && head->cport == t->v4.cport && head->vport == t->v4.vport &&
-	       four->caddr == t->v4.caddr && four->vaddr == t->v4.vaddr;
+		return head->vport == t->v6.vport && addr6_equal(six->vaddr, t->v6.vaddr);
+	return head->vport == t->v4.vport && four->vaddr == t->v4.vaddr;
 }
 
 /* hot_used is when a copy was used. */
@@ -298,6 +336,22 @@ static __always_inline void hot_stamp(struct hot_head *head, __u64 used, __u64 n
 	WRITE_ONCE(head->until, tick_now() + (used + slack - now) * tick_rate / SECOND);
 }
 
+/* hot_unhop has the next hop of answers asked for again, which happens once a second; false if the copy
+ * changed meanwhile. It comes before the time is written by which the hop holds.
+ */
+static __always_inline bool hot_unhop(struct hot_head *head, union hot_word *w)
+{
+	union hot_word next = *w;
+
+	next.hop = 0;
+	if (!w->hop)
+		return true;
+	if (__sync_val_compare_and_swap(&head->now.word, w->word, next.word) != w->word)
+		return false;
+	*w = next;
+	return true;
+}
+
 /* hot_move moves the time of a copy on, if that is a second old; false if the packet
  * should look at the flow itself. What is more than two seconds old counts twice, so that the
  * flow's own time is never much more than thirty seconds behind.
@@ -312,7 +366,7 @@ static __always_inline bool hot_move(struct hot_head *head, union hot_word w)
 	if (since <= SECOND)
 		return true;
 	looks += since > 2 * SECOND ? 2 : 1;
-	if (looks > HOT_LOOKS)
+	if (looks > HOT_LOOKS || !hot_unhop(head, &w))
 		return false;
 	WRITE_ONCE(head->used, (now & ~(__u64)HOT_LOOKS) | looks);
 	WRITE_ONCE(head->until, tick_now() + tick_rate);

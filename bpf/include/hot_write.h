@@ -7,24 +7,27 @@
 
 #if !DRY
 
-/* drop_copy drops what is in a way if it is a tuple's copy, or may become it. False if it
- * changed meanwhile.
+/* drop_copy drops what is in a way if it is a tuple's copy, or with client any of its client's end, or
+ * may become one. False if it changed meanwhile.
  */
-static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t, bool v6)
+static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t, bool v6,
+				      bool client)
 {
 	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
 
 	load_barrier(weak_order);
 	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
-	if (w.kind != HOT_BUSY && !hot_is(head, w, t, v6))
+	if (w.kind != HOT_BUSY &&
+	    !(client ? hot_of_client(head, w, t, v6) : hot_is(head, w, t, v6)))
 		return true;
 	return __sync_val_compare_and_swap(&head->now.word, w.word, next.word) == w.word;
 }
 
-/* Twice, since one that is being filled may become full just then. Whatever is filled
- * later finds the flow as it is now.
+/* Twice, since one that is being filled may become full just then, or one may lose its hop. Whatever
+ * is filled later finds the flow as it is now, and who writes a hop later looks at the flow
+ * after that.
  */
-static __always_inline int drop_copies(const union tuple *t, bool v6)
+static __always_inline int drop_copies(const union tuple *t, bool v6, bool client)
 {
 	__u64 hash = hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
@@ -33,8 +36,8 @@ static __always_inline int drop_copies(const union tuple *t, bool v6)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < hot_ways(v6); i++) {
-		if (!drop_copy(hot_way(set, hash, i, v6), t, v6))
-			drop_copy(hot_way(set, hash, i, v6), t, v6);
+		if (!drop_copy(hot_way(set, hash, i, v6), t, v6, client))
+			drop_copy(hot_way(set, hash, i, v6), t, v6, client);
 	}
 	return 0;
 }
@@ -42,12 +45,22 @@ static __always_inline int drop_copies(const union tuple *t, bool v6)
 /* Functions of their own, so that the verifier follows each once. */
 __noinline int hot_drop4(const struct flow_key *t)
 {
-	return t ? drop_copies((const union tuple *)t, false) : 0;
+	return t ? drop_copies((const union tuple *)t, false, false) : 0;
 }
 
 __noinline int hot_drop6(const struct flow6_key *t)
 {
-	return t ? drop_copies((const union tuple *)t, true) : 0;
+	return t ? drop_copies((const union tuple *)t, true, false) : 0;
+}
+
+__noinline int hot_drop_client4(const struct flow_key *t)
+{
+	return t ? drop_copies((const union tuple *)t, false, true) : 0;
+}
+
+__noinline int hot_drop_client6(const struct flow6_key *t)
+{
+	return t ? drop_copies((const union tuple *)t, true, true) : 0;
 }
 
 /* hot_drop drops the copy of a tuple's flow. The tuple is copied, since it may be the key of
@@ -64,6 +77,15 @@ static __always_inline void hot_drop(const union tuple *t, bool v6)
 
 		hot_drop4(&key);
 	}
+}
+
+/* hot_drop_client drops the copies of all flows of a tuple's client's end and protocol. */
+static __always_inline void hot_drop_client(const union tuple *t, bool v6)
+{
+	if (v6)
+		hot_drop_client6(&t->v6);
+	else
+		hot_drop_client4(&t->v4);
 }
 
 /* hot_place returns where to put the copy of a tuple's flow, and in seen what is there: a
@@ -106,7 +128,7 @@ static __always_inline void hot_tuple(const struct hot_head *head, union hot_wor
 	if (v6) {
 		t->v6 = (struct flow6_key){ .cport = head->cport,
 					    .vport = head->vport,
-					    .proto = w.proto };
+					    .proto = hot_proto(w) };
 		addr6_copy(t->v6.caddr, six->caddr);
 		addr6_copy(t->v6.vaddr, six->vaddr);
 	} else {
@@ -114,7 +136,7 @@ static __always_inline void hot_tuple(const struct hot_head *head, union hot_wor
 					   .vaddr = four->vaddr,
 					   .cport = head->cport,
 					   .vport = head->vport,
-					   .proto = w.proto };
+					   .proto = hot_proto(w) };
 	}
 }
 
@@ -170,6 +192,7 @@ static __always_inline void hot_end(struct hot_head *head, union hot_word busy, 
 #else
 
 #define hot_drop(t, v6) ((void)(t), (void)(v6))
+#define hot_drop_client(t, v6) ((void)(t), (void)(v6))
 
 #endif
 

@@ -31,16 +31,10 @@ struct packet {
 	__u64 v6;
 };
 
-/* mac_equal and mac_write are for frames and maps, where words need not be aligned (read4). */
+/* mac_equal is for frames and maps, where words need not be aligned (read4). */
 static __always_inline bool mac_equal(const void *a, const void *b)
 {
 	return read4(a) == read4(b) && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
-}
-
-static __always_inline void mac_write(void *to, const void *from)
-{
-	*(__u32 *)to = read4(from);
-	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
 static __always_inline void mac_copy(__u8 *to, const __u8 *from)

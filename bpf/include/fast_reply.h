@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The fast way of NAT servers' answers, by the copy that the client's packets go by (fast.h).
+ * An answer changes nothing of a copy: once the time is over by which the copy is to be
+ * looked at, it takes the way of all packets, which asks for the next hop again.
+ */
+#ifndef EK_FAST_REPLY_H
+#define EK_FAST_REPLY_H
+
+#include "fast.h"
+#include "hop.h"
+
+#if !DRY
+
+/* answer_hash is hot_hash for a packet to the client. */
+static __always_inline __u64 answer_hash(const struct packet *p)
+{
+	const struct udphdr *udp = fast_ports(p);
+	const __be32 *client = p->ip6->daddr;
+
+	if (!p->v6)
+		return hot_hash4(p->ip->daddr, udp->dest);
+	return hot_hash6(read8(client), read8(client + 2), udp->dest);
+}
+
+/* answer_is says whether a copy is of a flow by NAT whose client a packet is for. */
+static __always_inline bool answer_is(const struct hot_head *head, union hot_word w,
+				      const struct packet *p)
+{
+	const struct udphdr *udp = fast_ports(p);
+	const __u64 *six = (const void *)((const struct hot6 *)head)->caddr;
+	const __be32 *client = p->ip6->daddr;
+
+	if (w.kind != hot_kind(fast_proto(p), FORWARD_NAT) || head->cport != udp->dest)
+		return false;
+	if (!p->v6)
+		return ((const struct hot *)head)->caddr == p->ip->daddr;
+	return six[0] == read8(client) && six[1] == read8(client + 2);
+}
+
+/* answer_from says whether a packet is from a server. */
+static __always_inline bool answer_from(const struct packet *p, const struct server *srv)
+{
+	const struct udphdr *udp = fast_ports(p);
+
+	if (srv->flags != SERVER_RESOLVED || srv->port != udp->source)
+		return false;
+	if (p->v6)
+		return addr6_equal(srv->addr, p->ip6->saddr);
+	return addr4_of(srv->addr) == p->ip->saddr;
+}
+
+/* answer_find returns the copy of the flow that a packet answers, its word in was, and its server, or
+ * NULL if there is none.
+ */
+static __always_inline struct hot_head *answer_find(const struct packet *p, __u64 *was,
+						    const struct server **server)
+{
+	__u64 hash = answer_hash(p), word;
+	void *set = hot_set(hash, p->v6);
+	const struct server *srv;
+	bool weak = weak_order;
+	struct hot_head *head;
+	union hot_word w;
+
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < hot_ways(p->v6); i++) {
+		head = hot_way(set, hash, i, p->v6);
+		word = READ_ONCE(head->now.word);
+		load_barrier(weak);
+		w.word = word;
+		if (!answer_is(head, w, p))
+			continue;
+		srv = bpf_map_lookup_elem(&ek_servers, &w.server);
+		if (!srv || !answer_from(p, srv))
+			continue;
+		*was = word;
+		*server = srv;
+		return head;
+	}
+	return NULL;
+}
+
+/* answer_service fills in the service's end of a copy's tuple. */
+static __always_inline void answer_service(const struct hot_head *head, bool v6, union tuple *t)
+{
+	if (v6) {
+		t->v6.vport = head->vport;
+		addr6_copy(t->v6.vaddr, ((const struct hot6 *)head)->vaddr);
+	} else {
+		t->v4.vport = head->vport;
+		t->v4.vaddr = ((const struct hot *)head)->vaddr;
+	}
+}
+
+/* answer_nat is fast_nat for an answer. */
+static __always_inline bool answer_nat(struct packet *p, const union tuple *t)
+{
+	fast_behind(p);
+	if (!p->is_tcp) {
+		nat_from_server(p, t);
+		return true;
+	}
+	if ((void *)(p->tcp + 1) > p->end)
+		return false;
+	nat_from_server(p, t);
+	return true;
+}
+
+/* answer_send sends an answer as reply_send does, unless that answers it or drops it. */
+static __always_inline int answer_send(struct packet *p, __u32 index, const struct server *srv,
+				       const struct hop *hop, const union tuple *t)
+{
+	p->len = fast_len(p);
+	if (packet_ttl(p) <= 1 || (unlikely(p->len > hop->mtu) && READ_ONCE(hop->mtu)))
+		return LATER_BALANCE;
+	stats_out(index, srv->service, p->len);
+	if (!answer_nat(p, t))
+		return drop(REASON_INTERNAL);
+	ttl_decrease(p);
+	link_write(p->eth, hop->link.dmac);
+	return finish(REASON_FORWARDED_REPLY, send_by(p, hop->link.ifindex, hop->vlan));
+}
+
+/* answer_balance sends an answer by the copy of its flow. A copy without a hop, or whose time
+ * is to be looked at, is neither good luck nor bad.
+ */
+static __always_inline int answer_balance(__u32 in, struct packet *p)
+{
+	struct hot_luck *luck = hot_luck_here();
+	const struct server *srv = NULL;
+	const struct hop *hop;
+	struct hot_head *head;
+	union hot_word w;
+	union tuple t;
+	__u64 word = 0;
+
+	if (!hot_worth(luck) || !fast_parse(in, p))
+		return LATER_BALANCE;
+	head = answer_find(p, &word, &srv);
+	if (!head) {
+		hot_count(luck, false);
+		return LATER_BALANCE;
+	}
+	w.word = word;
+	if (!w.hop || !hot_holds(head, tick_now()))
+		return LATER_BALANCE;
+	hop = hop_at(w.hop - 1);
+	answer_service(head, p->v6, &t);
+	load_barrier(weak_order);
+	if (!hop || READ_ONCE(head->now.word) != word)
+		return LATER_BALANCE;
+	hot_count(luck, true);
+	return answer_send(p, w.server, srv, hop, &t);
+}
+
+/* Functions of their own: the program has no room on its stack for more in place. Static, as
+ * fast_ipv6 is.
+ */
+static __noinline int answer_fast4(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
+{
+	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = false };
+
+	return answer_balance(in, &p);
+}
+
+static __noinline int answer_fast6(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
+{
+	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = true };
+
+	return answer_balance(in, &p);
+}
+
+#endif
+
+#endif
