@@ -161,7 +161,8 @@ type EkHotLuck struct {
 	_      structs.HostLayout
 	Misses uint32
 	Left   uint32
-	Pad    [14]uint32
+	Doubts uint32
+	Pad    [13]uint32
 }
 
 type EkHotSet struct {
@@ -474,6 +475,7 @@ const (
 	EkProgEkSweepTmpl  = "ek_sweep_tmpl"
 	EkProgEkSweepTmpl6 = "ek_sweep_tmpl6"
 	EkProgEkXdp        = "ek_xdp"
+	EkVarHotDoubt      = "hot_doubt"
 	EkVarHotLuck       = "hot_luck"
 	EkVarHotPatience   = "hot_patience"
 	EkVarHotShift      = "hot_shift"
@@ -581,6 +583,7 @@ type EkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkVariableSpecs struct {
+	HotDoubt      *ebpf.VariableSpec `ebpf:"hot_doubt"`
 	HotLuck       *ebpf.VariableSpec `ebpf:"hot_luck"`
 	HotPatience   *ebpf.VariableSpec `ebpf:"hot_patience"`
 	HotShift      *ebpf.VariableSpec `ebpf:"hot_shift"`
@@ -688,6 +691,7 @@ func (m *EkMaps) Close() error {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkVariables struct {
+	HotDoubt      *ebpf.Variable `ebpf:"hot_doubt"`
 	HotLuck       *ebpf.Variable `ebpf:"hot_luck"`
 	HotPatience   *ebpf.Variable `ebpf:"hot_patience"`
 	HotShift      *ebpf.Variable `ebpf:"hot_shift"`

@@ -231,7 +231,7 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
  * somebody writes to it just now.
  */
 static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w,
-					struct hot_luck *luck)
+					bool doubted)
 {
 	const struct server *srv = fast_server(head, w.word);
 	__u32 index = w.server;
@@ -239,10 +239,10 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	if (unlikely(!srv || srv->flags != SERVER_RESOLVED))
 		return LATER_BALANCE;
 	if (!hot_use(head, w)) {
-		hot_count(luck, false);
+		hot_miss();
 		return LATER_BALANCE;
 	}
-	hot_count(luck, true);
+	hot_hit(doubted);
 	p->len = fast_len(p);
 	stats_in(index, srv->service, p->len, 0);
 	return fast_send(p, index, srv, hot_method(w));
@@ -250,18 +250,18 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 
 static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 {
-	struct hot_luck *luck = hot_luck_here();
+	bool doubted = hot_doubted();
 	struct hot_head *head;
 	union hot_word w;
 	__u64 word = 0;
 
-	if (!hot_worth(luck) || !fast_parse(*in, p))
+	if (!hot_worth(doubted) || !fast_parse(*in, p))
 		return LATER_BALANCE;
 	head = fast_find(p, &word);
 	w.word = word;
-	if (head)
-		return fast_forward(p, head, w, luck);
-	hot_count(luck, false);
+	if (likely(head))
+		return fast_forward(p, head, w, doubted);
+	hot_miss();
 	return LATER_BALANCE;
 }
 

@@ -128,7 +128,7 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
  */
 static __always_inline int answer_balance(__u32 in, struct packet *p)
 {
-	struct hot_luck *luck = hot_luck_here();
+	bool doubted = hot_doubted();
 	const struct server *srv = NULL;
 	const struct hop *hop;
 	struct hot_head *head;
@@ -136,11 +136,11 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	union tuple t;
 	__u64 word = 0;
 
-	if (!hot_worth(luck) || !fast_parse(in, p))
+	if (!hot_worth(doubted) || !fast_parse(in, p))
 		return LATER_BALANCE;
 	head = answer_find(p, &word, &srv);
 	if (!head) {
-		hot_count(luck, false);
+		hot_miss();
 		return LATER_BALANCE;
 	}
 	w.word = word;
@@ -151,7 +151,7 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	load_barrier(weak_order);
 	if (!hop || READ_ONCE(head->now.word) != word)
 		return LATER_BALANCE;
-	hot_count(luck, true);
+	hot_hit(doubted);
 	return answer_send(p, w.server, srv, hop, &t);
 }
 

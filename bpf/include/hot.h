@@ -152,9 +152,18 @@ const volatile __u32 hot_patience = 256;
 #define HOT_CPUS 256
 struct hot_luck {
 	__u32 misses;
-	__u32 left; /* packets that did not look */
-	__u32 pad[14];
+	__u32 left;   /* packets that did not look */
+	__u32 doubts; /* 1 if it is counted in hot_doubt */
+	__u32 pad[13];
 } hot_luck[HOT_CPUS];
+
+/* How many CPUs have lost half of their patience. While none has, nobody looks at its own luck,
+ * and hits need not be counted. In a cache line of its own.
+ */
+struct {
+	__u32 cpus;
+	__u32 pad[15];
+} hot_doubt __attribute__((aligned(64)));
 
 /* Tests set how many looks at a clock lie between the last look at a flow and the end of its copy. */
 const volatile __u32 test_pause = 0;
@@ -175,23 +184,54 @@ static __always_inline struct hot_luck *hot_luck_here(void)
 	return &hot_luck[cpu & (HOT_CPUS - 1)];
 }
 
+static __always_inline bool hot_doubted(void)
+{
+	return READ_ONCE(hot_doubt.cpus);
+}
+
 /* hot_worth says whether a packet should look for a copy: with many flows that send
  * little, each look is a cache miss for nothing.
  */
-static __always_inline bool hot_worth(struct hot_luck *luck)
+static __always_inline bool hot_worth(bool doubted)
 {
-	return likely(luck->misses < hot_patience) || !(++luck->left & (HOT_RARELY - 1));
+	struct hot_luck *luck;
+
+	if (likely(!doubted))
+		return true;
+	luck = hot_luck_here();
+	return luck->misses < hot_patience || !(++luck->left & (HOT_RARELY - 1));
 }
 
-/* hot_count counts a look. It writes only while luck changes. */
-static __always_inline void hot_count(struct hot_luck *luck, bool found)
+/* hot_hit counts a look that found a copy. */
+static __always_inline void hot_hit(bool doubted)
 {
-	__u32 misses = luck->misses;
+	struct hot_luck *luck;
 
-	if (found && misses)
-		luck->misses = misses > HOT_HIT ? misses - HOT_HIT : 0;
-	if (!found && misses < hot_patience)
-		luck->misses = misses + 1;
+	if (likely(!doubted))
+		return;
+	luck = hot_luck_here();
+	if (luck->misses > HOT_HIT) {
+		luck->misses -= HOT_HIT;
+		return;
+	}
+	luck->misses = 0;
+	if (luck->doubts)
+		__sync_fetch_and_add(&hot_doubt.cpus, -1);
+	luck->doubts = 0;
+}
+
+/* hot_miss counts one that found none. */
+static __always_inline void hot_miss(void)
+{
+	struct hot_luck *luck = hot_luck_here();
+
+	if (luck->misses >= hot_patience)
+		return;
+	luck->misses++;
+	if (luck->doubts || luck->misses < hot_patience / 2)
+		return;
+	luck->doubts = 1;
+	__sync_fetch_and_add(&hot_doubt.cpus, 1);
 }
 
 /* full_barrier keeps all loads and stores before it before those after it. The sum is asked for:
