@@ -248,9 +248,12 @@ struct fib_params {
 
 /* Helpers by their number in the kernel's list. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
-					 __u64 flags) = (void *)2;
-static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+/* int, not long: up to 6.3 the maps return that, and the JIT calls them itself, so that the upper half of
+ * an error is not set.
+ */
+static int (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
+					__u64 flags) = (void *)2;
+static int (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static long (*const bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int delta) = (void *)44;
