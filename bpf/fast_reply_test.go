@@ -199,30 +199,35 @@ func TestAnswersByTheCopyKnowTheMTU(t *testing.T) {
 	r.wantWay(r.send(back.bytes(t), xdpTX, reasons.ForwardedReply), false, "it is longer")
 }
 
-// The route of answers is asked for again, however many of them go by the copy.
+// The route of answers is asked for again, however many of them go by the copy, whether or not
+// the client sends.
 func TestAnswersFollowTheRoute(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_NAT)
-	f := syn()
-	back := family(false).answer(f).bytes(t)
-	answered(t, r, f, back)
-	byCopy := 0
-	for n := range 200 {
-		r.advance(50 * time.Millisecond)
-		if n%3 == 0 {
-			r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
-		}
-		byCopy += r.hops(0)
-		r.send(back, xdpTX, reasons.ForwardedReply)
-		flow, _, err := r.flow(f.tuple())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if age := r.now - time.Duration(flow.ReplyChecked); age > 2*time.Second+20*time.Millisecond {
-			t.Fatalf("answer %d goes by a route that is %v old", n, age)
-		}
-	}
-	if byCopy < 150 {
-		t.Errorf("%d of 200 answers went by the copy", byCopy)
+	for name, every := range map[string]int{"both send": 3, "the server sends": 1000} {
+		t.Run(name, func(t *testing.T) {
+			r := newService(t, EkForwardFORWARD_NAT)
+			f := syn()
+			back := family(false).answer(f).bytes(t)
+			answered(t, r, f, back)
+			byCopy, marked := 0, r.now
+			for n := range 200 {
+				if n%80 == 0 {
+					r.markHops()
+					marked = r.now
+				}
+				r.advance(50 * time.Millisecond)
+				if n%every == every-1 {
+					r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
+				}
+				byCopy += r.hops(0)
+				out := r.send(back, xdpTX, reasons.ForwardedReply)
+				if age := r.now - marked; [6]byte(out[:6]) == markMAC && age > 2*time.Second {
+					t.Fatalf("answer %d goes by a next hop that has been wrong for %v", n, age)
+				}
+			}
+			if byCopy < 150 {
+				t.Errorf("%d of 200 answers went by the copy", byCopy)
+			}
+		})
 	}
 }
 
@@ -301,8 +306,8 @@ func TestHopsAreShared(t *testing.T) {
 	}
 }
 
-// While two CPUs send answers of flows whose copies have a next hop, or get it just then, the
-// flows end or lose their answers. Once who did it is done, no answer goes by a copy.
+// While two CPUs send packets and answers of flows whose copies have a next hop, or get it just
+// then, the flows end or lose their answers. Once who did it is done, no answer goes by a copy.
 func TestAnswersUnderFire(t *testing.T) {
 	const flows, rounds = 8, 40
 	random := rand.New(rand.NewPCG(labtest.Seed(t), 8))
@@ -338,7 +343,7 @@ func TestAnswersUnderFire(t *testing.T) {
 				r.run(f.bytes(t))
 				r.run(f.flag("A").bytes(t))
 				r.run(back)
-				s.frames = append(s.frames, back)
+				s.frames = append(s.frames, back, f.flag("A").bytes(t))
 			})
 			r.wantConns(0, flows, flows)
 			r.advance(20 * time.Millisecond)
@@ -348,7 +353,7 @@ func TestAnswersUnderFire(t *testing.T) {
 			s.over.Store(true)
 			s.work.Wait()
 			if got := s.wrong.Load(); got > 0 {
-				t.Fatalf("round %d: %d answers went by a copy after %s", round, got, end.name)
+				t.Fatalf("round %d: %d packets went by a copy after %s", round, got, end.name)
 			}
 			if got := r.hops(0); got > 0 {
 				t.Fatalf("round %d: copies %x are left after %s", round, r.copies(), end.name)

@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/evenkeel/evenkeel/bpf/reasons"
+	"github.com/evenkeel/evenkeel/sched"
 )
 
 // fullCopy is the least word of a copy (HOT_FULL).
@@ -434,5 +436,68 @@ func TestTheCopyKeepsSums(t *testing.T) {
 		if got := binary.BigEndian.Uint16(out[14+10:]); uint32(got) != want {
 			t.Errorf("sum %#04x became %#04x, want %#04x", sum, got, want)
 		}
+	}
+}
+
+// Where hardly a packet has a copy, few look for one, until that pays again.
+func TestFewLookWhereNoneHasACopy(t *testing.T) {
+	onOneCPU(t, func() { fewLook(t) })
+}
+
+func fewLook(t *testing.T) {
+	r := newRig(t, 1024, sched.Profile{}, small, func(spec *ebpf.CollectionSpec) {
+		if err := spec.Variables["hot_patience"].Set(uint32(16)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.serve(false, EkForwardFORWARD_DR)
+	r.server(5, 0, real3, EkForwardFORWARD_DR)
+	stray, ack := syn().flag("A").fromPort(9).bytes(t), syn().flag("A").bytes(t)
+	strays := func(n int, inDoubt uint32) {
+		t.Helper()
+		for range n {
+			r.send(stray, xdpPass, reasons.NoFlow)
+		}
+		r.wantDoubt(inDoubt)
+	}
+	copied(t, r, false, reasons.ForwardedDR)
+	for range 16 {
+		r.send(ack, xdpTX, reasons.ForwardedDR)
+	}
+	r.wantDoubt(0)
+	r.misdirect(5)
+	acks := func(n int, byCopy uint64, inDoubt uint32) {
+		t.Helper()
+		before := r.stats(r.o.EkServerStats, 5).InPkts
+		for range n {
+			r.send(ack, xdpTX, reasons.ForwardedDR)
+		}
+		if got := r.stats(r.o.EkServerStats, 5).InPkts - before; got != byCopy {
+			t.Errorf("of %d packets %d went by the copy, want %d", n, got, byCopy)
+		}
+		r.wantDoubt(inDoubt)
+	}
+	strays(5, 0) // two packets before had no copy
+	acks(8, 8, 0)
+	strays(1, 1)
+	acks(1, 1, 1)
+	acks(1, 1, 0)
+	strays(7, 0)
+	strays(9, 1)
+	acks(31, 0, 1)
+	acks(1, 1, 1)
+	acks(2, 2, 1)
+	acks(1, 1, 0)
+}
+
+// wantDoubt checks how many CPUs are in doubt whether a look for a copy pays.
+func (r *rig) wantDoubt(want uint32) {
+	r.tb.Helper()
+	var doubt [16]uint32 // of a cache line, the first
+	if err := r.o.HotDoubt.Get(&doubt); err != nil {
+		r.tb.Fatal(err)
+	}
+	if doubt[0] != want {
+		r.tb.Errorf("%d CPUs are in doubt, want %d", doubt[0], want)
 	}
 }
