@@ -20,7 +20,8 @@ import (
 type shooting struct {
 	r      *rig
 	frames [][]byte
-	over   atomic.Bool // what they are to see has been done
+	right  func(out []byte) bool // what else is asked of a packet that was sent, if not nil
+	over   atomic.Bool           // what they are to see has been done
 	work   sync.WaitGroup
 	wrong  atomic.Uint32
 }
@@ -38,10 +39,11 @@ func (s *shooting) shoot(threads int, want uint32, random *rand.Rand) {
 			for after := 0; after < packetsAfter; {
 				over := s.over.Load()
 				frame := s.frames[random.IntN(len(s.frames))]
-				verdict, err := s.r.o.EkXdp.Run(&ebpf.RunOptions{
+				run := ebpf.RunOptions{
 					Data: frame, DataOut: out,
 					Context: xdpContext{DataEnd: uint32(len(frame)), Ingress: inside},
-				})
+				}
+				verdict, err := s.r.o.EkXdp.Run(&run)
 				if err != nil {
 					s.r.tb.Error(err)
 					return
@@ -49,7 +51,8 @@ func (s *shooting) shoot(threads int, want uint32, random *rand.Rand) {
 				if !over {
 					continue
 				}
-				if after++; verdict != want {
+				after++
+				if verdict != want || s.right != nil && !s.right(run.DataOut) {
 					s.wrong.Add(1)
 				}
 			}

@@ -145,6 +145,7 @@ const (
 	EkDryVarTestClock     = "test_clock"
 	EkDryVarTestNow       = "test_now"
 	EkDryVarTold          = "told"
+	EkDryVarWeakOrder     = "weak_order"
 )
 
 // LoadEkDry returns the embedded CollectionSpec for EkDry.
@@ -238,6 +239,7 @@ type EkDryVariableSpecs struct {
 	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
 	Told          *ebpf.VariableSpec `ebpf:"told"`
+	WeakOrder     *ebpf.VariableSpec `ebpf:"weak_order"`
 }
 
 // EkDryObjects contains all objects after they have been loaded into the kernel.
@@ -335,6 +337,7 @@ type EkDryVariables struct {
 	TestClock     *ebpf.Variable `ebpf:"test_clock"`
 	TestNow       *ebpf.Variable `ebpf:"test_now"`
 	Told          *ebpf.Variable `ebpf:"told"`
+	WeakOrder     *ebpf.Variable `ebpf:"weak_order"`
 }
 
 // EkDryPrograms contains all programs after they have been loaded into the kernel.

@@ -71,7 +71,7 @@ func (x *XDP) way(addr netip.Addr, by model.Forward, now lbmaps.Server) lbmaps.W
 			Ifindex:     uint32(hop.IfIndex),
 			Source:      hop.SrcMAC,
 			Destination: hop.DstMAC,
-			MTU:         uint16(min(hop.MTU, math.MaxUint16)), // no packet of IPv4 is longer
+			MTU:         uint16(min(hop.MTU, math.MaxUint16)), // a flow has as much room for it, and next to no packet is longer
 		}
 		if hop.VLAN != 0 { // XDP sends to no VLAN device
 			way.Ifindex, way.VLAN = uint32(hop.Lower), hop.VLAN

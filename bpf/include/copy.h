@@ -158,13 +158,19 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 __noinline int hop_of(const struct flow *flow)
 {
 	struct hop hop = {};
+	__u64 checked;
 
 	if (!flow)
 		return 0;
+	checked = READ_ONCE(flow->reply_checked);
+	load_barrier(weak_order);
 	hop.link = flow->reply;
 	hop.vlan = flow->reply_vlan;
 	hop.mtu = READ_ONCE(flow->reply_mtu);
 	hop.used = clock_now() / SECOND + 1;
+	load_barrier(weak_order);
+	if (!checked || READ_ONCE(flow->reply_checked) != checked)
+		return 0; /* reply_route writes it just now */
 	return hop_number(&hop);
 }
 

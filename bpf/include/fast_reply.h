@@ -50,7 +50,8 @@ static __always_inline bool answer_from(const struct packet *p, const struct ser
 }
 
 /* answer_find returns the copy of the flow that a packet answers, its word in was, and its server, or
- * NULL if there is none.
+ * NULL if there is none. A copy without a hop, whose flow may have lost its answers to a younger one,
+ * leaves its word there all the same.
  */
 static __always_inline struct hot_head *answer_find(const struct packet *p, __u64 *was,
 						    const struct server **server)
@@ -77,7 +78,8 @@ static __always_inline struct hot_head *answer_find(const struct packet *p, __u6
 			continue;
 		*was = word;
 		*server = srv;
-		return head;
+		if (w.hop)
+			return head;
 	}
 	return NULL;
 }
@@ -139,13 +141,11 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	if (!hot_worth(doubted) || !fast_parse(in, p))
 		return LATER_BALANCE;
 	head = answer_find(p, &word, &srv);
-	if (!head) {
+	if (!word)
 		hot_miss();
+	if (!head || !hot_holds(head, tick_now()))
 		return LATER_BALANCE;
-	}
 	w.word = word;
-	if (!w.hop || !hot_holds(head, tick_now()))
-		return LATER_BALANCE;
 	hop = hop_at(w.hop - 1);
 	answer_service(head, p->v6, &t);
 	load_barrier(weak_order);

@@ -199,10 +199,12 @@ static __always_inline __u32 reply_route(struct packet *p, struct flow *flow, un
 	}
 	if (DRY || flow_half_open(w))
 		return mtu;
+	/* By exchange: what is written between is for nobody to keep (hop_of). */
+	__sync_lock_test_and_set(&flow->reply_checked, 0);
 	flow->reply = *way;
 	flow->reply_vlan = *vlan;
 	WRITE_ONCE(flow->reply_mtu, mtu);
-	WRITE_ONCE(flow->reply_checked, now);
+	__sync_lock_test_and_set(&flow->reply_checked, now);
 	return mtu;
 }
 

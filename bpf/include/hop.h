@@ -5,6 +5,7 @@
 #ifndef EK_HOP_H
 #define EK_HOP_H
 
+#include "barrier.h"
 #include "clock.h"
 #include "maps.h"
 
@@ -66,7 +67,8 @@ static __always_inline struct hop *hop_at(__u32 index)
  */
 static __always_inline bool hop_keep(struct hop *place, __u32 used, __u32 now)
 {
-	return used == now || __sync_val_compare_and_swap(&place->used, used, now) == used;
+	return (__s32)(now - used) <= 0 ||
+	       __sync_val_compare_and_swap(&place->used, used, now) == used;
 }
 
 /* hop_claim writes a hop into a place that is nobody's any more; false if somebody was faster. */
@@ -96,8 +98,10 @@ static __always_inline __u16 hop_number(const struct hop *hop)
 		if (!place)
 			return 0;
 		used = READ_ONCE(place->used);
+		load_barrier(weak_order);
 		if (i >= HOP_TRIES) {
-			if (used != HOP_BUSY && (!used || hop->used - used >= HOP_KEEP))
+			/* Another CPU may be a second ahead. */
+			if (used != HOP_BUSY && (!used || (__s32)(hop->used - used) >= HOP_KEEP))
 				return hop_claim(place, used, hop) ? index + 1 : 0;
 		} else if (used != HOP_BUSY && hop_same(place, hop)) {
 			return hop_keep(place, used, hop->used) ? index + 1 : 0;

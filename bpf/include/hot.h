@@ -18,7 +18,8 @@
  *    their next hop (hop.h), and write nothing to it. Of two flows whose answers look the
  *    same the younger one gets them: who opens it drops the copy of the other. The hop
  *    changes with the word, by compare-and-swap. Who writes one looks at the flow, and whose the
- *    answers are, after that; who moves the time on, by which it holds, takes it away before.
+ *    answers are, after that, and drops the copy if it came too late; who moves the time on, by
+ *    which the hop holds, takes it away before.
  *  - The time alone is written without: should the place be another flow's just then,
  *    that one was used just then as well. Who writes it looks at the word after that, and
  *    who gives the place away looks at the time after it made the copy HOT_BUSY: one of
@@ -27,6 +28,7 @@
 #ifndef EK_HOT_H
 #define EK_HOT_H
 
+#include "barrier.h"
 #include "clock.h"
 #include "tuple.h"
 
@@ -132,9 +134,6 @@ const volatile __u32 hot_shift = 48;
 /* The kernel's ticks per second. 100 is right or too low. */
 const volatile __u32 tick_rate = 100;
 
-/* Set where the processor may load in another order than the program says. */
-const volatile bool weak_order = true;
-
 /* After so many packets without a copy, few packets look for one. Tests raise it. */
 const volatile __u32 hot_patience = 256;
 
@@ -158,7 +157,8 @@ struct hot_luck {
 } hot_luck[HOT_CPUS];
 
 /* How many CPUs have lost half of their patience. While none has, nobody looks at its own luck,
- * and hits need not be counted. In a cache line of its own.
+ * and hits need not be counted. A CPU that gets no more packets stays what it was, which costs the
+ * others that look. In a cache line of its own.
  */
 struct {
 	__u32 cpus;
@@ -215,9 +215,8 @@ static __always_inline void hot_hit(bool doubted)
 		return;
 	}
 	luck->misses = 0;
-	if (luck->doubts)
+	if (__sync_lock_test_and_set(&luck->doubts, 0))
 		__sync_fetch_and_add(&hot_doubt.cpus, -1);
-	luck->doubts = 0;
 }
 
 /* hot_miss counts one that found none. */
@@ -230,28 +229,8 @@ static __always_inline void hot_miss(void)
 	luck->misses++;
 	if (luck->doubts || luck->misses < hot_patience / 2)
 		return;
-	luck->doubts = 1;
-	__sync_fetch_and_add(&hot_doubt.cpus, 1);
-}
-
-/* full_barrier keeps all loads and stores before it before those after it. The sum is asked for:
- * an atomic instruction that fetches nothing orders nothing on arm64.
- */
-static __always_inline void full_barrier(void)
-{
-	__u64 any = 0;
-
-	any = __sync_fetch_and_add(&any, 1);
-	__asm__ volatile("" : : "r"(any) : "memory");
-}
-
-/* load_barrier keeps the loads before it before those after it, on a processor that is weak_order. */
-static __always_inline void load_barrier(bool weak)
-{
-	if (unlikely(weak))
-		full_barrier();
-	else
-		__asm__ volatile("" : : : "memory");
+	if (!__sync_lock_test_and_set(&luck->doubts, 1))
+		__sync_fetch_and_add(&hot_doubt.cpus, 1);
 }
 
 /* hot_mix need not withstand somebody who looks for collisions: they cost what the
@@ -335,28 +314,28 @@ static __always_inline __u8 hot_method(union hot_word w)
 static __always_inline bool hot_of_client(const struct hot_head *head, union hot_word w,
 					  const union tuple *t, bool v6)
 {
-	const struct hot6 *six = (const void *)head;
-	const struct hot *four = (const void *)head;
-
 	if (v6)
 		return hot_proto(w) == t->v6.proto && head->cport == t->v6.cport &&
-		       addr6_equal(six->caddr, t->v6.caddr);
+		       addr6_equal(((const struct hot6 *)head)->caddr, t->v6.caddr);
 	return hot_proto(w) == t->v4.proto && head->cport == t->v4.cport &&
-	       four->caddr == t->v4.caddr;
+	       ((const struct hot *)head)->caddr == t->v4.caddr;
+}
+
+/* hot_of_service says whether it is of one of the same service's end. */
+static __always_inline bool hot_of_service(const struct hot_head *head, const union tuple *t,
+					   bool v6)
+{
+	if (v6)
+		return head->vport == t->v6.vport &&
+		       addr6_equal(((const struct hot6 *)head)->vaddr, t->v6.vaddr);
+	return head->vport == t->v4.vport && ((const struct hot *)head)->vaddr == t->v4.vaddr;
 }
 
 /* hot_is says whether a copy whose word was read is that of a tuple's flow. */
 static __always_inline bool hot_is(const struct hot_head *head, union hot_word w,
 				   const union tuple *t, bool v6)
 {
-	const struct hot6 *six = (const void *)head;
-	const struct hot *four = (const void *)head;
-
-	if (!hot_of_client(head, w, t, v6))
-		return false;
-	if (v6)
-		return head->vport == t->v6.vport && addr6_equal(six->vaddr, t->v6.vaddr);
-	return head->vport == t->v4.vport && four->vaddr == t->v4.vaddr;
+	return hot_of_client(head, w, t, v6) && hot_of_service(head, t, v6);
 }
 
 /* hot_used is when a copy was used. */

@@ -18,26 +18,28 @@ static __always_inline bool drop_copy(struct hot_head *head, const union tuple *
 	load_barrier(weak_order);
 	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
 	if (w.kind != HOT_BUSY &&
-	    !(client ? hot_of_client(head, w, t, v6) : hot_is(head, w, t, v6)))
+	    (!hot_of_client(head, w, t, v6) || !(client || hot_of_service(head, t, v6))))
 		return true;
 	return __sync_val_compare_and_swap(&head->now.word, w.word, next.word) == w.word;
 }
 
-/* Twice, since one that is being filled may become full just then, or one may lose its hop. Whatever
- * is filled later finds the flow as it is now, and who writes a hop later looks at the flow
- * after that.
+/* Twice, since one that is being filled may become full just then, or lose its hop. Whatever is filled
+ * later finds the flow as it is now. Who writes a hop, which may cost us both, looks at the flow
+ * after that and drops the copy itself.
  */
 static __always_inline int drop_copies(const union tuple *t, bool v6, bool client)
 {
 	__u64 hash = hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
+	struct hot_head *head;
 
 	if (!set)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < hot_ways(v6); i++) {
-		if (!drop_copy(hot_way(set, hash, i, v6), t, v6, client))
-			drop_copy(hot_way(set, hash, i, v6), t, v6, client);
+		head = hot_way(set, hash, i, v6);
+		if (!drop_copy(head, t, v6, client))
+			drop_copy(head, t, v6, client);
 	}
 	return 0;
 }

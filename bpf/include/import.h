@@ -45,7 +45,6 @@ static __always_inline bool import_replace(struct flow *flow, union flow_word *w
 		flow_unbind(flow, seen, t, v6);
 	WRITE_ONCE(flow->expires, expires);
 	WRITE_ONCE(flow->reply_checked, 0);
-	WRITE_ONCE(flow->copied, 0);
 	w->generation = seen.generation + 1;
 	return true;
 }

@@ -71,7 +71,6 @@ static __always_inline __u32 flow_replace(const struct opening *o, union flow_wo
 	WRITE_ONCE(flow->reply_checked, 0);
 	way_back(flow, o->p);
 	WRITE_ONCE(flow->prefix, o->prefix);
-	WRITE_ONCE(flow->copied, 0);
 	return 0;
 }
 

@@ -38,7 +38,7 @@ static __always_inline bool reply_known(const union reply_tuple *key, bool v6)
 }
 
 /* reply_take gives the tuple of a NAT server's packets, which another flow of the same client's end may
- * have, to a flow. After that no packet of the server goes by the copy of another.
+ * have, to a flow, and drops the copies of others: who writes a hop into one later looks here.
  */
 static __always_inline long reply_take(const union reply_tuple *key, const void *reply,
 				       const union tuple *t, bool v6)
@@ -49,6 +49,7 @@ static __always_inline long reply_take(const union reply_tuple *key, const void 
 		err = bpf_map_update_elem(&ek_replies6, key, reply, 0);
 	else
 		err = bpf_map_update_elem(&ek_replies, key, reply, 0);
+	full_barrier();
 	if (!err)
 		hot_drop_client(t, v6);
 	return err;

@@ -298,7 +298,7 @@ func (n *Node) AddRoute(dst netip.Prefix, gateway netip.Addr) error {
 	return nil
 }
 
-// SpreadRoute adds a route through several gateways, of which the addresses and ports of a
+// SpreadRoute adds a route of IPv4 through several gateways, of which the addresses and ports of a
 // connection choose one.
 func (n *Node) SpreadRoute(dst netip.Prefix, gateways ...netip.Addr) error {
 	if err := n.SetSysctl("net/ipv4/fib_multipath_hash_policy", "1"); err != nil {
