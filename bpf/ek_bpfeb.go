@@ -475,6 +475,7 @@ const (
 	EkProgEkSweepTmpl  = "ek_sweep_tmpl"
 	EkProgEkSweepTmpl6 = "ek_sweep_tmpl6"
 	EkProgEkXdp        = "ek_xdp"
+	EkVarHopPlaces     = "hop_places"
 	EkVarHotDoubt      = "hot_doubt"
 	EkVarHotLuck       = "hot_luck"
 	EkVarHotPatience   = "hot_patience"
@@ -583,6 +584,7 @@ type EkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EkVariableSpecs struct {
+	HopPlaces     *ebpf.VariableSpec `ebpf:"hop_places"`
 	HotDoubt      *ebpf.VariableSpec `ebpf:"hot_doubt"`
 	HotLuck       *ebpf.VariableSpec `ebpf:"hot_luck"`
 	HotPatience   *ebpf.VariableSpec `ebpf:"hot_patience"`
@@ -691,6 +693,7 @@ func (m *EkMaps) Close() error {
 //
 // It can be passed to LoadEkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EkVariables struct {
+	HopPlaces     *ebpf.Variable `ebpf:"hop_places"`
 	HotDoubt      *ebpf.Variable `ebpf:"hot_doubt"`
 	HotLuck       *ebpf.Variable `ebpf:"hot_luck"`
 	HotPatience   *ebpf.Variable `ebpf:"hot_patience"`

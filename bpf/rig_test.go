@@ -104,9 +104,9 @@ func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
 	if spec.Maps["ek_hot"] == nil {
 		return
 	}
-	// Few copies of flows, so that flows meet there.
-	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 4, 2
-	for name, value := range map[string]uint32{"hot_shift": 62, "hot_patience": math.MaxUint32} {
+	// Few copies of flows, so that flows meet there, and few next hops.
+	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries, spec.Maps["ek_hops"].MaxEntries = 4, 2, 64
+	for name, value := range map[string]uint32{"hot_shift": 62, "hot_patience": math.MaxUint32, "hop_places": 64} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			tb.Fatal(err)
 		}

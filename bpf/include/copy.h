@@ -169,8 +169,8 @@ __noinline int hop_of(const struct flow *flow)
 	hop.mtu = READ_ONCE(flow->reply_mtu);
 	hop.used = clock_now() / SECOND + 1;
 	load_barrier(weak_order);
-	if (!checked || READ_ONCE(flow->reply_checked) != checked)
-		return 0; /* reply_route writes it just now */
+	if (!checked || !hop.link.ifindex || READ_ONCE(flow->reply_checked) != checked)
+		return 0; /* reply_route writes it just now, or knew of none */
 	return hop_number(&hop);
 }
 

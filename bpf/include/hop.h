@@ -14,6 +14,9 @@
 /* One more than a hop's index is its number, which fits a copy. */
 #define MAX_HOPS 16384
 
+/* The places there are, a power of two. Tests have fewer. */
+const volatile __u32 hop_places = MAX_HOPS;
+
 /* A hop lies in one of so many places from where its hash says. */
 #define HOP_TRIES 4
 
@@ -58,7 +61,6 @@ static __always_inline __u32 hop_hash(const struct hop *hop)
 
 static __always_inline struct hop *hop_at(__u32 index)
 {
-	index &= MAX_HOPS - 1;
 	return bpf_map_lookup_elem(&ek_hops, &index);
 }
 
@@ -92,7 +94,7 @@ static __always_inline __u16 hop_number(const struct hop *hop)
 	struct hop *place;
 
 	for (__u32 i = 0; i < 2 * HOP_TRIES; i++) {
-		__u32 index = (first + i % HOP_TRIES) & (MAX_HOPS - 1);
+		__u32 index = (first + i % HOP_TRIES) & (hop_places - 1);
 
 		place = bpf_map_lookup_elem(&ek_hops, &index);
 		if (!place)
