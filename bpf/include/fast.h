@@ -193,19 +193,32 @@ static __always_inline void fast_behind(struct packet *p)
 	p->dport = p->udp->dest;
 }
 
-/* fast_nat is nat_to_server with what is behind IP; false, which cannot be, where the verifier takes
- * it for cut off.
+/* fast_rewrite is nat_from_server for an answer of the flow with a tuple, or without one
+ * nat_to_server.
  */
-static __always_inline bool fast_nat(struct packet *p, const struct server *srv)
+static __always_inline void fast_rewrite(struct packet *p, const struct server *srv,
+					 const union tuple *t)
+{
+	if (t)
+		nat_from_server(p, t);
+	else
+		nat_to_server(p, srv);
+}
+
+/* fast_nat is that with what is behind IP; false, which cannot be, where the verifier takes it for cut
+ * off.
+ */
+static __always_inline bool fast_nat(struct packet *p, const struct server *srv,
+				     const union tuple *t)
 {
 	fast_behind(p);
 	if (!p->is_tcp) {
-		nat_to_server(p, srv);
+		fast_rewrite(p, srv, t);
 		return true;
 	}
 	if ((void *)(p->tcp + 1) > p->end)
 		return false;
-	nat_to_server(p, srv);
+	fast_rewrite(p, srv, t);
 	return true;
 }
 
@@ -219,7 +232,7 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 		return later(LATER_EXCEEDED, 0);
 	if (unlikely(p->len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu);
-	if (method == FORWARD_NAT && !fast_nat(p, srv))
+	if (method == FORWARD_NAT && !fast_nat(p, srv, NULL))
 		return drop(REASON_INTERNAL);
 	ttl_decrease(p);
 	return fast_leave(p, srv,

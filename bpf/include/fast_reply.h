@@ -96,20 +96,6 @@ static __always_inline void answer_service(const struct hot_head *head, bool v6,
 	}
 }
 
-/* answer_nat is fast_nat for an answer. */
-static __always_inline bool answer_nat(struct packet *p, const union tuple *t)
-{
-	fast_behind(p);
-	if (!p->is_tcp) {
-		nat_from_server(p, t);
-		return true;
-	}
-	if ((void *)(p->tcp + 1) > p->end)
-		return false;
-	nat_from_server(p, t);
-	return true;
-}
-
 /* answer_send sends an answer as reply_send does, unless that answers it or drops it. */
 static __always_inline int answer_send(struct packet *p, __u32 index, const struct server *srv,
 				       const struct hop *hop, const union tuple *t)
@@ -118,7 +104,7 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 	if (packet_ttl(p) <= 1 || (unlikely(p->len > hop->mtu) && READ_ONCE(hop->mtu)))
 		return LATER_BALANCE;
 	stats_out(index, srv->service, p->len);
-	if (!answer_nat(p, t))
+	if (!fast_nat(p, srv, t))
 		return drop(REASON_INTERNAL);
 	ttl_decrease(p);
 	link_write(p->eth, hop->link.dmac);
