@@ -175,8 +175,15 @@ func (s subject) label() string {
 	return fmt.Sprintf("%s, %s flows", s.name, round(s.flows))
 }
 
+// client is the end of the first flow. Each service has clients' ports of its own: those of life seldom
+// talk to many services from one port, and all flows of one have their copies in one set.
+func (s subject) client() netip.AddrPort {
+	c := clientOf(s.to)
+	return netip.AddrPortFrom(c.Addr(), c.Port()+s.to.Port()-firstPort)
+}
+
 func (s subject) plan() drive.Plan {
-	p := packet{model.UDP, clientOf(s.to), s.to, 0}
+	p := packet{model.UDP, s.client(), s.to, 0}
 	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: firstClient, Shuffled: s.shuffled}
 	if s.fresh {
 		plan.Flows = 1 << 22
