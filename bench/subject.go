@@ -175,16 +175,22 @@ func (s subject) label() string {
 	return fmt.Sprintf("%s, %s flows", s.name, round(s.flows))
 }
 
-// client is the end of the first flow. Each service has clients' ports of its own: those of life seldom
-// talk to many services from one port, and all flows of one have their copies in one set.
+// clientNets is how many networks of 65,536 clients there are before the namespaces' own (wire.go).
+const clientNets = 12
+
+// client is the end of the first flow. Services whose ports follow one another have clients of their own:
+// those of life seldom talk to many services from one port, and all flows of one end have their
+// copies in one set.
 func (s subject) client() netip.AddrPort {
-	c := clientOf(s.to)
-	return netip.AddrPortFrom(c.Addr(), c.Port()+s.to.Port()-firstPort)
+	end := clientOf(s.to)
+	addr := end.Addr().As4()
+	addr[1] += byte(s.to.Port() % clientNets)
+	return netip.AddrPortFrom(netip.AddrFrom4(addr), end.Port())
 }
 
 func (s subject) plan() drive.Plan {
 	p := packet{model.UDP, s.client(), s.to, 0}
-	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: firstClient, Shuffled: s.shuffled}
+	plan := drive.Plan{Frame: p.frame(), Flows: s.flows, First: s.client().Addr(), Shuffled: s.shuffled}
 	if s.fresh {
 		plan.Flows = 1 << 22
 	}
