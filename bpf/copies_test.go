@@ -60,6 +60,19 @@ func (s *shooting) shoot(threads int, want uint32, random *rand.Rand) {
 	}
 }
 
+// around has the threads send before, while and after something is done, after which no packet may go
+// by a copy.
+func (s *shooting) around(t *testing.T, want uint32, random *rand.Rand, name string, do func()) {
+	t.Helper()
+	s.shoot(2, want, random)
+	do()
+	s.over.Store(true)
+	s.work.Wait()
+	if got := s.wrong.Load(); got > 0 {
+		t.Fatalf("%d packets went by a copy after %s", got, name)
+	}
+}
+
 // pausing gives a copy that is made many microseconds between the last look at its flow
 // and its end, so that flows often end just then.
 func pausing(tb testing.TB) func(*ebpf.CollectionSpec) {
@@ -109,13 +122,7 @@ func TestCopiesUnderFire(t *testing.T) {
 				r.wantConns(0, flows, flows)
 				r.advance(20 * time.Millisecond)
 				end := ends[round%len(ends)]
-				s.shoot(2, end.want, random)
-				end.do(round)
-				s.over.Store(true)
-				s.work.Wait()
-				if got := s.wrong.Load(); got > 0 {
-					t.Fatalf("round %d: %d packets went by a copy after %s", round, got, end.name)
-				}
+				s.around(t, end.want, random, end.name, func() { end.do(round) })
 				if got := r.copies(); end.want != xdpDrop && len(got) > 0 {
 					t.Fatalf("round %d: copies %x are left after %s", round, got, end.name)
 				}

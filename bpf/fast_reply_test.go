@@ -362,13 +362,7 @@ func TestAnswersUnderFire(t *testing.T) {
 				t.Fatal("no copy has a next hop: the test sees nothing")
 			}
 			r.wantConns(0, flows, flows)
-			s.shoot(2, end.want, random)
-			end.do(round)
-			s.over.Store(true)
-			s.work.Wait()
-			if got := s.wrong.Load(); got > 0 {
-				t.Fatalf("round %d: %d packets went by a copy after %s", round, got, end.name)
-			}
+			s.around(t, end.want, random, end.name, func() { end.do(round) })
 			if got := r.hops(0); got > 0 {
 				t.Fatalf("round %d: copies %x are left after %s", round, r.copies(), end.name)
 			}

@@ -42,7 +42,7 @@ struct {
 	__type(value, struct hop);
 } ek_hops SEC(".maps");
 
-/* hop_words is how many words of a hop are the hop. */
+/* hop_words is a hop as words, of which the first five say where it leads. */
 #define hop_words(h) ((const __u32 *)(const void *)(h))
 
 static __always_inline bool hop_same(const struct hop *a, const struct hop *b)
