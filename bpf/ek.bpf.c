@@ -123,8 +123,9 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	union flow_word w;
 	struct server *srv;
 	struct flow *flow;
-	__u64 was, set;
 	__u32 index;
+	__u64 was;
+	bool plain;
 
 	if (!shard)
 		return drop(REASON_INTERNAL);
@@ -143,16 +144,11 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	explain_service(srv->service);
 	explain_server(index);
 	was = w.word;
-	set = READ_ONCE(flow->expires);
 	if (!flow_advance(flow, t, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
-	if (w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED) {
-		copy_make(flow, t, p->v6, w, set);
-		if (reply_known_way(flow, now))
-			copy_hop(flow, t, p->v6, w);
-	}
+	plain = w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED;
 	stats_out(index, srv->service, p->len);
-	return to_client(p, flow, t, now);
+	return to_client(p, flow, t, now, plain && hot_looked());
 }
 
 /* stranger handles a packet without a live flow: a NAT server's answer, the
@@ -246,12 +242,12 @@ __noinline int answer_ipv4(struct xdp_md *ctx, __u32 in, __u32 what)
 	return reason ? pass(reason) : later_answer(&p, what);
 }
 
-__noinline int reply_ipv4(struct xdp_md *ctx, __u32 in)
+__noinline int reply_ipv4(struct xdp_md *ctx, __u32 in, __u32 what)
 {
 	struct packet p = { .v6 = false };
 	__u32 reason = packet_parse(ctx, in, &p);
 
-	return reason ? pass(reason) : later_reply(&p);
+	return reason ? pass(reason) : later_reply(&p, what);
 }
 
 __noinline int tunnel_ipv4(struct xdp_md *ctx, __u32 in, __u32 index)
@@ -285,12 +281,12 @@ __noinline int answer_ipv6(struct xdp_md *ctx, __u32 in, __u32 what)
 	return reason ? pass(reason) : later_answer(&p, what);
 }
 
-__noinline int reply_ipv6(struct xdp_md *ctx, __u32 in)
+__noinline int reply_ipv6(struct xdp_md *ctx, __u32 in, __u32 what)
 {
 	struct packet p = { .v6 = true };
 	__u32 reason = packet_parse(ctx, in, &p);
 
-	return reason ? pass(reason) : later_reply(&p);
+	return reason ? pass(reason) : later_reply(&p, what);
 }
 
 __noinline int tunnel_ipv6(struct xdp_md *ctx, __u32 in, __u32 index)
@@ -308,8 +304,8 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 		verdict = balance_ipv4(ctx, in);
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
-	if (unlikely(verdict == LATER_REPLY))
-		verdict = reply_ipv4(ctx, in);
+	if (unlikely((verdict & LATER_KIND) == LATER_REPLY))
+		verdict = reply_ipv4(ctx, in, verdict);
 	if (likely(verdict < LATER))
 		return verdict;
 	switch (verdict & LATER_KIND) {
@@ -399,8 +395,8 @@ static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
 
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
-	if (unlikely(verdict == LATER_REPLY))
-		verdict = reply_ipv6(ctx, in);
+	if (unlikely((verdict & LATER_KIND) == LATER_REPLY))
+		verdict = reply_ipv6(ctx, in, verdict);
 	if (likely(verdict < LATER))
 		return verdict;
 	switch (verdict & LATER_KIND) {

@@ -34,7 +34,7 @@ func fromService(back frame, service netip.AddrPort) frame {
 	return back
 }
 
-// hops returns how many copies of a server's flows have the next hop of answers.
+// hops returns how many copies of a server's flows are for answers, which alone have a next hop.
 func (r *rig) hops(slot uint32) (n int) {
 	r.tb.Helper()
 	for _, word := range r.copies() {
@@ -96,7 +96,7 @@ func answered(t *testing.T, r *rig, f frame, back []byte) {
 	r.send(back, xdpTX, reasons.ForwardedReply) // the route is asked for
 	r.send(back, xdpTX, reasons.ForwardedReply)
 	if got := r.hops(slot); got != hops+1 {
-		t.Fatalf("of copies %x %d have a next hop, want %d", r.copies(), got, hops+1)
+		t.Fatalf("of copies %x %d are for answers, want %d", r.copies(), got, hops+1)
 	}
 }
 
@@ -135,9 +135,7 @@ func TestAnswersGoByTheCopy(t *testing.T) {
 			r.wantWay(r.send(in, xdpTX, reasons.ForwardedReply), true, "plain again")
 			r.advance(1100 * time.Millisecond)
 			r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
-			if got := r.hops(slot); got != 0 {
-				t.Errorf("%d hops are left in copies whose time was moved on", got)
-			}
+			r.wantWay(r.send(in, xdpTX, reasons.ForwardedReply), false, "the client's packets move its time on for themselves")
 		}
 	})
 }
@@ -256,12 +254,51 @@ func TestAnswersAreTheYoungerFlows(t *testing.T) {
 			r.send(older.bytes(t), xdpTX, reasons.ForwardedNAT)
 			wantFrame(t, r.send(in, xdpTX, reasons.ForwardedReply), fromService(back, six.of(vip2)).bytes(t))
 		}
-		if got := r.hops(2); got != 1 || len(r.copies()) != 2 {
-			t.Errorf("of copies %x %d have a next hop, want 1 of 2", r.copies(), got)
+		if got := r.hops(2); got != 1 || len(r.copies()) != 3 {
+			t.Errorf("of copies %x %d are for answers, want 1 of 3", r.copies(), got)
 		}
 		r.markHops()
 		r.wantWay(r.send(in, xdpTX, reasons.ForwardedReply), true, "the younger flow's")
 	})
+}
+
+// A client that talks to many services from one port has copies for all, either way.
+func TestOnePortHasManyCopies(t *testing.T) {
+	const services = 24
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newRig(t, 1024, sched.Profile{}, manyCopies(t))
+		end := func(n int, port uint16) netip.AddrPort {
+			return six.of(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + n)}), port))
+		}
+		for n := range uint32(services) {
+			r.service(n, 17, end(int(n), 53))
+			r.server(n, n, end(int(n), 5353), EkForwardFORWARD_NAT)
+			r.order(n, nil, entry{n, 1})
+		}
+		for range 3 {
+			for n := range services {
+				f := six.datagram("ping")
+				f.dst = end(n, 53)
+				back := six.answer(f)
+				back.src = end(n, 5353)
+				r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+				wantFrame(t, r.send(back.bytes(t), xdpTX, reasons.ForwardedReply), fromService(back, end(n, 53)).bytes(t))
+			}
+		}
+		if got := len(r.copies()); got != 2*services {
+			t.Errorf("%d flows of one port have %d copies, want two each", services, got)
+		}
+	})
+}
+
+// manyCopies gives the copies room.
+func manyCopies(tb testing.TB) func(*ebpf.CollectionSpec) {
+	return func(spec *ebpf.CollectionSpec) {
+		spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 256, 128
+		if err := spec.Variables["hot_shift"].Set(uint32(56)); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // Flows with the same next hop share its place, which is another's when no flow has asked
@@ -315,7 +352,7 @@ func TestHopsAreShared(t *testing.T) {
 	}
 }
 
-// While two CPUs send packets and answers of flows whose copies have a next hop, or get it just
+// While two CPUs send packets and answers of flows that have copies for both, or get them just
 // then, the flows end or lose their answers. Once who did it is done, no answer goes by a copy.
 func TestAnswersUnderFire(t *testing.T) {
 	const flows, rounds = 8, 40
@@ -359,7 +396,7 @@ func TestAnswersUnderFire(t *testing.T) {
 				s.frames = append(s.frames, back, ack)
 			})
 			if got := r.hops(0); round/3%3 == 2 && got == 0 {
-				t.Fatal("no copy has a next hop: the test sees nothing")
+				t.Fatal("no copy is for answers: the test sees nothing")
 			}
 			r.wantConns(0, flows, flows)
 			s.around(t, end.want, random, end.name, func() { end.do(round) })

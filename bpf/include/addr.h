@@ -83,6 +83,16 @@ static __always_inline __u64 read8(const void *at)
 	return *(const __u64 *)at;
 }
 
+/* words_mix is a word that depends on both of an address, whose last bytes, the busiest, must not fall
+ * together: those of the first move up by one.
+ */
+static __always_inline __u64 words_mix(__u64 first, __u64 second)
+{
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return first >> 8 ^ second;
+	return first << 8 ^ second;
+}
+
 /* addr_is_v4 says whether an address is a v4-mapped one. */
 static __always_inline bool addr_is_v4(const void *addr)
 {

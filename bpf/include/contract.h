@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 12
+#define LAYOUT_VERSION 13
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256

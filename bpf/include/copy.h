@@ -65,8 +65,7 @@ static __always_inline __u64 copy_back(struct flow *flow, const struct hot_head 
 /* keeps says whether a flow lives at a time by its copy, though not by its own time. */
 static __always_inline int keeps(struct flow *flow, const union tuple *t, bool v6, __u64 now)
 {
-	union hot_word w;
-	struct hot_head *head = hot_own(t, v6, &w);
+	struct hot_head *head = hot_own(t, v6);
 
 	return head && copy_time(flow, head) > now && copy_back(flow, head) > now;
 }
@@ -76,8 +75,7 @@ static __always_inline int touches(struct flow *flow, const union tuple *t, bool
 {
 	union flow_word w = { .word = READ_ONCE(flow->now.word) };
 	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout);
-	union hot_word copy;
-	struct hot_head *head = hot_own(t, v6, &copy);
+	struct hot_head *head = hot_own(t, v6);
 	__u64 death = now + timeout, set;
 
 	if (!head)
@@ -85,13 +83,14 @@ static __always_inline int touches(struct flow *flow, const union tuple *t, bool
 	set = copy_back(flow, head);
 	if (death - set + slack <= 2 * slack)
 		return 1;
-	if (hot_unhop(head, &copy))
-		hot_stamp(head, now, now, slack);
+	hot_stamp(head, now, now, slack);
 	__sync_val_compare_and_swap(&flow->expires, set, death);
 	return 1;
 }
 
-/* copy_leave writes the time of a copy back whose place is given away. */
+/* copy_leave writes the time of a copy back whose place is given away, unless it is one for answers:
+ * those have the flow's own.
+ */
 static __always_inline void copy_leave(const struct hot_head *head, union hot_word w, bool v6)
 {
 	union flow_word is;
@@ -99,6 +98,8 @@ static __always_inline void copy_leave(const struct hot_head *head, union hot_wo
 	union tuple t;
 	void *shard;
 
+	if (hot_proto(w) & HOT_REPLY)
+		return;
 	hot_tuple(head, w, v6, &t);
 	shard = flow_shard(&t, v6);
 	flow = shard ? bpf_map_lookup_elem(shard, &t) : NULL;
@@ -109,22 +110,19 @@ static __always_inline void copy_leave(const struct hot_head *head, union hot_wo
 		copy_back(flow, head);
 }
 
-/* copies puts a copy of a flow, as a packet has left it, where the next packets find it,
- * unless the packet comes long after another. set was the flow's time of death before it.
+/* copy_put fills the copy of a flow, or with key the one for its answers, which leave by a hop, unless there
+ * is no place for it that was not used since.
  */
-static __always_inline int copies(struct flow *flow, const union tuple *t, bool v6, __u64 word,
-				  __u64 set)
+static __always_inline int copy_put(struct flow *flow, const union tuple *t,
+				    const union reply_tuple *key, bool v6, union flow_word w,
+				    __u32 hop, __u64 since)
 {
-	union flow_word w = { .word = word }, after;
-	union hot_word copy = { .server = w.server }, seen = {}, busy;
-	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout), now = clock_now();
-	__u64 pause = now + timeout - set, left;
-	bool often = pause <= slack / HOT_OFTEN;
-	struct hot_head *place;
+	union hot_word copy = { .server = w.server, .hop = hop }, seen = {}, busy;
+	struct hot_head *place = hot_place(t, key, v6, since, &seen);
+	__u8 proto = v6 ? t->v6.proto : t->v4.proto;
+	union flow_word after;
+	__u64 timeout, left;
 
-	if (!often && (slack < SECOND || pause > HOT_PAUSE))
-		return 0;
-	place = hot_place(t, v6, now - (often ? HOT_SELDOM : HOT_IDLE), &seen);
 	if (!place)
 		return 0;
 	left = READ_ONCE(place->used);
@@ -140,18 +138,51 @@ static __always_inline int copies(struct flow *flow, const union tuple *t, bool 
 		hot_end(place, busy, seen); /* it is used after all */
 		return 0;
 	}
-	copy.kind = hot_kind(v6 ? t->v6.proto : t->v4.proto, flow_method(w));
+	copy.kind = hot_kind(key ? proto | HOT_REPLY : proto, flow_method(w));
 	hot_fill(place, t, v6);
-	timeout = flow_timeout(w.state); /* again, since the stack is small */
+	timeout = flow_timeout(w.state);
 	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
 	/* Who changes the state writes the time after it. */
 	load_barrier(weak_order);
 	after.word = READ_ONCE(flow->now.word);
 	if (after.server != w.server || after.generation != w.generation || !flow_steady(after))
 		copy.kind = HOT_EMPTY;
+	if (key && !reply_is(key, t, v6, w.generation))
+		copy.kind = HOT_EMPTY;
 	hot_pause();
 	hot_end(place, busy, copy);
 	return 0;
+}
+
+/* copies puts a copy of a flow, as a packet has left it, where the next packets find it,
+ * unless the packet comes long after another. set was the flow's time of death before it.
+ */
+static __always_inline int copies(struct flow *flow, const union tuple *t, bool v6, __u64 word,
+				  __u64 set)
+{
+	union flow_word w = { .word = word };
+	__u64 timeout = flow_timeout(w.state), slack = flow_slack(timeout), now = clock_now();
+	__u64 pause = now + timeout - set;
+	bool often = pause <= slack / HOT_OFTEN;
+
+	if (!often && (slack < SECOND || pause > HOT_PAUSE))
+		return 0;
+	return copy_put(flow, t, NULL, v6, w, 0, now - (often ? HOT_SELDOM : HOT_IDLE));
+}
+
+/* replies puts one for its answers, whose next hop was asked for not long ago. */
+static __always_inline int replies(struct flow *flow, const union tuple *t, bool v6, __u64 word,
+				   __u32 hop)
+{
+	union flow_word w = { .word = word };
+	__u32 index = w.server;
+	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &index);
+	union reply_tuple key;
+
+	if (!srv)
+		return 0;
+	reply_tuple_of(srv, t, v6, &key);
+	return copy_put(flow, t, &key, v6, w, hop, clock_now() - HOT_IDLE);
 }
 
 /* hop_of returns the number of the next hop of a flow's answers, 0 for none. */
@@ -172,32 +203,6 @@ __noinline int hop_of(const struct flow *flow)
 	if (!checked || !hop.link.ifindex || READ_ONCE(flow->reply_checked) != checked)
 		return 0; /* reply_route writes it just now, or knew of none */
 	return hop_number(&hop);
-}
-
-/* hops gives the copy of a flow the next hop that the flow's answers take, which was asked for not
- * long ago. Only where an answer has left the flow as it is, as all plain ones do then. It returns
- * 1 if the copy is to be dropped: who ended the flow meanwhile, or gave its answers to
- * another, may not have dropped this one.
- */
-static __always_inline int hops(const struct flow *flow, const union tuple *t, bool v6, __u64 word,
-				__u32 number)
-{
-	union flow_word w = { .word = word }, after;
-	union hot_word copy, next;
-	struct hot_head *head = hot_own(t, v6, &copy);
-	const struct server *srv;
-	union reply_tuple key;
-
-	if (!head || copy.hop || !hot_holds(head, tick_now()))
-		return 0;
-	next = copy;
-	next.hop = number;
-	srv = bpf_map_lookup_elem(&ek_servers, &copy.server);
-	if (!srv || __sync_val_compare_and_swap(&head->now.word, copy.word, next.word) != copy.word)
-		return 0;
-	after.word = READ_ONCE(flow->now.word);
-	reply_tuple_of(srv, t, v6, &key);
-	return after.word != w.word || !reply_is(&key, t, v6, w.generation);
 }
 
 /* Functions of their own, so that the verifier follows each once. */
@@ -231,21 +236,24 @@ __noinline int copies6(struct flow *flow, const struct flow6_key *t, __u64 word,
 	return flow && t ? copies(flow, (const union tuple *)t, true, word, set) : 0;
 }
 
-__noinline int hops4(const struct flow *flow, const struct flow_key *t, __u64 word, __u32 number)
+__noinline int replies4(struct flow *flow, const struct flow_key *t, __u64 word, __u32 hop)
 {
-	return flow && t ? hops(flow, (const union tuple *)t, false, word, number) : 0;
+	return flow && t ? replies(flow, (const union tuple *)t, false, word, hop) : 0;
 }
 
-__noinline int hops6(const struct flow *flow, const struct flow6_key *t, __u64 word, __u32 number)
+__noinline int replies6(struct flow *flow, const struct flow6_key *t, __u64 word, __u32 hop)
 {
-	return flow && t ? hops(flow, (const union tuple *)t, true, word, number) : 0;
+	return flow && t ? replies(flow, (const union tuple *)t, true, word, hop) : 0;
 }
 
-/* copy_drop drops the copy of a flow whose state was changed by a swap just before. */
-static __always_inline void copy_drop(const struct flow *flow, const union tuple *t, bool v6)
+/* copy_drop drops the copies of a flow whose state was changed by a swap just before; w is its word before
+ * or after that.
+ */
+static __always_inline void copy_drop(const struct flow *flow, const union tuple *t, bool v6,
+				      union flow_word w)
 {
 	if (READ_ONCE(flow->copied))
-		hot_drop(t, v6);
+		hot_drop(t, v6, w);
 }
 
 /* copy_keeps copies the tuple as hot_drop does. */
@@ -280,30 +288,27 @@ static __always_inline void copy_make(struct flow *flow, const union tuple *t, b
 		copies4(flow, &t->v4, w.word, set);
 }
 
-/* copy_hop lets answers go by the copy, too. */
-static __always_inline void copy_hop(const struct flow *flow, const union tuple *t, bool v6,
-				     union flow_word w)
+/* copy_make_reply lets the answers of a flow go by a copy, too. */
+static __always_inline void copy_make_reply(struct flow *flow, const union tuple *t, bool v6,
+					    union flow_word w)
 {
-	__u32 number;
-	int stale;
+	__u32 hop = hop_of(flow);
 
-	if (!READ_ONCE(flow->copied))
+	if (!hop)
 		return;
-	number = hop_of(flow);
-	if (!number)
-		return;
-	stale = v6 ? hops6(flow, &t->v6, w.word, number) : hops4(flow, &t->v4, w.word, number);
-	if (stale)
-		hot_drop(t, v6);
+	if (v6)
+		replies6(flow, &t->v6, w.word, hop);
+	else
+		replies4(flow, &t->v4, w.word, hop);
 }
 
 #else
 
-#define copy_drop(flow, t, v6) ((void)(flow), (void)(t), (void)(v6))
+#define copy_drop(flow, t, v6, w) ((void)(flow), (void)(t), (void)(v6), (void)(w))
 #define copy_keeps(flow, t, v6, now) ((void)(t), (void)(v6), false)
 #define copy_touch(flow, t, v6, now) ((void)(v6), false)
 #define copy_make(flow, t, v6, w, set) ((void)(t), (void)(set))
-#define copy_hop(flow, t, v6, w) ((void)(t), (void)(v6))
+#define copy_make_reply(flow, t, v6, w) ((void)(t), (void)(v6))
 
 #endif
 

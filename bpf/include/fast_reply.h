@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The fast way of NAT servers' answers, by the copy that the client's packets go by (fast.h).
- * An answer changes nothing of a copy: once the time is over by which the copy is to be
- * looked at, it takes the way of all packets, which asks for the next hop again.
+/* The fast way of NAT servers' answers, by a copy of their own beside the one of the client's packets
+ * (fast.h). An answer changes nothing of it: once its time is over, they take the way of all
+ * packets, which makes it anew and asks for the next hop again.
  */
 #ifndef EK_FAST_REPLY_H
 #define EK_FAST_REPLY_H
@@ -10,32 +10,6 @@
 #include "hop.h"
 
 #if !DRY
-
-/* answer_hash is hot_hash for a packet to the client. */
-static __always_inline __u64 answer_hash(const struct packet *p)
-{
-	const struct udphdr *udp = fast_ports(p);
-	const __be32 *client = p->ip6->daddr;
-
-	if (!p->v6)
-		return hot_hash4(p->ip->daddr, udp->dest);
-	return hot_hash6(read8(client), read8(client + 2), udp->dest);
-}
-
-/* answer_is says whether a copy is of a flow by NAT whose client a packet is for. */
-static __always_inline bool answer_is(const struct hot_head *head, union hot_word w,
-				      const struct packet *p)
-{
-	const struct udphdr *udp = fast_ports(p);
-	const __u64 *six = (const void *)((const struct hot6 *)head)->caddr;
-	const __be32 *client = p->ip6->daddr;
-
-	if (w.kind != hot_kind(fast_proto(p), FORWARD_NAT) || head->cport != udp->dest)
-		return false;
-	if (!p->v6)
-		return ((const struct hot *)head)->caddr == p->ip->daddr;
-	return six[0] == read8(client) && six[1] == read8(client + 2);
-}
 
 /* answer_from says whether a packet is from a server. */
 static __always_inline bool answer_from(const struct packet *p, const struct server *srv)
@@ -47,41 +21,6 @@ static __always_inline bool answer_from(const struct packet *p, const struct ser
 	if (p->v6)
 		return addr6_equal(srv->addr, p->ip6->saddr);
 	return addr4_of(srv->addr) == p->ip->saddr;
-}
-
-/* answer_find returns the copy of the flow that a packet answers, its word in was, and its server, or
- * NULL if there is none. A copy without a hop, whose flow may have lost its answers to a younger one,
- * leaves its word there all the same.
- */
-static __always_inline struct hot_head *answer_find(const struct packet *p, __u64 *was,
-						    const struct server **server)
-{
-	__u64 hash = answer_hash(p), word;
-	void *set = hot_set(hash, p->v6);
-	const struct server *srv;
-	bool weak = weak_order;
-	struct hot_head *head;
-	union hot_word w;
-
-	if (!set)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < hot_ways(p->v6); i++) {
-		head = hot_way(set, hash, i, p->v6);
-		word = READ_ONCE(head->now.word);
-		load_barrier(weak);
-		w.word = word;
-		if (!answer_is(head, w, p))
-			continue;
-		srv = bpf_map_lookup_elem(&ek_servers, &w.server);
-		if (!srv || !answer_from(p, srv))
-			continue;
-		*was = word;
-		*server = srv;
-		if (w.hop)
-			return head;
-	}
-	return NULL;
 }
 
 /* answer_service fills in the service's end of a copy's tuple. */
@@ -111,13 +50,11 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 	return finish(REASON_FORWARDED_REPLY, send_by(p, hop->link.ifindex, hop->vlan));
 }
 
-/* answer_balance sends an answer by the copy of its flow. A copy without a hop, or whose time
- * is to be looked at, is neither good luck nor bad.
- */
+/* answer_balance sends an answer by its copy. One whose time is over is neither good luck nor bad. */
 static __always_inline int answer_balance(__u32 in, struct packet *p)
 {
 	bool doubted = hot_doubted();
-	const struct server *srv = NULL;
+	const struct server *srv;
 	const struct hop *hop;
 	struct hot_head *head;
 	union hot_word w;
@@ -126,16 +63,21 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 
 	if (!hot_worth(doubted) || !fast_parse(in, p))
 		return LATER_BALANCE;
-	head = answer_find(p, &word, &srv);
-	if (!word)
+	head = fast_find(p, true, &word);
+	if (unlikely(!head)) {
 		hot_miss();
-	if (!head || !hot_holds(head, tick_now()))
+		return LATER_BALANCE;
+	}
+	if (!hot_holds(head, tick_now()))
 		return LATER_BALANCE;
 	w.word = word;
 	hop = hop_at(w.hop - 1);
 	answer_service(head, p->v6, &t);
+	srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
+	if (!hop || !srv)
+		return LATER_BALANCE;
 	load_barrier(weak_order);
-	if (!hop || READ_ONCE(head->now.word) != word)
+	if (READ_ONCE(head->now.word) != word || !answer_from(p, srv))
 		return LATER_BALANCE;
 	hot_hit(doubted);
 	return answer_send(p, w.server, srv, hop, &t);

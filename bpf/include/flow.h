@@ -123,7 +123,7 @@ static __always_inline bool flow_own(struct flow *flow, const union tuple *t, bo
 	if (__sync_val_compare_and_swap(&flow->now.word, seen.word, owned.word) != seen.word)
 		return false;
 	if (flow_steady(seen))
-		copy_drop(flow, t, v6);
+		copy_drop(flow, t, v6, seen);
 	return true;
 }
 
@@ -266,7 +266,7 @@ static __always_inline bool flow_advance(struct flow *flow, const union tuple *t
 	found = flow_swap(flow, *w, next, t, p->v6, now);
 	if (likely(found.word == w->word)) {
 		if (flow_steady(*w) && !flow_steady(next))
-			copy_drop(flow, t, p->v6);
+			copy_drop(flow, t, p->v6, next);
 		*w = next;
 		return true;
 	}
@@ -276,7 +276,7 @@ static __always_inline bool flow_advance(struct flow *flow, const union tuple *t
 	if (w->word == FLOW_LOST)
 		return false;
 	if (!flow_steady(*w))
-		copy_drop(flow, t, p->v6);
+		copy_drop(flow, t, p->v6, *w);
 	return true;
 }
 

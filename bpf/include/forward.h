@@ -229,20 +229,22 @@ static __always_inline int reply_send(struct packet *p, const struct link *way, 
 
 /* to_client transmits a server's packet as if the virtual service had sent
  * it. A time to live that is used up is dropped: the kernel could not answer
- * in the virtual service's name.
+ * in the virtual service's name. With copy those that follow may go by one.
  */
 static __always_inline int to_client(struct packet *p, struct flow *flow, const union tuple *t,
-				     __u64 now)
+				     __u64 now, bool copy)
 {
 	if (packet_ttl(p) <= 1)
 		return drop(REASON_TTL_EXCEEDED);
 	if (!reply_known_way(flow, now))
-		return later(LATER_REPLY, 0);
+		return later(LATER_REPLY, LATER_ASK);
+	if (copy)
+		return later(LATER_REPLY, LATER_COPY);
 	return reply_send(p, &flow->reply, flow->reply_vlan, READ_ONCE(flow->reply_mtu), t);
 }
 
-/* later_reply is the rest of to_client when the way has to be asked for. */
-static __always_inline int later_reply(struct packet *p)
+/* later_reply is the rest of to_client; what is the verdict that it left. */
+static __always_inline int later_reply(struct packet *p, __u32 what)
 {
 	struct link way = {};
 	union flow_word w;
@@ -259,6 +261,12 @@ static __always_inline int later_reply(struct packet *p)
 	if (!flow)
 		return pass(REASON_NO_FLOW);
 	w.word = READ_ONCE(flow->now.word);
+	if (what >> LATER_SHIFT == LATER_COPY) {
+		if (flow_steady(w))
+			copy_make_reply(flow, &t, p->v6, w);
+		return reply_send(p, &flow->reply, flow->reply_vlan, READ_ONCE(flow->reply_mtu),
+				  &t);
+	}
 	mtu = reply_route(p, flow, w, &t, clock_now(), &way, &vlan);
 	return reply_send(p, &way, vlan, mtu, &t);
 }

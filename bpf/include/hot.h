@@ -14,12 +14,11 @@
  *  - A copy changes under its word: who fills it makes it HOT_BUSY by
  *    compare-and-swap, and ends it so, and each filling has another turn. A reader looks
  *    at the word before and after the rest.
- *  - Answers of a NAT server go by the copy of their flow as well, while it has the number of
- *    their next hop (hop.h), and write nothing to it. Of two flows whose answers look the
- *    same the younger one gets them: who opens it drops the copy of the other. The hop
- *    changes with the word, by compare-and-swap. Who writes one looks at the flow, and whose the
- *    answers are, after that, and drops the copy if it came too late; who moves the time on, by
- *    which the hop holds, takes it away before.
+ *  - Answers of a NAT server go by a copy of their own, which has the number of their next hop
+ *    (hop.h) as well. It lies where their own tuple says, and is dropped with the other. They
+ *    write nothing to it: once a second one of them looks at the flow and makes it anew. Of
+ *    two flows whose answers look the same the younger one gets them: who opens it drops the
+ *    copy of the other, and who makes one looks at whose the answers are, as at the flow.
  *  - The time alone is written without: should the place be another flow's just then,
  *    that one was used just then as well. Who writes it looks at the word after that, and
  *    who gives the place away looks at the time after it made the copy HOT_BUSY: one of
@@ -53,14 +52,17 @@ union hot_word {
 	__u64 word;
 	struct {
 		__u32 server; /* index into ek_servers */
-		__u16 hop;    /* NAT: how answers leave, a number of hop.h, 0 not known */
+		__u16 hop;    /* of answers: how they leave, a number of hop.h */
 		__u8 turn;
 		__u8 kind;
 	};
 };
 
-/* The kind of a copy is the protocol, TCP or UDP, above the forwarding method. */
+/* The kind of a copy is the protocol, TCP or UDP, above the forwarding method. For answers it has
+ * a bit that neither protocol has.
+ */
 #define HOT_METHOD_BITS 2
+#define HOT_REPLY 0x20
 
 struct hot_head {
 	union hot_word now;
@@ -202,6 +204,17 @@ static __always_inline bool hot_worth(bool doubted)
 	return luck->misses < hot_patience || !(++luck->left & (HOT_RARELY - 1));
 }
 
+/* hot_looked says whether it said so of this packet. Few others have reason to make a copy. */
+static __always_inline bool hot_looked(void)
+{
+	const struct hot_luck *luck;
+
+	if (likely(!hot_doubted()))
+		return true;
+	luck = hot_luck_here();
+	return luck->misses < hot_patience || !(luck->left & (HOT_RARELY - 1));
+}
+
 /* hot_hit counts a look that found a copy. */
 static __always_inline void hot_hit(bool doubted)
 {
@@ -242,29 +255,43 @@ static __always_inline __u64 hot_mix(__u64 sum, __u64 word)
 	return sum ^ sum >> 32;
 }
 
-/* hot_hash4 and hot_hash6 take the client's end alone, as it lies in a packet, so that answers of a NAT
- * server find the copy as well. The shifts are what spreads addresses and ports in a row best.
+/* hot_hash4 and hot_hash6 take addresses, and both ports, as they lie in a packet: of the client, or of
+ * answers to it.
  */
-static __always_inline __u64 hot_hash4(__be32 client, __be16 port)
+static __always_inline __u64 hot_hash4(__u64 addrs, __u32 ports)
 {
-	return hot_mix(0, ((__u64)port << 32 ^ client) << 16);
+	return hot_mix(hot_mix(0, addrs), ports);
 }
 
-static __always_inline __u64 hot_hash6(__u64 client, __u64 client_end, __be16 port)
+static __always_inline __u64 hot_hash6(__u64 ours, __u32 ports, __u64 client, __u64 client_end)
 {
-	return hot_mix(hot_mix(port, client), client_end);
+	return hot_mix(hot_mix(hot_mix(ours, ports), client), client_end);
 }
 
-/* hot_hash says where the copies of a tuple lie, which programs of other versions must find: who
+/* hot_hash says where the copy of a tuple lies, which programs of other versions must find: who
  * changes it changes the layout of the maps.
  */
 static __always_inline __u64 hot_hash(const union tuple *t, bool v6)
 {
-	const __be32 *c = (const __be32 *)t->v6.caddr;
+	const __be32 *c = (const __be32 *)t->v6.caddr, *v = (const __be32 *)t->v6.vaddr;
 
 	if (v6)
-		return hot_hash6(join4(c[0], c[1]), join4(c[2], c[3]), t->v6.cport);
-	return hot_hash4(t->v4.caddr, t->v4.cport);
+		return hot_hash6(words_mix(join4(v[0], v[1]), join4(v[2], v[3])),
+				 join2(t->v6.cport, t->v6.vport), join4(c[0], c[1]),
+				 join4(c[2], c[3]));
+	return hot_hash4(join4(t->v4.caddr, t->v4.vaddr), join2(t->v4.cport, t->v4.vport));
+}
+
+/* hot_hash_reply says it of the copy for answers. */
+static __always_inline __u64 hot_hash_reply(const union reply_tuple *key, bool v6)
+{
+	const __be32 *c = (const __be32 *)key->v6.caddr, *s = (const __be32 *)key->v6.saddr;
+
+	if (v6)
+		return hot_hash6(words_mix(join4(s[0], s[1]), join4(s[2], s[3])),
+				 join2(key->v6.sport, key->v6.cport), join4(c[0], c[1]),
+				 join4(c[2], c[3]));
+	return hot_hash4(join4(key->v4.saddr, key->v4.caddr), join2(key->v4.sport, key->v4.cport));
 }
 
 /* hot_set returns the set for a hash, by its highest bits; the lowest say where in the set to begin. */
@@ -308,34 +335,34 @@ static __always_inline __u8 hot_method(union hot_word w)
 	return w.kind & ((1 << HOT_METHOD_BITS) - 1);
 }
 
-/* hot_of_client says whether a copy whose word was read is of a flow of the same client's end, and
- * protocol, as a tuple.
+/* hot_is says whether a copy whose word was read is that of a tuple's flow, or the one for its answers:
+ * reply is 0 or HOT_REPLY.
  */
-static __always_inline bool hot_of_client(const struct hot_head *head, union hot_word w,
-					  const union tuple *t, bool v6)
-{
-	if (v6)
-		return hot_proto(w) == t->v6.proto && head->cport == t->v6.cport &&
-		       addr6_equal(((const struct hot6 *)head)->caddr, t->v6.caddr);
-	return hot_proto(w) == t->v4.proto && head->cport == t->v4.cport &&
-	       ((const struct hot *)head)->caddr == t->v4.caddr;
-}
-
-/* hot_of_service says whether it is of one of the same service's end. */
-static __always_inline bool hot_of_service(const struct hot_head *head, const union tuple *t,
-					   bool v6)
-{
-	if (v6)
-		return head->vport == t->v6.vport &&
-		       addr6_equal(((const struct hot6 *)head)->vaddr, t->v6.vaddr);
-	return head->vport == t->v4.vport && ((const struct hot *)head)->vaddr == t->v4.vaddr;
-}
-
-/* hot_is says whether a copy whose word was read is that of a tuple's flow. */
 static __always_inline bool hot_is(const struct hot_head *head, union hot_word w,
-				   const union tuple *t, bool v6)
+				   const union tuple *t, bool v6, __u8 reply)
 {
-	return hot_of_client(head, w, t, v6) && hot_of_service(head, t, v6);
+	const struct hot6 *six = (const void *)head;
+	const struct hot *four = (const void *)head;
+
+	if (v6)
+		return hot_proto(w) == (t->v6.proto | reply) && head->cport == t->v6.cport &&
+		       head->vport == t->v6.vport && addr6_equal(six->caddr, t->v6.caddr) &&
+		       addr6_equal(six->vaddr, t->v6.vaddr);
+	return hot_proto(w) == (t->v4.proto | reply) && head->cport == t->v4.cport &&
+	       head->vport == t->v4.vport && four->caddr == t->v4.caddr &&
+	       four->vaddr == t->v4.vaddr;
+}
+
+/* hot_answers says whether it is one for answers with this tuple: servers are not told apart. */
+static __always_inline bool hot_answers(const struct hot_head *head, union hot_word w,
+					const union reply_tuple *key, bool v6)
+{
+	if (v6)
+		return hot_proto(w) == (key->v6.proto | HOT_REPLY) &&
+		       head->cport == key->v6.cport &&
+		       addr6_equal(((const struct hot6 *)head)->caddr, key->v6.caddr);
+	return hot_proto(w) == (key->v4.proto | HOT_REPLY) && head->cport == key->v4.cport &&
+	       ((const struct hot *)head)->caddr == key->v4.caddr;
 }
 
 /* hot_used is when a copy was used. */
@@ -355,22 +382,6 @@ static __always_inline void hot_stamp(struct hot_head *head, __u64 used, __u64 n
 	WRITE_ONCE(head->until, tick_now() + (used + slack - now) * tick_rate / SECOND);
 }
 
-/* hot_unhop has the next hop of answers asked for again, which happens once a second; false if the copy
- * changed meanwhile. It comes before the time is written by which the hop holds.
- */
-static __always_inline bool hot_unhop(struct hot_head *head, union hot_word *w)
-{
-	union hot_word next = *w;
-
-	next.hop = 0;
-	if (!w->hop)
-		return true;
-	if (__sync_val_compare_and_swap(&head->now.word, w->word, next.word) != w->word)
-		return false;
-	*w = next;
-	return true;
-}
-
 /* hot_move moves the time of a copy on, if that is a second old; false if the packet
  * should look at the flow itself. What is more than two seconds old counts twice, so that the
  * flow's own time is never much more than thirty seconds behind.
@@ -385,7 +396,7 @@ static __always_inline bool hot_move(struct hot_head *head, union hot_word w)
 	if (since <= SECOND)
 		return true;
 	looks += since > 2 * SECOND ? 2 : 1;
-	if (looks > HOT_LOOKS || !hot_unhop(head, &w))
+	if (looks > HOT_LOOKS)
 		return false;
 	WRITE_ONCE(head->used, (now & ~(__u64)HOT_LOOKS) | looks);
 	WRITE_ONCE(head->until, tick_now() + tick_rate);
@@ -399,21 +410,22 @@ static __always_inline bool hot_holds(const struct hot_head *head, __u32 tick)
 	return READ_ONCE(head->until) - tick - 1 < tick_rate;
 }
 
-/* hot_own returns the copy of a tuple's flow, however old, and its word in was, or NULL. */
-static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6, union hot_word *was)
+/* hot_own returns the copy of a tuple's flow, however old, or NULL. */
+static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6)
 {
 	__u64 hash = hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
 	struct hot_head *head;
+	union hot_word w;
 
 	if (!set)
 		return NULL;
 #pragma unroll
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
-		was->word = READ_ONCE(head->now.word);
+		w.word = READ_ONCE(head->now.word);
 		load_barrier(weak_order);
-		if (hot_is(head, *was, t, v6))
+		if (hot_is(head, w, t, v6, 0))
 			return head;
 	}
 	return NULL;
@@ -424,6 +436,10 @@ static __always_inline bool hot_use(struct hot_head *head, union hot_word w)
 {
 	return likely(hot_holds(head, tick_now())) || hot_move(head, w);
 }
+
+#else
+
+#define hot_looked() false
 
 #endif
 

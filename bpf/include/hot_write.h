@@ -7,29 +7,28 @@
 
 #if !DRY
 
-/* drop_copy drops what is in a way if it is a tuple's copy, or with client any of its client's end, or
- * may become one. False if it changed meanwhile.
+/* drop_copy drops what is in a way if it is the copy of a tuple's flow, or with key the one for answers
+ * with that, or may become one. False if it changed meanwhile.
  */
-static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t, bool v6,
-				      bool client)
+static __always_inline bool drop_copy(struct hot_head *head, const union tuple *t,
+				      const union reply_tuple *key, bool v6)
 {
 	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
 
 	load_barrier(weak_order);
 	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
 	if (w.kind != HOT_BUSY &&
-	    (!hot_of_client(head, w, t, v6) || !(client || hot_of_service(head, t, v6))))
+	    !(key ? hot_answers(head, w, key, v6) : hot_is(head, w, t, v6, 0)))
 		return true;
 	return __sync_val_compare_and_swap(&head->now.word, w.word, next.word) == w.word;
 }
 
-/* Twice, since one that is being filled may become full just then, or lose its hop. Whatever is filled
- * later finds the flow as it is now. Who writes a hop, which may cost us both, looks at the flow
- * after that and drops the copy itself.
+/* Twice, since one that is being filled may become full just then. Whatever is filled later
+ * finds the flow, and whose the answers are, as it is now.
  */
-static __always_inline int drop_copies(const union tuple *t, bool v6, bool client)
+static __always_inline int drop_copies(const union tuple *t, const union reply_tuple *key, bool v6)
 {
-	__u64 hash = hot_hash(t, v6);
+	__u64 hash = key ? hot_hash_reply(key, v6) : hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
 	struct hot_head *head;
 
@@ -38,66 +37,85 @@ static __always_inline int drop_copies(const union tuple *t, bool v6, bool clien
 #pragma unroll
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
-		if (!drop_copy(head, t, v6, client))
-			drop_copy(head, t, v6, client);
+		if (!drop_copy(head, t, key, v6))
+			drop_copy(head, t, key, v6);
 	}
 	return 0;
 }
 
+/* drop_both drops both copies of a tuple's flow with a word. */
+static __always_inline int drop_both(const union tuple *t, bool v6, __u64 word)
+{
+	union flow_word w = { .word = word };
+	__u32 index = w.server;
+	const struct server *srv;
+	union reply_tuple key;
+
+	drop_copies(t, NULL, v6);
+	if (!(w.flags & FLOW_NAT))
+		return 0;
+	srv = bpf_map_lookup_elem(&ek_servers, &index);
+	if (!srv)
+		return 0;
+	reply_tuple_of(srv, t, v6, &key);
+	return drop_copies(t, &key, v6);
+}
+
 /* Functions of their own, so that the verifier follows each once. */
-__noinline int hot_drop4(const struct flow_key *t)
+__noinline int hot_drop4(const struct flow_key *t, __u64 word)
 {
-	return t ? drop_copies((const union tuple *)t, false, false) : 0;
+	return t ? drop_both((const union tuple *)t, false, word) : 0;
 }
 
-__noinline int hot_drop6(const struct flow6_key *t)
+__noinline int hot_drop6(const struct flow6_key *t, __u64 word)
 {
-	return t ? drop_copies((const union tuple *)t, true, false) : 0;
+	return t ? drop_both((const union tuple *)t, true, word) : 0;
 }
 
-__noinline int hot_drop_client4(const struct flow_key *t)
+__noinline int hot_drop_reply4(const struct reply_key *key)
 {
-	return t ? drop_copies((const union tuple *)t, false, true) : 0;
+	return key ? drop_copies(NULL, (const union reply_tuple *)key, false) : 0;
 }
 
-__noinline int hot_drop_client6(const struct flow6_key *t)
+__noinline int hot_drop_reply6(const struct reply6_key *key)
 {
-	return t ? drop_copies((const union tuple *)t, true, true) : 0;
+	return key ? drop_copies(NULL, (const union reply_tuple *)key, true) : 0;
 }
 
-/* hot_drop drops the copy of a tuple's flow. The tuple is copied, since it may be the key of
+/* hot_drop drops the copies of a tuple's flow. The tuple is copied, since it may be the key of
  * a map, which the kernel lets no such function write to.
  */
-static __always_inline void hot_drop(const union tuple *t, bool v6)
+static __always_inline void hot_drop(const union tuple *t, bool v6, union flow_word w)
 {
 	if (v6) {
 		struct flow6_key key = t->v6;
 
-		hot_drop6(&key);
+		hot_drop6(&key, w.word);
 	} else {
 		struct flow_key key = t->v4;
 
-		hot_drop4(&key);
+		hot_drop4(&key, w.word);
 	}
 }
 
-/* hot_drop_client drops the copies of all flows of a tuple's client's end and protocol. */
-static __always_inline void hot_drop_client(const union tuple *t, bool v6)
+/* hot_drop_reply drops the copy that answers with this tuple go by. */
+static __always_inline void hot_drop_reply(const union reply_tuple *key, bool v6)
 {
 	if (v6)
-		hot_drop_client6(&t->v6);
+		hot_drop_reply6(&key->v6);
 	else
-		hot_drop_client4(&t->v4);
+		hot_drop_reply4(&key->v4);
 }
 
-/* hot_place returns where to put the copy of a tuple's flow, and in seen what is there: a
- * place that is empty, or else of a flow that was not used since. NULL if there is none, or
- * the flow has a copy.
+/* hot_place returns where to put the copy of a tuple's flow, or with key the one for its answers, and in
+ * seen what is there: a place that is empty, or else of a flow that was not used since. NULL if
+ * there is none, or the flow has the copy. Only one for answers is made anew, in its place.
  */
-static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6, __u64 since,
-						  union hot_word *seen)
+static __always_inline struct hot_head *hot_place(const union tuple *t,
+						  const union reply_tuple *key, bool v6,
+						  __u64 since, union hot_word *seen)
 {
-	__u64 hash = hot_hash(t, v6);
+	__u64 hash = key ? hot_hash_reply(key, v6) : hot_hash(t, v6);
 	void *set = hot_set(hash, v6);
 	struct hot_head *head, *place = NULL;
 	union hot_word w;
@@ -109,8 +127,12 @@ static __always_inline struct hot_head *hot_place(const union tuple *t, bool v6,
 		head = hot_way(set, hash, i, v6);
 		w.word = READ_ONCE(head->now.word);
 		load_barrier(weak_order);
-		if (hot_is(head, w, t, v6))
-			return NULL;
+		if (hot_is(head, w, t, v6, key ? HOT_REPLY : 0)) {
+			if (!key || hot_holds(head, tick_now()))
+				return NULL;
+			*seen = w;
+			return head;
+		}
 		if (w.kind == HOT_EMPTY ? place && seen->kind == HOT_EMPTY
 					: place || w.kind < HOT_FULL || hot_used(head) > since)
 			continue;
@@ -193,8 +215,8 @@ static __always_inline void hot_end(struct hot_head *head, union hot_word busy, 
 
 #else
 
-#define hot_drop(t, v6) ((void)(t), (void)(v6))
-#define hot_drop_client(t, v6) ((void)(t), (void)(v6))
+#define hot_drop(t, v6, w) ((void)(t), (void)(v6), (void)(w))
+#define hot_drop_reply(key, v6) ((void)(key), (void)(v6))
 
 #endif
 

@@ -17,7 +17,7 @@ enum later {
 	LATER_TOO_BIG = 131,	   /* answer: with this MTU */
 	LATER_TOO_BIG_REPLY = 132, /* the same to a NAT server */
 	LATER_TUNNEL = 133,	   /* send it to this server by TUN */
-	LATER_REPLY = 134,	   /* ask for the way of a reply, and send it */
+	LATER_REPLY = 134,	   /* send a reply: LATER_ASK, LATER_COPY */
 	LATER_BALANCE = 135,	   /* all of it: the fast way is not for this packet */
 	LATER_TAG = 136,	   /* a verdict, after a tag was put into the frame */
 };
@@ -26,13 +26,19 @@ enum later {
 #define LATER_KIND 0xff
 #define LATER_SHIFT 8
 
+/* What is to be done before a reply is sent. */
+enum {
+	LATER_ASK,  /* ask for its way */
+	LATER_COPY, /* make a copy for those that follow, which have the same */
+};
+
 /* Above a verdict, or what stands for it, may be the number of a shard that has little
  * room left.
  */
 #define ROOM_SHIFT 25
 
-/* later is what stands for a verdict; value is the MTU, the server's index, or what
- * tag_push takes.
+/* later is what stands for a verdict; value is the MTU, the server's index, what tag_push takes, or
+ * LATER_ASK or LATER_COPY.
  */
 static __always_inline int later(enum later kind, __u32 value)
 {

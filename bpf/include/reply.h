@@ -5,24 +5,6 @@
 
 #include "hot_write.h"
 
-static __always_inline void reply_tuple_of(const struct server *srv, const union tuple *t, bool v6,
-					   union reply_tuple *out)
-{
-	if (v6) {
-		out->v6 = (struct reply6_key){ .sport = srv->port,
-					       .cport = t->v6.cport,
-					       .proto = t->v6.proto };
-		addr6_copy(out->v6.saddr, srv->addr);
-		addr6_copy(out->v6.caddr, t->v6.caddr);
-	} else {
-		out->v4 = (struct reply_key){ .saddr = addr4_of(srv->addr),
-					      .caddr = t->v4.caddr,
-					      .sport = srv->port,
-					      .cport = t->v4.cport,
-					      .proto = t->v4.proto };
-	}
-}
-
 static __always_inline bool reply_known(const union reply_tuple *key, bool v6)
 {
 	void *reply;
@@ -37,11 +19,10 @@ static __always_inline bool reply_known(const union reply_tuple *key, bool v6)
 	return true;
 }
 
-/* reply_take gives the tuple of a NAT server's packets, which another flow of the same client's end may
- * have, to a flow, and drops the copies of others: who writes a hop into one later looks here.
+/* reply_take gives the tuple of a NAT server's packets, which another flow may have, to a flow, and drops
+ * the copy that the answers go by: who makes one later looks here.
  */
-static __always_inline long reply_take(const union reply_tuple *key, const void *reply,
-				       const union tuple *t, bool v6)
+static __always_inline long reply_take(const union reply_tuple *key, const void *reply, bool v6)
 {
 	long err;
 
@@ -51,7 +32,7 @@ static __always_inline long reply_take(const union reply_tuple *key, const void 
 		err = bpf_map_update_elem(&ek_replies, key, reply, 0);
 	full_barrier();
 	if (!err)
-		hot_drop_client(t, v6);
+		hot_drop_reply(key, v6);
 	return err;
 }
 
@@ -73,14 +54,14 @@ static __always_inline long reply_put(const struct server *srv, const union tupl
 
 		addr6_copy(reply.vaddr, t->v6.vaddr);
 		err = bpf_map_update_elem(&ek_replies6, &key, &reply, BPF_NOEXIST);
-		return err == -EEXIST ? reply_take(&key, &reply, t, v6) : err;
+		return err == -EEXIST ? reply_take(&key, &reply, v6) : err;
 	} else {
 		struct reply reply = { .vaddr = t->v4.vaddr,
 				       .vport = t->v4.vport,
 				       .generation = generation };
 
 		err = bpf_map_update_elem(&ek_replies, &key, &reply, BPF_NOEXIST);
-		return err == -EEXIST ? reply_take(&key, &reply, t, v6) : err;
+		return err == -EEXIST ? reply_take(&key, &reply, v6) : err;
 	}
 }
 

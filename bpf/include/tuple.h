@@ -48,6 +48,25 @@ static __always_inline void tuple_of_request(const struct packet *p, union tuple
 	t->v4.pad[0] = t->v4.pad[1] = t->v4.pad[2] = 0;
 }
 
+/* reply_tuple_of is the tuple of a server's packets that answer a flow. */
+static __always_inline void reply_tuple_of(const struct server *srv, const union tuple *t, bool v6,
+					   union reply_tuple *out)
+{
+	if (v6) {
+		out->v6 = (struct reply6_key){ .sport = srv->port,
+					       .cport = t->v6.cport,
+					       .proto = t->v6.proto };
+		addr6_copy(out->v6.saddr, srv->addr);
+		addr6_copy(out->v6.caddr, t->v6.caddr);
+	} else {
+		out->v4 = (struct reply_key){ .saddr = addr4_of(srv->addr),
+					      .caddr = t->v4.caddr,
+					      .sport = srv->port,
+					      .cport = t->v4.cport,
+					      .proto = t->v4.proto };
+	}
+}
+
 /* tuple_of_answered looks a server's tuple up in the map of replies, and completes
  * the tuple of the flow that it answers; false if it answers none.
  */
