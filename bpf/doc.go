@@ -10,8 +10,7 @@
 // The program is built a second time from dry.bpf.c, without effect: it decides
 // the same, writes nothing, and tells what it decided (explain.h).
 //
-// Fold writes what a loader has set, and where the entries of maps with one entry lie, into the
-// program's instructions.
+// Package fold shortens the program by what a loader has set.
 //
 // docs/maps.md describes the maps; mapsdoc writes the fields into it.
 //
@@ -20,6 +19,6 @@
 // send packets through the loaded program by BPF_PROG_TEST_RUN.
 package bpf
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type import -type publish -type edit -type positions -type flow_key -type flow6_key -type flow -type flow_state -type scheduler -type forward -type tunnel_type -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -type sweep -type import -type publish -type edit -type positions -type flow_key -type flow6_key -type flow -type flow_state -type hot_set -type hot6_set -type scheduler -type forward -type tunnel_type -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" Ek ek.bpf.c
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -no-global-types -type explanation -type assumed -type explained_way -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -Iinclude" EkDry dry.bpf.c
 //go:generate go run ./mapsdoc

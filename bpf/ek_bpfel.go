@@ -157,6 +157,11 @@ type EkHot6Set struct {
 	}
 }
 
+type EkHot6Sets struct {
+	_   structs.HostLayout
+	Set [32768]EkHot6Set
+}
+
 type EkHotLuck struct {
 	_      structs.HostLayout
 	Misses uint32
@@ -183,6 +188,11 @@ type EkHotSet struct {
 		Caddr uint32
 		Vaddr uint32
 	}
+}
+
+type EkHotSets struct {
+	_   structs.HostLayout
+	Set [65536]EkHotSet
 }
 
 type EkIcmpBudget struct {

@@ -275,18 +275,25 @@ func TestOnePortHasManyCopies(t *testing.T) {
 			r.server(n, n, end(int(n), 5353), EkForwardFORWARD_NAT)
 			r.order(n, nil, entry{n, 1})
 		}
-		for range 3 {
-			for n := range services {
-				f := six.datagram("ping")
-				f.dst = end(n, 53)
-				back := six.answer(f)
-				back.src = end(n, 5353)
-				r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
-				wantFrame(t, r.send(back.bytes(t), xdpTX, reasons.ForwardedReply), fromService(back, end(n, 53)).bytes(t))
-			}
+		both := func(n int) []byte {
+			f := six.datagram("ping")
+			f.dst = end(n, 53)
+			back := six.answer(f)
+			back.src = end(n, 5353)
+			r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+			out := r.send(back.bytes(t), xdpTX, reasons.ForwardedReply)
+			wantFrame(t, out[6:], fromService(back, end(n, 53)).bytes(t)[6:])
+			return out
+		}
+		for n := range 3 * services {
+			both(n % services)
 		}
 		if got := len(r.copies()); got != 2*services {
 			t.Errorf("%d flows of one port have %d copies, want two each", services, got)
+		}
+		r.markHops()
+		for n := range services {
+			r.wantWay(both(n), true, end(n, 53).String())
 		}
 	})
 }
@@ -294,8 +301,7 @@ func TestOnePortHasManyCopies(t *testing.T) {
 // manyCopies gives the copies room.
 func manyCopies(tb testing.TB) func(*ebpf.CollectionSpec) {
 	return func(spec *ebpf.CollectionSpec) {
-		spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries = 256, 128
-		if err := spec.Variables["hot_shift"].Set(uint32(56)); err != nil {
+		if err := SetCopies(spec, 8); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -27,21 +27,13 @@ func (r *rig) copies() (words []uint64) {
 			words = append(words, word)
 		}
 	}
-	for i := range r.o.EkHot.MaxEntries() {
-		var set EkHotSet
-		if err := r.o.EkHot.Lookup(i, &set); err != nil {
-			r.tb.Fatal(err)
-		}
-		for _, way := range set.Way {
+	for i := range r.hot {
+		for _, way := range r.hot[i].Way {
 			keep(way.Head.Now.Word)
 		}
 	}
-	for i := range r.o.EkHot6.MaxEntries() {
-		var set EkHot6Set
-		if err := r.o.EkHot6.Lookup(i, &set); err != nil {
-			r.tb.Fatal(err)
-		}
-		for _, way := range set.Way {
+	for i := range r.hot6 {
+		for _, way := range r.hot6[i].Way {
 			keep(way.Head.Now.Word)
 		}
 	}
@@ -51,28 +43,19 @@ func (r *rig) copies() (words []uint64) {
 // forgetCopies takes away the copies that flows have.
 func (r *rig) forgetCopies() {
 	r.tb.Helper()
-	for i := range r.o.EkHot.MaxEntries() {
-		r.put(r.o.EkHot, i, EkHotSet{})
-	}
-	for i := range r.o.EkHot6.MaxEntries() {
-		r.put(r.o.EkHot6, i, EkHot6Set{})
-	}
+	clear(r.hot)
+	clear(r.hot6)
 }
 
 // misdirect makes all copies of IPv4 name another server, so that it shows which
 // packets go by them.
 func (r *rig) misdirect(server uint32) {
 	r.tb.Helper()
-	for i := range r.o.EkHot.MaxEntries() {
-		var set EkHotSet
-		if err := r.o.EkHot.Lookup(i, &set); err != nil {
-			r.tb.Fatal(err)
-		}
-		for n := range set.Way {
-			word := &set.Way[n].Head.Now.Word
+	for i := range r.hot {
+		for n := range r.hot[i].Way {
+			word := &r.hot[i].Way[n].Head.Now.Word
 			*word = *word>>32<<32 | uint64(server)
 		}
-		r.put(r.o.EkHot, i, set)
 	}
 }
 
@@ -202,12 +185,8 @@ func TestSlowFlowsGoByTheCopy(t *testing.T) {
 // hundred.
 func (r *rig) copiesOf(first uint16) (n int) {
 	r.tb.Helper()
-	for i := range r.o.EkHot.MaxEntries() {
-		var set EkHotSet
-		if err := r.o.EkHot.Lookup(i, &set); err != nil {
-			r.tb.Fatal(err)
-		}
-		for _, way := range set.Way {
+	for i := range r.hot {
+		for _, way := range r.hot[i].Way {
 			if port := wire16(way.Head.Cport); way.Head.Now.Word >= fullCopy && port-first < 100 {
 				n++
 			}
@@ -488,6 +467,46 @@ func fewLook(t *testing.T) {
 	acks(1, 1, 1)
 	acks(2, 2, 1)
 	acks(1, 1, 0)
+}
+
+// On a CPU in doubt few answers look for a copy, and those make one.
+func TestFewAnswersLookWhereNoneHasACopy(t *testing.T) {
+	onOneCPU(t, func() { fewAnswersLook(t) })
+}
+
+func fewAnswersLook(t *testing.T) {
+	r := newRig(t, 1024, sched.Profile{}, small, func(spec *ebpf.CollectionSpec) {
+		if err := spec.Variables["hot_patience"].Set(uint32(16)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.serve(false, EkForwardFORWARD_NAT)
+	f := syn()
+	back := family(false).answer(f).bytes(t)
+	r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+	r.send(f.flag("A").bytes(t), xdpTX, reasons.ForwardedNAT)
+	r.send(back, xdpTX, reasons.ForwardedReply) // the route is asked for
+	for range 30 {
+		r.send(f.flag("A").fromPort(9).bytes(t), xdpPass, reasons.NoFlow)
+	}
+	r.wantDoubt(1)
+	copies := func(answers, want int) {
+		t.Helper()
+		for range answers {
+			r.send(back, xdpTX, reasons.ForwardedReply)
+		}
+		if got := r.hops(0); got != want {
+			t.Errorf("%d copies for answers, want %d", got, want)
+		}
+	}
+	copies(15, 0) // 16 strays did not look before
+	copies(1, 1)
+	r.markHops()
+	for range 32 * 4 {
+		r.send(back, xdpTX, reasons.ForwardedReply)
+	}
+	r.wantDoubt(0)
+	r.wantWay(r.send(back, xdpTX, reasons.ForwardedReply), true, "no CPU is in doubt")
 }
 
 // wantDoubt checks how many CPUs are in doubt whether a look for a copy pays.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/evenkeel/evenkeel/bpf/fold"
 	"github.com/evenkeel/evenkeel/sched"
 )
 
@@ -90,7 +91,7 @@ func load(tb testing.TB, c constants, change ...func(*ebpf.CollectionSpec)) *loa
 	for _, f := range change {
 		f(spec)
 	}
-	Fold(spec)
+	fold.Collection(spec)
 	l := &loaded{constants: c, tables: spec.Maps["ek_tables"].InnerMap}
 	if err := spec.LoadAndAssign(&l.o, nil); err != nil {
 		var refused *ebpf.VerifierError

@@ -48,7 +48,9 @@ type rig struct {
 	now  time.Duration
 	seen [64]uint64 // packets by reason
 
-	known EkKnown // what ek_known holds
+	known EkKnown     // what ek_known holds
+	hot   []EkHotSet  // copies of flows, in place
+	hot6  []EkHot6Set // and of IPv6's
 
 	tables    *ebpf.MapSpec // of a scheduler's table
 	templates EkSweep       // what the last sweep did to the templates
@@ -70,6 +72,7 @@ func newRig(tb testing.TB, flows uint32, p sched.Profile, change ...func(*ebpf.C
 		l = take(tb, c)
 	}
 	r := &rig{tb: tb, o: l.o, tables: l.tables, of: l}
+	r.hot, r.hot6 = memory[EkHotSet](tb, r.o.EkHot), memory[EkHot6Set](tb, r.o.EkHot6)
 	tb.Cleanup(r.release)
 	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1000}
 	copy(settings.Timeout[:], timeouts[:])
@@ -105,8 +108,11 @@ func shrink(tb testing.TB, spec *ebpf.CollectionSpec, flows uint32) {
 		return
 	}
 	// Few copies of flows, so that flows meet there, and few next hops.
-	spec.Maps["ek_hot"].MaxEntries, spec.Maps["ek_hot6"].MaxEntries, spec.Maps["ek_hops"].MaxEntries = 4, 2, 64
-	for name, value := range map[string]uint32{"hot_shift": 62, "hot_patience": math.MaxUint32, "hop_places": 64} {
+	if err := SetCopies(spec, 2); err != nil {
+		tb.Fatal(err)
+	}
+	spec.Maps["ek_hops"].MaxEntries = 64
+	for name, value := range map[string]uint32{"hot_patience": math.MaxUint32, "hop_places": 64} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			tb.Fatal(err)
 		}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/evenkeel/evenkeel/bpf/fold"
 )
 
 // bounds has a line for each program: its name, and the most instructions that
@@ -44,7 +46,7 @@ func TestVerifierBounds(t *testing.T) {
 		}
 		shrink(t, spec, 1024) // small maps
 		if prefix == "" {
-			Fold(spec) // as what runs is loaded
+			fold.Collection(spec) // as what runs is loaded
 		}
 		for name, c := range verify(t, spec) {
 			costs[prefix+name] = c

@@ -35,8 +35,6 @@ type world struct {
 	tables       [][]tableEntry // by index in ek_tables
 	shards4      []*ebpf.Map
 	shards6      []*ebpf.Map
-	hot          []EkHotSet
-	hot6         []EkHot6Set
 
 	steps   int
 	history [24]string // the last steps
@@ -74,7 +72,6 @@ func newWorld(tb testing.TB, p sched.Profile, tables int) *world {
 	w.serviceStats, w.reasonTotals = memory[EkStats](tb, w.o.EkServiceStat), memory[uint64](tb, w.o.EkReasons)
 	w.cursors, w.orders = memory[EkCursor](tb, w.o.EkCursors), memory[EkOrder](tb, w.o.EkOrders)
 	w.positions = memory[EkPositions](tb, w.o.EkPositions)
-	w.hot, w.hot6 = memory[EkHotSet](tb, w.o.EkHot), memory[EkHot6Set](tb, w.o.EkHot6)
 	w.makeTables(2 * tables)
 	settings := EkSettings{LayoutVersion: layoutVersion, IcmpPerSecond: 1 << 30}
 	copy(settings.Timeout[:], timeouts[:])
@@ -95,11 +92,12 @@ func newWorld(tb testing.TB, p sched.Profile, tables int) *world {
 	return w
 }
 
-// memory is the content of an array, as the program sees it.
+// memory is the content of an array, or of the array that is its one entry, as the program sees it.
 func memory[T any](tb testing.TB, m *ebpf.Map) []T {
 	tb.Helper()
 	var t T
-	size := (int(unsafe.Sizeof(t))*int(m.MaxEntries()) + unix.Getpagesize() - 1) &^ (unix.Getpagesize() - 1)
+	n := max(int(m.MaxEntries()), int(m.MaxEntries()*m.ValueSize())/int(unsafe.Sizeof(t)))
+	size := (int(unsafe.Sizeof(t))*n + unix.Getpagesize() - 1) &^ (unix.Getpagesize() - 1)
 	raw, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		tb.Fatalf("map %s into memory: %v", m, err)
@@ -109,7 +107,7 @@ func memory[T any](tb testing.TB, m *ebpf.Map) []T {
 			tb.Error(err)
 		}
 	})
-	return unsafe.Slice((*T)(unsafe.Pointer(&raw[0])), m.MaxEntries())
+	return unsafe.Slice((*T)(unsafe.Pointer(&raw[0])), n)
 }
 
 // makeTables gives the first n places of ek_tables a table of full length, which

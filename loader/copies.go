@@ -17,35 +17,32 @@ import (
 const waysPerSet = 4
 
 // copySets returns the binary logarithm of how many sets of copies IPv4 has for a table of
-// so many flows: a place for each flow at least, and less than two. IPv6 has as many
+// so many flows: a place for each flow at least, and less than two. (One by NAT takes a second for its answers.) IPv6 has as many
 // places, in half as many sets. In a full table with as many places as flows 20 of 100 flows
 // of IPv4 and 14 of IPv6 find their set full, in one that is half full 4 and 1.
+// Beyond 8,388,608 flows there are no more places.
 func copySets(flows uint32) int {
 	sets := (max(flows, 64) + waysPerSet - 1) / waysPerSet
-	return bits.Len32(sets - 1)
+	return min(bits.Len32(sets-1), bpf.MostSets)
 }
 
 // keepCopies gives the copies the size of those that run, which another version may have
 // made: any is right.
 func keepCopies(spec *ebpf.CollectionSpec, maps *lbmaps.Maps) error {
-	runs := maps.ByName()[bpf.EkMapEkHot].MaxEntries()
-	return setCopies(spec, bits.Len32(runs)-1)
+	return setCopies(spec, bpf.Sets(maps.ByName()[bpf.EkMapEkHot]))
 }
 
 // setCopies sizes the copies of flows that the fast way goes by, of 32 bytes for IPv4 and
 // 64 for IPv6. sets is as copySets returns it.
 func setCopies(spec *ebpf.CollectionSpec, sets int) error {
-	if sets < 1 {
-		return fmt.Errorf("map %s has fewer than 2 entries", bpf.EkMapEkHot)
+	if err := bpf.SetCopies(spec, sets); err != nil {
+		return err
 	}
-	spec.Maps[bpf.EkMapEkHot].MaxEntries = 1 << sets
-	spec.Maps[bpf.EkMapEkHot6].MaxEntries = 1 << (sets - 1)
 	rate, err := tickRate()
 	if err != nil {
 		return err
 	}
 	for name, value := range map[string]any{
-		bpf.EkVarHotShift:  uint32(64 - sets),
 		bpf.EkVarTickRate:  rate,
 		bpf.EkVarWeakOrder: weakOrder(runtime.GOARCH),
 	} {

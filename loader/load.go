@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/evenkeel/evenkeel/bpf"
+	"github.com/evenkeel/evenkeel/bpf/fold"
 	"github.com/evenkeel/evenkeel/lbmaps"
 	"github.com/evenkeel/evenkeel/sched"
 )
@@ -253,7 +254,7 @@ func loadPrograms(spec *ebpf.CollectionSpec, maps *lbmaps.Maps, testClock bool) 
 			return nil, fmt.Errorf("set test clock: %w", err)
 		}
 	}
-	bpf.Fold(spec)
+	fold.Collection(spec)
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps.ByName()})
 	if err != nil {
 		refusal := &ProgramError{Cause: err}

@@ -33,7 +33,7 @@ func TestPinNames(t *testing.T) {
 
 func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 	for flows, want := range map[uint32]int{
-		0: 4, 64: 4, 65: 5, 1 << 10: 8, 1<<10 + 1: 9, 1 << 18: 16, 300_000: 17, 1 << 20: 18, 1 << 22: 20, 1 << 24: 22,
+		0: 4, 64: 4, 65: 5, 1 << 10: 8, 1<<10 + 1: 9, 1 << 18: 16, 300_000: 17, 1 << 20: 18, 1 << 22: 20, 1 << 23: 21, 1 << 24: 21,
 	} {
 		if got := copySets(flows); got != want {
 			t.Errorf("2^%d sets for %d flows, want 2^%d", got, flows, want)
@@ -46,11 +46,13 @@ func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 	if err := setCopies(spec, copySets(1<<22)); err != nil {
 		t.Fatal(err)
 	}
-	if err := setCopies(spec, 0); err == nil {
-		t.Error("one set for IPv4 and half a one for IPv6 are taken")
+	for _, sets := range []int{0, 1, bpf.MostSets + 1} {
+		if err := setCopies(spec, sets); err == nil {
+			t.Errorf("2^%d sets, which the program cannot reach, are taken", sets)
+		}
 	}
 	four, six := spec.Maps[bpf.EkMapEkHot], spec.Maps[bpf.EkMapEkHot6]
-	if four.MaxEntries != 1<<20 || six.MaxEntries != 1<<19 || four.ValueSize != 128 || six.ValueSize != 512 {
+	if four.MaxEntries != 1 || six.MaxEntries != 1 || four.ValueSize != 128<<20 || six.ValueSize != 512<<19 {
 		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and 512 for 8 flows", four, six)
 	}
 }

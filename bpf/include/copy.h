@@ -117,9 +117,8 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 				    const union reply_tuple *key, bool v6, union flow_word w,
 				    __u32 hop, __u64 since)
 {
-	union hot_word copy = { .server = w.server, .hop = hop }, seen = {}, busy;
+	union hot_word copy = {}, seen = {}, busy;
 	struct hot_head *place = hot_place(t, key, v6, since, &seen);
-	__u8 proto = v6 ? t->v6.proto : t->v4.proto;
 	union flow_word after;
 	__u64 timeout, left;
 
@@ -131,6 +130,7 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 		copy_leave(place, seen, v6);
 	/* Before the swap: who takes the flow out of its state looks here after that. */
 	WRITE_ONCE(flow->copied, 1);
+	hot_pause();
 	busy = hot_begin(place, seen);
 	if (busy.kind != HOT_BUSY)
 		return 0;
@@ -138,17 +138,19 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 		hot_end(place, busy, seen); /* it is used after all */
 		return 0;
 	}
-	copy.kind = hot_kind(key ? proto | HOT_REPLY : proto, flow_method(w));
 	hot_fill(place, t, v6);
 	timeout = flow_timeout(w.state);
 	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
 	/* Who changes the state writes the time after it. */
 	load_barrier(weak_order);
 	after.word = READ_ONCE(flow->now.word);
-	if (after.server != w.server || after.generation != w.generation || !flow_steady(after))
-		copy.kind = HOT_EMPTY;
-	if (key && !reply_is(key, t, v6, w.generation))
-		copy.kind = HOT_EMPTY;
+	if (after.server == w.server && after.generation == w.generation && flow_steady(after) &&
+	    (!key || reply_is(key, t, v6, w.generation))) {
+		copy.server = w.server;
+		copy.hop = hop;
+		copy.kind = hot_kind(v6 ? t->v6.proto : t->v4.proto, flow_method(w)) |
+			    (key ? HOT_REPLY << HOT_METHOD_BITS : 0);
+	}
 	hot_pause();
 	hot_end(place, busy, copy);
 	return 0;

@@ -97,21 +97,6 @@ static __always_inline __u64 fast_hash(const struct packet *p, bool reply)
 			 read8(client + 2));
 }
 
-/* fast_answers is hot_answers for a packet to a client. */
-static __always_inline bool fast_answers(const struct hot_head *head, union hot_word w,
-					 const struct packet *p)
-{
-	const struct udphdr *udp = fast_ports(p);
-	const __u64 *six = (const void *)((const struct hot6 *)head)->caddr;
-	const __be32 *client = p->ip6->daddr;
-
-	if (hot_proto(w) != (fast_proto(p) | HOT_REPLY) || head->cport != udp->dest)
-		return false;
-	if (!p->v6)
-		return ((const struct hot *)head)->caddr == p->ip->daddr;
-	return six[0] == read8(client) && six[1] == read8(client + 2);
-}
-
 /* fast_is is hot_is for a packet, whose addresses and ports are compared as they lie there. */
 static __always_inline bool fast_is(const struct hot_head *head, union hot_word w,
 				    const struct packet *p)
@@ -129,13 +114,13 @@ static __always_inline bool fast_is(const struct hot_head *head, union hot_word 
 	       six[2] == read8(addrs + 4) && six[3] == read8(addrs + 6);
 }
 
-/* fast_find returns the copy that a packet of the client, or with reply one to it, goes by, and its word in
- * was, or NULL if there is none. What it says holds while its word is that one: fast_server. The
- * word stays whole, since clang would take a union apart here and put it together again.
+/* fast_find returns the copy of a packet's flow, and its word in was, or NULL if there is none.
+ * What it says holds while its word is that one: fast_server. The word stays whole, since clang
+ * would take a union apart here and put it together again.
  */
-static __always_inline struct hot_head *fast_find(const struct packet *p, bool reply, __u64 *was)
+static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 *was)
 {
-	__u64 hash = fast_hash(p, reply), word;
+	__u64 hash = fast_hash(p, false), word;
 	void *set = hot_set(hash, p->v6);
 	bool weak = weak_order;
 	struct hot_head *head;
@@ -149,7 +134,7 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, bool r
 		word = READ_ONCE(head->now.word);
 		load_barrier(weak);
 		w.word = word;
-		if (!(reply ? fast_answers(head, w, p) : fast_is(head, w, p)))
+		if (!fast_is(head, w, p))
 			continue;
 		*was = word;
 		return head;
@@ -287,7 +272,7 @@ static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 
 	if (!hot_worth(doubted) || !fast_parse(*in, p))
 		return LATER_BALANCE;
-	head = fast_find(p, false, &word);
+	head = fast_find(p, &word);
 	w.word = word;
 	if (likely(head))
 		return fast_forward(p, head, w, doubted);

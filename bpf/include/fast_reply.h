@@ -11,6 +11,21 @@
 
 #if !DRY
 
+/* answer_is is hot_answers for a packet to a client. */
+static __always_inline bool answer_is(const struct hot_head *head, union hot_word w,
+				      const struct packet *p)
+{
+	const struct udphdr *udp = fast_ports(p);
+	const __u64 *six = (const void *)((const struct hot6 *)head)->caddr;
+	const __be32 *client = p->ip6->daddr;
+
+	if (hot_proto(w) != (fast_proto(p) | HOT_REPLY) || head->cport != udp->dest)
+		return false;
+	if (!p->v6)
+		return ((const struct hot *)head)->caddr == p->ip->daddr;
+	return six[0] == read8(client) && six[1] == read8(client + 2);
+}
+
 /* answer_from says whether a packet is from a server. */
 static __always_inline bool answer_from(const struct packet *p, const struct server *srv)
 {
@@ -21,6 +36,39 @@ static __always_inline bool answer_from(const struct packet *p, const struct ser
 	if (p->v6)
 		return addr6_equal(srv->addr, p->ip6->saddr);
 	return addr4_of(srv->addr) == p->ip->saddr;
+}
+
+/* answer_find returns the copy that an answer goes by, its word in was, and the server, or NULL if there is
+ * none. A client's port may have copies for the answers of several servers in a set.
+ */
+static __always_inline struct hot_head *answer_find(const struct packet *p, __u64 *was,
+						    const struct server **server)
+{
+	__u64 hash = fast_hash(p, true), word;
+	void *set = hot_set(hash, p->v6);
+	const struct server *srv;
+	bool weak = weak_order;
+	struct hot_head *head;
+	union hot_word w;
+
+	if (!set)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < hot_ways(p->v6); i++) {
+		head = hot_way(set, hash, i, p->v6);
+		word = READ_ONCE(head->now.word);
+		load_barrier(weak);
+		w.word = word;
+		if (!answer_is(head, w, p))
+			continue;
+		srv = bpf_map_lookup_elem(&ek_servers, &w.server);
+		if (!srv || !answer_from(p, srv))
+			continue;
+		*was = word;
+		*server = srv;
+		return head;
+	}
+	return NULL;
 }
 
 /* answer_service fills in the service's end of a copy's tuple. */
@@ -54,7 +102,7 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 static __always_inline int answer_balance(__u32 in, struct packet *p)
 {
 	bool doubted = hot_doubted();
-	const struct server *srv;
+	const struct server *srv = NULL;
 	const struct hop *hop;
 	struct hot_head *head;
 	union hot_word w;
@@ -63,7 +111,7 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 
 	if (!hot_worth(doubted) || !fast_parse(in, p))
 		return LATER_BALANCE;
-	head = fast_find(p, true, &word);
+	head = answer_find(p, &word, &srv);
 	if (unlikely(!head)) {
 		hot_miss();
 		return LATER_BALANCE;
@@ -73,11 +121,8 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	w.word = word;
 	hop = hop_at(w.hop - 1);
 	answer_service(head, p->v6, &t);
-	srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
-	if (!hop || !srv)
-		return LATER_BALANCE;
 	load_barrier(weak_order);
-	if (READ_ONCE(head->now.word) != word || !answer_from(p, srv))
+	if (!hop || READ_ONCE(head->now.word) != word)
 		return LATER_BALANCE;
 	hot_hit(doubted);
 	return answer_send(p, w.server, srv, hop, &t);

@@ -246,6 +246,7 @@ static __always_inline int to_client(struct packet *p, struct flow *flow, const 
 /* later_reply is the rest of to_client; what is the verdict that it left. */
 static __always_inline int later_reply(struct packet *p, __u32 what)
 {
+	__u64 now = clock_now();
 	struct link way = {};
 	union flow_word w;
 	struct flow *flow;
@@ -261,13 +262,14 @@ static __always_inline int later_reply(struct packet *p, __u32 what)
 	if (!flow)
 		return pass(REASON_NO_FLOW);
 	w.word = READ_ONCE(flow->now.word);
-	if (what >> LATER_SHIFT == LATER_COPY) {
+	/* It may be another flow's answer by now. */
+	if (what >> LATER_SHIFT == LATER_COPY && reply_known_way(flow, now)) {
 		if (flow_steady(w))
 			copy_make_reply(flow, &t, p->v6, w);
 		return reply_send(p, &flow->reply, flow->reply_vlan, READ_ONCE(flow->reply_mtu),
 				  &t);
 	}
-	mtu = reply_route(p, flow, w, &t, clock_now(), &way, &vlan);
+	mtu = reply_route(p, flow, w, &t, now, &way, &vlan);
 	return reply_send(p, &way, vlan, mtu, &t);
 }
 

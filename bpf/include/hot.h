@@ -20,7 +20,7 @@
  *    two flows whose answers look the same the younger one gets them: who opens it drops the
  *    copy of the other, and who makes one looks at whose the answers are, as at the flow.
  *  - The time alone is written without: should the place be another flow's just then,
- *    that one was used just then as well. Who writes it looks at the word after that, and
+ *    that one was used just then as well, and its answers may go by it for a second. Who writes it looks at the word after that, and
  *    who gives the place away looks at the time after it made the copy HOT_BUSY: one of
  *    them sees the other, so no time is lost.
  */
@@ -113,24 +113,37 @@ struct hot6_set {
 	struct hot6 way[HOT_WAYS6];
 };
 
+/* All sets are one entry, so that the program has its address and looks nothing up. The loader may give
+ * it more or fewer: hot_shift.
+ */
+struct hot_sets {
+	struct hot_set set[HOT_SETS];
+};
+
+struct hot6_sets {
+	struct hot6_set set[HOT_SETS / 2];
+};
+
 /* The flag has them begin with a cache line, and lets user space read them in place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HOT_SETS);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct hot_set);
+	__type(value, struct hot_sets);
 } ek_hot SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HOT_SETS / 2);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct hot6_set);
+	__type(value, struct hot6_sets);
 } ek_hot6 SEC(".maps");
 
-/* 64 less the binary logarithm of the number of IPv4's sets; IPv6 has half as many. */
+/* 64 less the binary logarithm of the number of IPv4's sets; IPv6 has half as many. The verifier knows it,
+ * and so that no set lies behind the last.
+ */
 const volatile __u32 hot_shift = 48;
 
 /* The kernel's ticks per second. 100 is right or too low. */
@@ -167,7 +180,9 @@ struct {
 	__u32 pad[15];
 } hot_doubt __attribute__((aligned(64)));
 
-/* Tests set how many looks at a clock lie between the last look at a flow and the end of its copy. */
+/* Tests set how many looks at a clock lie between the choice of a place for a copy and its beginning, and
+ * between the last look at the flow and its end.
+ */
 const volatile __u32 test_pause = 0;
 
 /* tick_now reads a variable of the kernel, where clock_now calls a function. */
@@ -297,9 +312,14 @@ static __always_inline __u64 hot_hash_reply(const union reply_tuple *key, bool v
 /* hot_set returns the set for a hash, by its highest bits; the lowest say where in the set to begin. */
 static __always_inline void *hot_set(__u64 hash, bool v6)
 {
-	__u32 index = hash >> (hot_shift + v6);
+	void *set = v6 ? bpf_map_lookup_elem(&ek_hot6, &only) : bpf_map_lookup_elem(&ek_hot, &only);
+	__u64 index;
 
-	return v6 ? bpf_map_lookup_elem(&ek_hot6, &index) : bpf_map_lookup_elem(&ek_hot, &index);
+	index = hash >> (hot_shift + v6);
+	if (set)
+		set += index * (v6 ? sizeof(struct hot6_set) : sizeof(struct hot_set));
+	__asm__ volatile("" : "+r"(set)); /* or the compiler adds it up again for each way */
+	return set;
 }
 
 static __always_inline int hot_ways(bool v6)
@@ -365,7 +385,7 @@ static __always_inline bool hot_answers(const struct hot_head *head, union hot_w
 	       ((const struct hot *)head)->caddr == key->v4.caddr;
 }
 
-/* hot_used is when a copy was used. */
+/* hot_used is when a copy was used; one for answers, when its flow was as it was made. */
 static __always_inline __u64 hot_used(const struct hot_head *head)
 {
 	return READ_ONCE(head->used) & ~(__u64)HOT_LOOKS;

@@ -17,7 +17,7 @@
 #define MAX_REASONS 64
 
 /* only is the key of a map with one entry. Where that is an array, and not one per CPU, package bpf
- * writes the entry's address in place of the look-up when the program is loaded (Fold).
+ * writes the entry's address in place of the look-up when the program is loaded (package fold).
  */
 static const __u32 only = 0;
 
