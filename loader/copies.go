@@ -16,13 +16,16 @@ import (
 // waysPerSet is HOT_WAYS of hot.h.
 const waysPerSet = 4
 
+// placesPerFlow leaves room for the copies of both ways of a flow by NAT.
+const placesPerFlow = 2
+
 // copySets returns the binary logarithm of how many sets of copies IPv4 has for a table of
-// so many flows: a place for each flow at least, and less than two. (One by NAT takes a second for its answers.) IPv6 has as many
-// places, in half as many sets. In a full table with as many places as flows 20 of 100 flows
-// of IPv4 and 14 of IPv6 find their set full, in one that is half full 4 and 1.
-// Beyond 8,388,608 flows there are no more places.
+// so many flows: two places for each flow at least, and less than four. IPv6 has as many
+// places, in half as many sets. Where all places are asked for, 20 of 100 copies
+// of IPv4 and 14 of IPv6 find their set full, where half of them are, 4 and 1.
+// Beyond 4,194,304 flows there are no more places.
 func copySets(flows uint32) int {
-	sets := (max(flows, 64) + waysPerSet - 1) / waysPerSet
+	sets := (placesPerFlow*max(flows, 64) + waysPerSet - 1) / waysPerSet
 	return min(bits.Len32(sets-1), bpf.MostSets)
 }
 

@@ -33,7 +33,7 @@ func TestPinNames(t *testing.T) {
 
 func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 	for flows, want := range map[uint32]int{
-		0: 4, 64: 4, 65: 5, 1 << 10: 8, 1<<10 + 1: 9, 1 << 18: 16, 300_000: 17, 1 << 20: 18, 1 << 22: 20, 1 << 23: 21, 1 << 24: 21,
+		0: 5, 64: 5, 65: 6, 1 << 10: 9, 1<<10 + 1: 10, 1 << 18: 17, 300_000: 18, 1 << 20: 19, 1 << 22: 21, 1 << 23: 21,
 	} {
 		if got := copySets(flows); got != want {
 			t.Errorf("2^%d sets for %d flows, want 2^%d", got, flows, want)
@@ -52,8 +52,8 @@ func TestCopiesHavePlacesForAllFlows(t *testing.T) {
 		}
 	}
 	four, six := spec.Maps[bpf.EkMapEkHot], spec.Maps[bpf.EkMapEkHot6]
-	if four.MaxEntries != 1 || six.MaxEntries != 1 || four.ValueSize != 128<<20 || six.ValueSize != 512<<19 {
-		t.Errorf("copies of 4 M flows: %v and %v, want 128 bytes for 4 and 512 for 8 flows", four, six)
+	if four.MaxEntries != 1 || six.MaxEntries != 1 || four.ValueSize != 128<<21 || six.ValueSize != 512<<20 {
+		t.Errorf("copies of 4 M flows: %v and %v, want two of 32 bytes and two of 64 a flow", four, six)
 	}
 }
 
