@@ -11,7 +11,7 @@ import (
 )
 
 // mostInTurns is with how many flows cases are measured in turns: each has a table of its own, of
-// up to 1020 bytes a flow.
+// up to 1033 bytes a flow.
 const mostInTurns = 1 << 20
 
 // heldAgainst names the cases that goals hold one against another, or "": on a machine whose

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -30,14 +31,11 @@ func SetCopies(spec *ebpf.CollectionSpec, sets int) error {
 // Sets returns the binary logarithm of how many sets of copies a map of IPv4's has, whichever version made it.
 func Sets(hot *ebpf.Map) int {
 	sets := 0
-	for size := hot.ValueSize() / bytesPerSet; size > 1; size /= 2 {
+	for size := hot.ValueSize() / uint32(unsafe.Sizeof(EkHotSet{})); size > 1; size /= 2 {
 		sets++
 	}
 	return sets
 }
-
-// bytesPerSet is the size of a set of IPv4's copies.
-const bytesPerSet = 128
 
 // setElements makes the value of a map, a struct with one array in it, one of n elements.
 func setElements(m *ebpf.MapSpec, n uint32) error {

@@ -13,8 +13,8 @@ import (
 	"github.com/evenkeel/evenkeel/lbmaps"
 )
 
-// waysPerSet is HOT_WAYS of hot.h.
-const waysPerSet = 4
+// waysPerSet is how many places a set of IPv4's copies has.
+const waysPerSet = uint32(len(bpf.EkHotSet{}.Way))
 
 // placesPerFlow leaves room for the copies of both ways of a flow by NAT.
 const placesPerFlow = 2

@@ -58,13 +58,13 @@ func (s steps) instructions() (program asm.Instructions, ok bool) {
 	for _, i := range s {
 		if i.to != nil {
 			distance := int64(at[i.to]) - int64(at[i]) - 1
-			if isLongJump(i.OpCode) {
+			switch {
+			case isLongJump(i.OpCode):
 				i.Constant = distance
-			} else {
-				i.Offset = int16(distance)
-			}
-			if !isLongJump(i.OpCode) && int64(i.Offset) != distance {
+			case distance != int64(int16(distance)):
 				return nil, false
+			default:
+				i.Offset = int16(distance)
 			}
 		}
 		program = append(program, i.Instruction)
@@ -77,16 +77,22 @@ func jump(m asm.Metadata) asm.Instruction {
 	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja), Metadata: m}
 }
 
-// entered returns the steps that are jumped to, or called.
-func (s steps) entered() map[*step]bool {
-	entered := make(map[*step]bool)
+// jumps returns how many jumps lead to each step.
+func (s steps) jumps() map[*step]int {
+	jumps := make(map[*step]int)
 	for _, i := range s {
 		if i.to != nil {
-			entered[i.to] = true
+			jumps[i.to]++
 		}
-		if i.Symbol() != "" {
-			entered[i] = true
-		}
+	}
+	return jumps
+}
+
+// entered returns the steps that are jumped to, or called.
+func (s steps) entered() map[*step]bool {
+	entered, jumps := make(map[*step]bool), s.jumps()
+	for _, i := range s {
+		entered[i] = jumps[i] > 0 || i.Symbol() != ""
 	}
 	return entered
 }

@@ -77,14 +77,3 @@ func (s steps) runs() runs {
 	}
 	return runs
 }
-
-// jumps returns how many jumps lead to each step.
-func (s steps) jumps() map[*step]int {
-	jumps := make(map[*step]int)
-	for _, i := range s {
-		if i.to != nil {
-			jumps[i.to]++
-		}
-	}
-	return jumps
-}

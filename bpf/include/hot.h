@@ -385,7 +385,7 @@ static __always_inline bool hot_answers(const struct hot_head *head, union hot_w
 	       ((const struct hot *)head)->caddr == key->v4.caddr;
 }
 
-/* hot_used is when a copy was used; one for answers, when its flow was as it was made. */
+/* hot_used is when a copy was used, or when the flow was as one for its answers was made. */
 static __always_inline __u64 hot_used(const struct hot_head *head)
 {
 	return READ_ONCE(head->used) & ~(__u64)HOT_LOOKS;
