@@ -37,7 +37,7 @@ static __always_inline int existing(struct packet *p, const union tuple *t, stru
 		return drop(REASON_FLOW_BUSY);
 	if (w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED)
 		copy_make(flow, t, p->v6, w, set);
-	stats_in(index, srv->service, p->len, 0);
+	stats_in(index, &srv->service, p->len, 0);
 	return to_server(p, index, srv, flow_method(w));
 }
 
@@ -63,7 +63,7 @@ static __always_inline int one_packet(struct packet *p, const struct service *sv
 
 	explain_flow(WAY_ONE_PACKET, NULL, none);
 	conns_bind(index, srv, 0);
-	stats_in(index, svc->id, p->len, 1);
+	stats_in(index, &svc->id, p->len, 1);
 	conns_unbind(index, srv, 0);
 	return to_server(p, index, srv, srv->forward);
 }
@@ -99,7 +99,7 @@ static __always_inline int schedule(struct opening *o, const struct service *svc
 	reason = flow_open(o, index, srv);
 	if (reason)
 		return drop(reason);
-	stats_in(index, svc->id, p->len, 1);
+	stats_in(index, &svc->id, p->len, 1);
 	return to_server(p, index, srv, srv->forward);
 }
 
@@ -147,7 +147,7 @@ static __always_inline int answer(struct packet *p, const union tuple *t, __u64 
 	if (!flow_advance(flow, t, &w, OUTPUT, p, now))
 		return drop(REASON_FLOW_BUSY);
 	plain = w.word == was && flow_steady(w) && srv->flags == SERVER_RESOLVED;
-	stats_out(index, srv->service, p->len);
+	stats_out(index, &srv->service, p->len);
 	return to_client(p, flow, t, now, plain && hot_looked());
 }
 
@@ -326,23 +326,24 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 #if DRY
 
 /* The dry program goes all the way, to tell of it. */
-#define first_ipv4(ctx, in) LATER_BALANCE
+#define first_ipv4(ctx, kept, in) LATER_BALANCE
 #define tagged_ipv4(ctx, in) LATER_BALANCE
 #define first_ipv6(ctx, in) LATER_BALANCE
 
 #else
 
 /* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. in is a
- * pointer, so that the interface is read only there.
+ * pointer, so that the interface is read only there, and so is kept, to the context.
  */
-static __always_inline int first_ipv4(struct xdp_md *ctx, const __u32 *in)
+static __always_inline int first_ipv4(struct xdp_md *ctx, struct xdp_md *volatile *kept,
+				      const __u32 *in)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	enum ahead ahead = ahead_ipv4(eth, end);
 
 	if (likely(ahead == AHEAD_PLAIN))
-		return fast_ipv4(ctx, in, eth, end);
+		return fast_ipv4(kept, in, eth, end);
 	if (ahead == AHEAD_PLAIN_ANSWER)
 		return answer_fast4(ctx, *in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
@@ -351,7 +352,9 @@ static __always_inline int first_ipv4(struct xdp_md *ctx, const __u32 *in)
 /* tagged_ipv4 is first_ipv4 as a function of its own, so that the program has one of it in place. */
 static __noinline int tagged_ipv4(struct xdp_md *ctx, __u32 in)
 {
-	return first_ipv4(ctx, &in);
+	struct xdp_md *volatile kept = ctx;
+
+	return first_ipv4(ctx, &kept, &in);
 }
 
 static __always_inline int first_ipv6(struct xdp_md *ctx, __u32 in)
@@ -375,14 +378,17 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
 }
 
 /* plain_ipv4 is ipv4 for a frame without a tag, the most frequent: the fast way is no call, and
- * what it has sent is asked for nothing more.
+ * what it has sent is asked for nothing more. The context of the rest is read where it is of use, or
+ * the compiler would have it at hand all the way there.
  */
 static __always_inline int plain_ipv4(struct xdp_md *ctx)
 {
-	int verdict = first_ipv4(ctx, &ctx->ingress_ifindex);
+	struct xdp_md *volatile kept = ctx;
+	int verdict = first_ipv4(ctx, &kept, &ctx->ingress_ifindex);
 
 	if (likely((__u32)verdict < LATER))
 		return verdict;
+	ctx = kept;
 	return rest_ipv4(ctx, ctx->ingress_ifindex, verdict);
 }
 
@@ -461,11 +467,16 @@ SEC("xdp")
 int ek_xdp(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
 
-	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+	if (likely(ahead_whole(eth, end))) {
+		if (likely(frame_type(eth) == htons(ETH_P_IP)))
+			return plain_ipv4(ctx);
+	} else if ((void *)(eth + 1) > end) {
 		return pass(REASON_TRUNCATED);
-	if (likely(frame_type(eth) == htons(ETH_P_IP)))
-		return plain_ipv4(ctx);
+	} else if (frame_type(eth) == htons(ETH_P_IP)) {
+		return rest_ipv4(ctx, ctx->ingress_ifindex, LATER_BALANCE);
+	}
 	if (eth->h_proto == htons(ETH_P_IPV6))
 		return ipv6(ctx, ctx->ingress_ifindex);
 	if (eth->h_proto == htons(ETH_P_8021Q))

@@ -246,9 +246,9 @@ type EkOverload struct {
 
 type EkPort struct {
 	_       structs.HostLayout
-	Mac     [6]uint8
 	Enabled uint8
 	Pad0    uint8
+	Mac     [6]uint8
 	Device  uint32
 	Ifindex uint32
 	Vlan    uint16

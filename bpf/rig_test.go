@@ -57,7 +57,7 @@ type rig struct {
 }
 
 // layoutVersion is LAYOUT_VERSION of contract.h.
-const layoutVersion = 13
+const layoutVersion = 14
 
 // newRig returns the program with a flow table of the given size, to follow a
 // generation of IPVS. change may change the collection, which is then loaded for

@@ -50,7 +50,7 @@ func TestDumpMap(t *testing.T) {
 		"ek_flows":        {`"caddr":"192.0.2.9","vaddr":"198.51.100.1","cport":1000,"vport":53,"proto":17`, `"state":"FLOW_UDP"`},
 		"ek_replies":      {`"caddr":"192.0.2.9"`, `"vaddr":"198.51.100.1","vport":53`},
 		"ek_reasons":      {`{"number":51,"name":"forwarded_nat"}`},
-		"ek_ports":        {`{"key":1,"value":{"mac":"02:00:00:00:00:01","enabled":1,"device":1,"ifindex":1,"vlan":0}}`},
+		"ek_ports":        {`{"key":1,"value":{"enabled":1,"mac":"02:00:00:00:00:01","device":1,"ifindex":1,"vlan":0}}`},
 		"ek_cursors":      {`"position":1,"generation":4`},
 		"ek_tables":       {`{"place":0,"key":0,"value":`},
 		"ek_settings":     {`"timeout":[2,900,120`},

@@ -17,7 +17,8 @@ const constantSection = ".rodata"
 // way of an established flow's packet has several. Where the compiler put something else than such a
 // load or look-up, it stays.
 func Collection(spec *ebpf.CollectionSpec) {
-	c, entries := constants{make(map[uint32][]byte), spec.ByteOrder}, entriesOf(spec)
+	entries := entriesOf(spec)
+	c := constants{make(map[uint32][]byte), len(entries.constants), spec.ByteOrder}
 	for _, v := range spec.Variables {
 		if v.SectionName == constantSection {
 			c.values[v.Offset] = v.Value
@@ -46,6 +47,7 @@ func (s steps) settle(c constants) steps {
 // constants are what the programs of a collection read, and is set before they are loaded.
 type constants struct {
 	values map[uint32][]byte // by offset
+	size   int               // of the section
 	order  binary.ByteOrder
 }
 

@@ -39,7 +39,7 @@ func wantProgram(t *testing.T, got, want asm.Instructions) {
 }
 
 func TestConstants(t *testing.T) {
-	c := constants{map[uint32][]byte{0: {7}, 4: {0xff, 0xff, 0xff, 0xff}, 8: {1, 2, 3, 4, 5, 6, 7, 8}}, binary.NativeEndian}
+	c := constants{map[uint32][]byte{0: {7}, 4: {0xff, 0xff, 0xff, 0xff}, 8: {1, 2, 3, 4, 5, 6, 7, 8}}, 20, binary.NativeEndian}
 	end := asm.Return()
 	number := func(n int64) asm.Instruction { return asm.LoadImm(asm.R0, n, asm.DWord) }
 	load := func(from asm.Register, offset int16, size asm.Size) asm.Instruction {
@@ -50,9 +50,14 @@ func TestConstants(t *testing.T) {
 		"a word, not signed": {asm.Instructions{addressOf(asm.R0, 4), load(asm.R0, 0, asm.Word), end}, asm.Instructions{number(0xffffffff), end}},
 		"into another register": {asm.Instructions{addressOf(asm.R1, 0), asm.Mov.Imm(asm.R0, 3), load(asm.R1, 0, asm.Byte), end},
 			asm.Instructions{number(7), end}},
-		"behind another":            {asm.Instructions{addressOf(asm.R1, 0), load(asm.R1, 4, asm.Word), end}, asm.Instructions{number(0xffffffff), end}},
-		"a jump over it":            {asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 3), addressOf(asm.R0, 4), load(asm.R0, 0, asm.Word), end}, asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 2), number(0xffffffff), end}},
-		"a jump to the load":        {asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 2), addressOf(asm.R0, 4), load(asm.R0, 0, asm.Word), end}, nil},
+		"behind another":     {asm.Instructions{addressOf(asm.R1, 0), load(asm.R1, 4, asm.Word), end}, asm.Instructions{number(0xffffffff), end}},
+		"a jump over it":     {asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 3), addressOf(asm.R0, 4), load(asm.R0, 0, asm.Word), end}, asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 2), number(0xffffffff), end}},
+		"a jump to the load": {asm.Instructions{jumpIf(asm.JEq, asm.R1, 1, 2), addressOf(asm.R0, 4), load(asm.R0, 0, asm.Word), end}, nil},
+		"a sum":              {asm.Instructions{addressOf(asm.R0, 4), asm.Add.Imm(asm.R0, -4), load(asm.R0, 0, asm.Byte), end}, asm.Instructions{number(7), end}},
+		"a sum that is passed": {asm.Instructions{addressOf(asm.R1, 4), asm.Add.Imm(asm.R1, 12), asm.FnGetPrandomU32.Call(), end},
+			asm.Instructions{addressOf(asm.R1, 16), asm.FnGetPrandomU32.Call(), end}},
+		"a sum behind the last":     {asm.Instructions{addressOf(asm.R1, 16), asm.Add.Imm(asm.R1, 4), asm.FnGetPrandomU32.Call(), end}, nil},
+		"a sum before the first":    {asm.Instructions{addressOf(asm.R1, 0), asm.Add.Imm(asm.R1, -1), asm.FnGetPrandomU32.Call(), end}, nil},
 		"a part of one":             {asm.Instructions{addressOf(asm.R0, 4), load(asm.R0, 0, asm.Half), end}, nil},
 		"behind its beginning":      {asm.Instructions{addressOf(asm.R0, 4), load(asm.R0, 1, asm.Byte), end}, nil},
 		"none":                      {asm.Instructions{addressOf(asm.R0, 16), load(asm.R0, 0, asm.Byte), end}, nil},
@@ -110,18 +115,20 @@ func jumpIf(op asm.JumpOp, of asm.Register, to int64, over int16) asm.Instructio
 func TestLookups(t *testing.T) {
 	e := entries{single: map[string]bool{"one": true, "many": false}, constants: []byte{0, 0, 0, 0, 1, 0, 0, 0, 0, 0}}
 	one, key, lookup, end := entryOf("one", asm.R1), addressOf(asm.R2, 0), asm.FnMapLookupElem.Call(), asm.Return()
+	keep := asm.StoreMem(asm.RFP, -16, asm.R0, asm.DWord)
 	into := func(over int16) asm.Instruction { return jumpIf(asm.JEq, asm.R3, 0, over) }
 	outside := addressOf(asm.R2, 0).WithReference(".bss")
 	entry := asm.LoadMapValue(asm.R0, 0, 0).WithReference("one")
 	for name, tt := range map[string]struct{ program, want asm.Instructions }{
-		"the map first":           {asm.Instructions{one, key, lookup, end}, asm.Instructions{entry, end}},
-		"the key first":           {asm.Instructions{key, one, lookup, end}, asm.Instructions{entry, end}},
-		"at the end":              {asm.Instructions{one, key, lookup}, asm.Instructions{entry}},
-		"two":                     {asm.Instructions{one, key, lookup, one, key, lookup}, asm.Instructions{entry, entry}},
+		"the map first": {asm.Instructions{one, key, lookup, end}, asm.Instructions{entry, end}},
+		"the key first": {asm.Instructions{key, one, lookup, end}, asm.Instructions{entry, end}},
+		"two":           {asm.Instructions{one, key, lookup, keep, one, key, lookup, end}, asm.Instructions{entry, keep, entry, end}},
+		"something between": {asm.Instructions{one, keep, key, asm.StoreMem(asm.RFP, -8, asm.R6, asm.DWord), lookup, end},
+			asm.Instructions{keep, asm.StoreMem(asm.RFP, -8, asm.R6, asm.DWord), entry, end}},
 		"a jump to the beginning": {asm.Instructions{into(0), one, key, lookup, end}, asm.Instructions{into(0), entry, end}},
 		"a jump over it":          {asm.Instructions{into(5), one, key, lookup, end}, asm.Instructions{into(2), entry, end}},
 		"the beginning of a function": {asm.Instructions{one.WithSymbol("f"), key, lookup, end},
-			asm.Instructions{entry.WithSymbol("f"), end}},
+			asm.Instructions{jump(asm.Metadata{}).WithSymbol("f"), entry, end}},
 		"a jump to the second address": {asm.Instructions{into(2), one, key, lookup, end}, nil},
 		"a jump to the call":           {asm.Instructions{into(4), one, key, lookup, end}, nil},
 		"many entries":                 {asm.Instructions{entryOf("many", asm.R1), key, lookup, end}, nil},
@@ -132,14 +139,19 @@ func TestLookups(t *testing.T) {
 		"a write":                      {asm.Instructions{one, key, asm.FnMapUpdateElem.Call(), end}, nil},
 		"not the map looked in":        {asm.Instructions{entryOf("one", asm.R3), key, lookup, end}, nil},
 		"not the key":                  {asm.Instructions{one, addressOf(asm.R3, 0), lookup, end}, nil},
-		"something between":            {asm.Instructions{one, key, asm.Mov.Imm(asm.R3, 1), lookup, end}, nil},
+		"another map meanwhile":        {asm.Instructions{one, entryOf("many", asm.R1), key, lookup, end}, nil},
+		"a call between":               {asm.Instructions{one, key, asm.FnKtimeGetNs.Call(), lookup, end}, nil},
+		"a fetch between":              {asm.Instructions{one, key, asm.FetchAdd.Mem(asm.RFP, asm.R1, asm.DWord, -8), lookup, end}, nil},
 		"no call":                      {asm.Instructions{end, one, key}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			do := e.foldLookups
 			if tt.want == nil {
 				tt.want = tt.program
+			} else {
+				do = func(s steps) steps { return e.foldLookups(s).needed() } // what was put there for it
 			}
-			wantProgram(t, folded(tt.program, e.foldLookups), tt.want)
+			wantProgram(t, folded(tt.program, do), tt.want)
 		})
 	}
 }
@@ -179,12 +191,27 @@ func TestSettle(t *testing.T) {
 			asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 0, asm.Word), jumpIf(asm.JEq, asm.R0, 7, 1), mov(asm.R0, 1), end}},
 		"over a call": {asm.Instructions{mov(asm.R6, 0), call, jumpIf(asm.JNE, asm.R6, 0, 1), mov(asm.R0, 1), end},
 			asm.Instructions{call, mov(asm.R0, 1), end}},
+		"a number of both ways": {
+			asm.Instructions{
+				jumpIf(asm.JEq, asm.R2, 0, 2), mov(asm.R1, 7), jumpIf(asm.Ja, asm.R0, 0, 1), mov(asm.R1, 7),
+				jumpIf(asm.JNE, asm.R1, 7, 2), mov(asm.R0, 1), end, mov(asm.R0, 2), end,
+			},
+			asm.Instructions{mov(asm.R0, 1), end},
+		},
+		"a number that a loop keeps": {asm.Instructions{mov(asm.R6, 0), call, jumpIf(asm.JNE, asm.R6, 0, 1), jumpIf(asm.JEq, asm.R0, 5, -3), end},
+			asm.Instructions{call, jumpIf(asm.JEq, asm.R0, 5, -2), end}},
+		"a number on the only way there": {
+			asm.Instructions{mov(asm.R6, 0), jumpIf(asm.JEq, asm.R6, 0, 1), mov(asm.R6, 1), jumpIf(asm.JEq, asm.R6, 0, 1), mov(asm.R0, 1), mov(asm.R0, 2), end},
+			asm.Instructions{mov(asm.R0, 2), end},
+		},
 		"the beginning of a function": {asm.Instructions{mov(asm.R1, 0).WithSymbol("f"), mov(asm.R0, 1), end},
 			asm.Instructions{jump(asm.Metadata{}).WithSymbol("f"), mov(asm.R0, 1), end}},
 		"a number that does not fit":     {asm.Instructions{wide, asm.LoadMem(asm.R0, asm.R2, 0, asm.Word), asm.Add.Reg(asm.R0, asm.R1), end}, nil},
 		"a shift that is too far":        {asm.Instructions{mov(asm.R1, 64), asm.LoadMem(asm.R0, asm.R2, 0, asm.Word), asm.LSh.Reg(asm.R0, asm.R1), end}, nil},
 		"a number that a call loses":     {asm.Instructions{mov(asm.R1, 0), asm.FnGetPrandomU32.Call(), jumpIf(asm.JNE, asm.R1, 0, 1), mov(asm.R0, 1), end}, nil},
 		"a number of one way of two":     {asm.Instructions{jumpIf(asm.JEq, asm.R2, 0, 1), mov(asm.R1, 0), jumpIf(asm.JNE, asm.R1, 0, 1), mov(asm.R0, 1), end}, nil},
+		"a number that a loop changes":   {asm.Instructions{mov(asm.R6, 0), call, jumpIf(asm.JEq, asm.R6, 3, 2), asm.Add.Imm(asm.R6, 1), jumpIf(asm.Ja, asm.R0, 0, -4), end}, nil},
+		"another number by another way":  {asm.Instructions{mov(asm.R1, 0), jumpIf(asm.JEq, asm.R2, 0, 1), mov(asm.R1, 1), jumpIf(asm.JNE, asm.R1, 0, 1), mov(asm.R0, 1), end}, nil},
 		"a number that is stored":        {asm.Instructions{mov(asm.R1, 0), store, mov(asm.R0, 1), end}, nil},
 		"an address that may be another": {asm.Instructions{entry, jumpIf(asm.JEq, asm.R0, 1, 1), mov(asm.R0, 1), end}, nil},
 		"a number that may be passed":    {asm.Instructions{mov(asm.R1, 0), asm.FnGetPrandomU32.Call(), end}, nil},

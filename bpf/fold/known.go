@@ -25,18 +25,17 @@ const (
 type facts [asm.R10 + 1]fact
 
 // carryOn puts constants in place of their loads, numbers that are known in place of the registers that hold
-// them, and takes branches that are certain. It follows each way from where a jump leads to to the next
-// such place, and returns whether anything changed.
+// them, and takes branches that are certain, and returns whether anything changed.
 func (s steps) carryOn(c constants) (changed bool) {
-	entered := s.entered()
-	var known facts
-	for n, i := range s {
-		if entered[i] {
-			known = facts{}
+	for n, known := range s.follow() {
+		if known == nil {
+			continue
 		}
-		before := i.OpCode
+		i, before := s[n], s[n].OpCode
 		if op := before; op.Class() == asm.LdXClass && op.Mode() == asm.MemMode {
 			known.read(i, c)
+		} else if op.Class() == asm.ALU64Class && op.ALUOp() == asm.Add && op.Source() == asm.ImmSource {
+			known.point(i, c)
 		} else if op.Class().IsALU() && op.Source() == asm.RegSource && takesNumber[op.ALUOp()] {
 			known.simplify(i, op.Class() == asm.ALUClass)
 		} else if op.Class().IsJump() && comparisons[op.JumpOp()] != nil {
@@ -49,7 +48,6 @@ func (s steps) carryOn(c constants) (changed bool) {
 			}
 		}
 		changed = changed || i.OpCode != before
-		known.after(&i.Instruction)
 	}
 	return changed
 }
@@ -60,6 +58,14 @@ func (f *facts) read(i *step, c constants) {
 		if n, ok := c.read(uint32(from.value+int64(i.Offset)), i.OpCode.Size()); ok {
 			i.Instruction = asm.LoadImm(i.Dst, n, asm.DWord).WithMetadata(i.Metadata)
 		}
+	}
+}
+
+// point puts the address of a constant in place of a sum with that of another.
+func (f *facts) point(i *step, c constants) {
+	if from := f[i.Dst]; from.kind == isConstant && from.value+i.Constant >= 0 && from.value+i.Constant < int64(c.size) {
+		address := asm.LoadMapValue(i.Dst, 0, uint32(from.value+i.Constant))
+		i.Instruction = address.WithMetadata(i.Metadata).WithReference(constantSection)
 	}
 }
 

@@ -28,41 +28,41 @@ func entriesOf(spec *ebpf.CollectionSpec) entries {
 
 // foldLookups writes the address of the entry in place of each look-up in an array with one entry. The
 // kernel writes eight instructions in its place, and would hold the key against the size each
-// time. A look-up is the addresses of the map and of the key, in any order, and the call.
+// time. What put the addresses of the map and of the key where a look-up expects them is left, and needed by
+// nobody.
 func (e entries) foldLookups(s steps) steps {
 	entered := s.entered()
-	for n := range s[:max(len(s)-2, 0)] {
-		name := e.lookedUp(s[n : n+3])
-		if name == "" || entered[s[n+1]] || entered[s[n+2]] {
+	for n, i := range s {
+		if !i.IsBuiltinCall() || asm.BuiltinFunc(i.Constant) != asm.FnMapLookupElem {
 			continue
 		}
-		s[n].Instruction = asm.LoadMapValue(asm.R0, 0, 0).WithMetadata(s[n].Metadata).WithReference(name)
-		s[n+1].gone, s[n+2].gone = true, true
+		array, key := s.passed(n, asm.R1, entered), s.passed(n, asm.R2, entered)
+		if array == nil || key == nil || !array.IsLoadFromMap() || array.Src != asm.PseudoMapFD || !e.isZero(key) {
+			continue
+		}
+		if name := array.Reference(); e.single[name] {
+			i.Instruction = asm.LoadMapValue(asm.R0, 0, 0).WithMetadata(i.Metadata).WithReference(name)
+		}
 	}
-	return s.left()
+	return s
 }
 
-// lookedUp returns the name of the array with one entry that three instructions look up in, or "".
-func (e entries) lookedUp(three steps) string {
-	if !three[2].IsBuiltinCall() || asm.BuiltinFunc(three[2].Constant) != asm.FnMapLookupElem {
-		return ""
+// passed returns what put into a register what a call finds there, or nil if that is not the only way there.
+func (s steps) passed(call int, r asm.Register, entered map[*step]bool) *step {
+	for n := call; n > 0 && !entered[s[n]]; n-- {
+		switch i := s[n-1]; {
+		case !i.onlyComputes() && !i.stores():
+			return nil
+		case i.Dst == r && i.onlyComputes():
+			return i
+		}
 	}
-	array, key := &three[0].Instruction, &three[1].Instruction
-	if array.Dst == asm.R2 {
-		array, key = key, array
-	}
-	if array.Dst != asm.R1 || !array.IsLoadFromMap() || array.Src != asm.PseudoMapFD || !e.isZero(key) {
-		return ""
-	}
-	if name := array.Reference(); e.single[name] {
-		return name
-	}
-	return ""
+	return nil
 }
 
 // isZero reports whether an instruction is the address of a key, for a look-up, that is the constant 0.
-func (e entries) isZero(key *asm.Instruction) bool {
-	if key.Dst != asm.R2 || !key.IsLoadFromMap() || key.Src != asm.PseudoMapValue || key.Reference() != constantSection {
+func (e entries) isZero(key *step) bool {
+	if !key.IsLoadFromMap() || key.Src != asm.PseudoMapValue || key.Reference() != constantSection {
 		return false
 	}
 	zero, at := make([]byte, 4), int(key.Constant>>32)

@@ -53,7 +53,7 @@ func (s steps) needed() steps {
 			continue
 		}
 		if i.gone = i.Symbol() == ""; !i.gone { // others know it by its name; the kernel takes such a jump out
-			i.Instruction, i.to = jump(i.Metadata), s[n+1]
+			i.Instruction, i.to = jump(i.Metadata).WithReference(""), s[n+1]
 		}
 	}
 	return s.left()
@@ -114,4 +114,10 @@ func (i *step) beforeComputing(behind registers) registers {
 // onlyComputes reports whether a step does nothing but write its register.
 func (i *step) onlyComputes() bool {
 	return i.OpCode.IsDWordLoad() || i.OpCode.Class().IsALU() || i.OpCode.Class() == asm.LdXClass
+}
+
+// stores reports whether a step writes to memory, and to no register.
+func (i *step) stores() bool {
+	class := i.OpCode.Class()
+	return class == asm.StClass || class == asm.StXClass && i.OpCode.Mode() == asm.MemMode
 }

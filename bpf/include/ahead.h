@@ -8,6 +8,14 @@
 
 #include "foreign.h"
 
+/* ahead_whole says whether a frame is long enough for all that is looked at of one of IPv4. */
+static __always_inline bool ahead_whole(const struct ethhdr *eth, const void *end)
+{
+	const struct iphdr *ip = (const void *)(eth + 1);
+
+	return (const void *)(ip + 1) + sizeof(struct udphdr) <= end;
+}
+
 #if !DRY
 
 enum ahead {
@@ -49,7 +57,7 @@ static __always_inline enum ahead ahead_ipv4(const struct ethhdr *eth, const voi
 	const struct iphdr *ip = (const void *)(eth + 1);
 	const struct udphdr *udp = (const void *)(ip + 1);
 
-	if ((const void *)(udp + 1) > end || ip->ihl_version != 0x45 ||
+	if (!ahead_whole(eth, end) || ip->ihl_version != 0x45 ||
 	    ip->frag_off & htons(IP_MF | IP_OFFSET))
 		return AHEAD_ANY;
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)

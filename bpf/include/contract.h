@@ -9,7 +9,7 @@
 
 #include "kernel.h"
 
-#define LAYOUT_VERSION 13
+#define LAYOUT_VERSION 14
 
 /* A service has at most this many servers, and as many places in its order. */
 #define MAX_ORDER 256
@@ -396,12 +396,12 @@ struct overload {
  * attached to, a member of a bond that it is attached to, or a VLAN device of such. Frames
  * for another address than mac are not ours: a switch that floods shows us other
  * machines' traffic. Of a VLAN device that is not enabled the last three hold all the
- * same: replies may leave by it.
+ * same: replies may leave by it. The first three are compared as one (port_is).
  */
 struct port {
-	__u8 mac[ETH_ALEN];
 	__u8 enabled;
 	__u8 pad0;
+	__u8 mac[ETH_ALEN];
 	__u32 device; /* the one that has the addresses: of a bond's member the bond, else itself */
 	__u32 ifindex; /* that its frames leave by: of a VLAN device the one below, else device */
 	__u16 vlan;    /* id of the tag that they have there, 0 none */

@@ -115,7 +115,7 @@ static __always_inline bool fast_is(const struct hot_head *head, union hot_word 
 }
 
 /* fast_find returns the copy of a packet's flow, and its word in was, or NULL if there is none.
- * What it says holds while its word is that one: fast_server. The word stays whole, since clang
+ * What it says holds while its word is that one: fast_same. The word stays whole, since clang
  * would take a union apart here and put it together again.
  */
 static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 *was)
@@ -142,17 +142,11 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 
 	return NULL;
 }
 
-/* fast_server returns the server of a copy, by the number as it lies there, or NULL if somebody has
- * written to the copy since its word was read.
- */
-static __always_inline const struct server *fast_server(const struct hot_head *head, __u64 word)
+/* fast_same says whether nobody has written to a copy since its word was read. */
+static __always_inline bool fast_same(const struct hot_head *head, __u64 word)
 {
-	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
-
-	if (unlikely(!srv))
-		return NULL;
 	load_barrier(weak_order);
-	return READ_ONCE(head->now.word) == word ? srv : NULL;
+	return READ_ONCE(head->now.word) == word;
 }
 
 /* fast_leave is leave for a server. */
@@ -177,6 +171,7 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
 	ttl_decrease(p);
+	p->ctx = *p->kept;
 	if (!tunnel_wrap_plain(p, srv, ttl - 1))
 		return drop(REASON_INTERNAL);
 	return fast_leave(p, srv, REASON_FORWARDED_TUN);
@@ -241,17 +236,17 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 			  method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
 }
 
-/* fast_forward sends a packet of the flow with this copy to its server. A server that is
- * deleted or has no next hop keeps no flow in use. A copy that is of no use is bad luck, unless
- * somebody writes to it just now.
+/* fast_forward sends a packet of the flow with this copy to its server, which is looked up by the number as
+ * it lies there. A server that is deleted or has no next hop keeps no flow in use. A copy that is of
+ * no use is bad luck, unless somebody writes to it just now.
  */
 static __always_inline int fast_forward(struct packet *p, struct hot_head *head, union hot_word w,
 					bool doubted)
 {
-	const struct server *srv = fast_server(head, w.word);
+	const struct server *srv = bpf_map_lookup_elem(&ek_servers, &head->now.server);
 	__u32 index = w.server;
 
-	if (unlikely(!srv || srv->flags != SERVER_RESOLVED))
+	if (unlikely(!srv || !fast_same(head, w.word) || srv->flags != SERVER_RESOLVED))
 		return LATER_BALANCE;
 	if (!hot_use(head, w)) {
 		hot_miss();
@@ -259,7 +254,7 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	}
 	hot_hit(doubted);
 	p->len = fast_len(p);
-	stats_in(index, srv->service, p->len, 0);
+	stats_in(index, &srv->service, p->len, 0);
 	return fast_send(p, index, srv, hot_method(w));
 }
 
@@ -280,11 +275,13 @@ static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 	return LATER_BALANCE;
 }
 
-/* fast_ipv4 is no function of its own: where the kernel guards returns, each is mispredicted. */
-static __always_inline int fast_ipv4(struct xdp_md *ctx, const __u32 *in, struct ethhdr *eth,
-				     void *end)
+/* fast_ipv4 is no function of its own: where the kernel guards returns, each is mispredicted. The
+ * context stands on the stack, since few packets need it, and all would go without a register for it.
+ */
+static __always_inline int fast_ipv4(struct xdp_md *volatile *kept, const __u32 *in,
+				     struct ethhdr *eth, void *end)
 {
-	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = false };
+	struct packet p = { .kept = kept, .eth = eth, .end = end, .v6 = false };
 
 	return fast_balance(in, &p);
 }

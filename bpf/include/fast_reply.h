@@ -90,7 +90,7 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 	p->len = fast_len(p);
 	if (packet_ttl(p) <= 1 || (unlikely(p->len > hop->mtu) && READ_ONCE(hop->mtu)))
 		return LATER_BALANCE;
-	stats_out(index, srv->service, p->len);
+	stats_out(index, &srv->service, p->len);
 	if (!fast_nat(p, srv, t))
 		return drop(REASON_INTERNAL);
 	ttl_decrease(p);

@@ -14,6 +14,7 @@
  */
 struct packet {
 	struct xdp_md *ctx;
+	struct xdp_md *volatile *kept; /* the fast way: where ctx stands, for those who need it */
 	const struct port *port;
 	void *end;
 	struct ethhdr *eth;
@@ -31,12 +32,6 @@ struct packet {
 	__u64 v6;
 };
 
-/* mac_equal is for frames and maps, where words need not be aligned (read4). */
-static __always_inline bool mac_equal(const void *a, const void *b)
-{
-	return read4(a) == read4(b) && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
-}
-
 static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 {
 	__u16 *x = (__u16 *)to;
@@ -53,13 +48,24 @@ static __always_inline __be16 frame_type(const struct ethhdr *eth)
 	return *(const __be16 *)((const void *)eth + 2 * ETH_ALEN);
 }
 
+/* port_is says whether a port is enabled and a frame is addressed to it: all that is before the port's
+ * device is one word, which the frame's first eight bytes are made like.
+ */
+static __always_inline bool port_is(const struct port *port, const struct ethhdr *eth)
+{
+	_Static_assert(__builtin_offsetof(struct port, mac) == 2, "the port's address ends its first word");
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return read8(port) == (read8(eth) << 16 | 1);
+	return read8(port) == (read8(eth) >> 16 | 1ULL << 56);
+}
+
 /* port_accepts finds the port, and says whether the frame is addressed to it. Without the
  * test two balancers on a flooding switch would forward each other's frames.
  */
 static __always_inline bool port_accepts(struct packet *p, __u32 in)
 {
 	p->port = bpf_map_lookup_elem(&ek_ports, &in);
-	return p->port && p->port->enabled && mac_equal(p->port->mac, p->eth->h_dest);
+	return p->port && port_is(p->port, p->eth);
 }
 
 /* parse_ethernet reads a frame whose type is known already, and whose tag is away, that
@@ -198,15 +204,15 @@ static __always_inline __u64 plain(__u64 value)
 	return value;
 }
 
-/* tcp_refused and udp_refused return what is wrong with a header, or 0. */
+/* tcp_refused and udp_refused return what is wrong with a header, or 0. One that the packet has no room
+ * for is bad by the lengths in it, too, so that is asked only of one that is not there.
+ */
 static __always_inline __u32 tcp_refused(const struct packet *p, const struct tcphdr *tcp)
 {
 	__u32 payload = p->len - p->header;
 
-	if (payload < sizeof(*tcp))
-		return REASON_BAD_HEADER;
 	if ((const void *)(tcp + 1) > p->end)
-		return REASON_TRUNCATED;
+		return payload < sizeof(*tcp) ? REASON_BAD_HEADER : REASON_TRUNCATED;
 	if ((tcp->doff >> 4) < 5 || (__u32)(tcp->doff >> 4) * 4 > payload)
 		return REASON_BAD_HEADER;
 	return 0;
@@ -216,10 +222,8 @@ static __always_inline __u32 udp_refused(const struct packet *p, const struct ud
 {
 	__u32 payload = p->len - p->header;
 
-	if (payload < sizeof(*udp))
-		return REASON_BAD_HEADER;
 	if ((const void *)(udp + 1) > p->end)
-		return REASON_TRUNCATED;
+		return payload < sizeof(*udp) ? REASON_BAD_HEADER : REASON_TRUNCATED;
 	if (ntohs(udp->len) < sizeof(*udp) || ntohs(udp->len) > payload)
 		return REASON_BAD_HEADER;
 	return 0;

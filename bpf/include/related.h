@@ -389,11 +389,11 @@ static __always_inline int related_forward(struct packet *p)
 	explain_server(index);
 	if (answer) {
 		if (!(srv->flags & SERVER_DELETED))
-			stats_in(index, srv->service, p->len, 0);
+			stats_in(index, &srv->service, p->len, 0);
 		return related_to_server(&r, index, srv, flow_method(w));
 	}
 	if (!(srv->flags & SERVER_DELETED))
-		stats_out(index, srv->service, p->len);
+		stats_out(index, &srv->service, p->len);
 	return related_to_client(&r, flow, w, &t, now);
 }
 
