@@ -332,8 +332,8 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 
 #else
 
-/* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. in is a
- * pointer, so that the interface is read only there, and so is kept, to the context.
+/* first_ipv4 does what needs no more than a look at the headers, or goes the fast way. in points to the
+ * interface and kept to the context, so that only packets that need them have them read.
  */
 static __always_inline int first_ipv4(struct xdp_md *ctx, struct xdp_md *volatile *kept,
 				      const __u32 *in)

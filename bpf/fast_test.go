@@ -120,7 +120,7 @@ func TestACopyIsForPlainPackets(t *testing.T) {
 		}
 		length, less, l4 := 16, byte(20), 14+six.header()
 		if six {
-			length, less = 18, 19
+			length, less = 18, 0
 		}
 		for _, c := range []struct {
 			name   string
@@ -130,6 +130,9 @@ func TestACopyIsForPlainPackets(t *testing.T) {
 			{"flooded by a switch", patched(t, ack, 0, serverMAC[:]...), reasons.NotOurMAC},
 			{"version 5", patched(t, ack, 14, 0x55), reasons.BadHeader},
 			{"length without TCP", patched(t, ack, length, 0, less), reasons.BadHeader},
+			{"length cuts TCP", patched(t, ack, length, 0, less+19), reasons.BadHeader},
+			{"length without UDP", patched(t, udp, length, 0, less), reasons.BadHeader},
+			{"length cuts UDP", patched(t, udp, length, 0, less+7), reasons.BadHeader},
 			{"length beyond the frame", patched(t, ack, length, 0xff, 0xff), reasons.Truncated},
 			{"half of TCP", ack.bytes(t)[:l4+10], reasons.Truncated},
 			{"TCP header of 16 bytes", patched(t, ack, l4+12, 0x40), reasons.BadHeader},

@@ -48,6 +48,8 @@ func TestWhatTheKernelGets(t *testing.T) {
 		{"total length beyond the frame", patched(t, syn(), 16, 0xff, 0xff), reasons.Truncated},
 		{"TCP header of 16 bytes", patched(t, syn(), 46, 0x40), reasons.BadHeader},
 		{"TCP header beyond the packet", patched(t, syn(), 46, 0x60), reasons.BadHeader},
+		{"total length cuts UDP", patched(t, datagram("abc"), 16, 0, 27), reasons.BadHeader},
+		{"total length without UDP", patched(t, datagram("abc"), 16, 0, 20), reasons.BadHeader},
 		{"UDP length below its header", patched(t, datagram("abc"), 38, 0, 7), reasons.BadHeader},
 		{"UDP length beyond the packet", patched(t, datagram("abc"), 38, 0, 12), reasons.BadHeader},
 		{"options", syn().with(func(f *frame) {
@@ -124,8 +126,27 @@ func TestSYNWithOtherFlagsOpensAFlow(t *testing.T) {
 
 func TestDisabledPortPassesEverything(t *testing.T) {
 	r := newService(t, EkForwardFORWARD_DR)
+	copied(t, r, false, reasons.ForwardedDR)
 	r.put(r.o.EkPorts, uint32(inside), EkPort{Mac: ownMAC})
 	r.send(syn().bytes(t), xdpPass, reasons.NotOurMAC)
+	r.send(syn().flag("A").bytes(t), xdpPass, reasons.NotOurMAC)
+}
+
+// All of the address that a frame is to counts, and nothing of the one that it is from.
+func TestOneBitMakesAnotherAddress(t *testing.T) {
+	r := newService(t, EkForwardFORWARD_DR)
+	copied(t, r, false, reasons.ForwardedDR)
+	for _, f := range []frame{syn(), syn().flag("A")} {
+		for bit := range 2 * 48 {
+			frame := f.bytes(t)
+			frame[bit/8] ^= 1 << (bit % 8)
+			if bit < 48 {
+				r.goesUp(frame, reasons.NotOurMAC)
+			} else {
+				r.send(frame, xdpTX, reasons.ForwardedDR)
+			}
+		}
+	}
 }
 
 // FuzzPacket sends whatever it likes. The program must end every packet in one

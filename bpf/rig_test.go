@@ -35,8 +35,8 @@ const (
 
 var (
 	clientMAC = [6]byte{2, 0, 0, 0, 0, 0xc1}
-	ownMAC    = [6]byte{2, 0, 0, 0, 0, 0x01}
-	farMAC    = [6]byte{2, 0, 0, 0, 0, 0x02} // ours on the interface outside
+	ownMAC    = [6]byte{2, 0x11, 0x22, 0x33, 0x44, 0x01} // no byte like another, nor like the client's
+	farMAC    = [6]byte{2, 0, 0, 0, 0, 0x02}             // ours on the interface outside
 	serverMAC = [6]byte{2, 0, 0, 0, 0, 0x51}
 )
 

@@ -45,7 +45,7 @@ func wirePortEntry(p Port) bpf.EkPort {
 }
 
 func hostPortEntry(w bpf.EkPort) Port {
-	return Port{MAC: w.Mac, Enabled: w.Enabled != 0, Device: w.Device, Ifindex: w.Ifindex, VLAN: w.Vlan}
+	return Port{MAC: w.Mac, Enabled: w.Enabled == 1, Device: w.Device, Ifindex: w.Ifindex, VLAN: w.Vlan}
 }
 
 // Port returns what the program knows of an interface.

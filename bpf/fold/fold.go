@@ -25,7 +25,8 @@ func Collection(spec *ebpf.CollectionSpec) {
 		}
 	}
 	for _, program := range spec.Programs {
-		s := entries.foldLookups(stepsOf(program.Instructions))
+		s := stepsOf(program.Instructions)
+		entries.foldLookups(s)
 		if shorter, ok := s.settle(c).instructions(); ok {
 			program.Instructions = shorter
 		}

@@ -15,8 +15,8 @@ import (
 // scratch are the registers that random programs compute with: of those that calls leave alone, too.
 var scratch = []asm.Register{asm.R0, asm.R1, asm.R2, asm.R3, asm.R6, asm.R7}
 
-// randomProgram computes with numbers that are known and some that are not, and jumps forward only. It
-// returns a sum of all registers, both halves of it.
+// randomProgram computes with numbers that are known and some that are not, jumps forward, and does all of
+// it three times. It returns a sum of all registers, both halves of it.
 func randomProgram(random *rand.Rand) asm.Instructions {
 	const length = 60
 	some := func() asm.Register { return scratch[random.IntN(len(scratch))] }
@@ -30,14 +30,15 @@ func randomProgram(random *rand.Rand) asm.Instructions {
 		program = append(program, asm.Mov.Imm(asm.R0, int32(number())),
 			asm.StoreMem(asm.RFP, -8, asm.R0, asm.DWord), asm.LoadMem(r, asm.RFP, -8, asm.DWord))
 	}
-	ends := len(program) + length
+	program = append(program, asm.StoreMem(asm.RFP, -16, asm.R0, asm.DWord), asm.Mov.Imm(asm.R8, 0))
+	begins, ends := len(program), len(program)+length
 	for len(program) < ends {
 		i := asm.Instruction{Dst: some(), Constant: number()}
 		source := asm.ImmSource
 		if random.IntN(2) == 0 {
 			source, i.Src, i.Constant = asm.RegSource, some(), 0
 		}
-		switch random.IntN(8) {
+		switch random.IntN(11) {
 		case 0, 1:
 			class := []asm.Class{asm.JumpClass, asm.Jump32Class}[random.IntN(2)]
 			i.OpCode = asm.OpCode(class).SetJumpOp(jumps[random.IntN(len(jumps))]).SetSource(source)
@@ -45,12 +46,22 @@ func randomProgram(random *rand.Rand) asm.Instructions {
 		case 2:
 			i.OpCode, i.Src = asm.OpCode(asm.ALU64Class).SetALUOp(asm.LSh+asm.ALUOp(random.IntN(2)<<4)), asm.R0
 			i.Constant = int64(random.IntN(64))
+		case 3:
+			i = []asm.Instruction{asm.StoreMem(asm.RFP, -8, some(), asm.DWord), asm.LoadMem(some(), asm.RFP, -8, asm.DWord)}[random.IntN(2)]
+		case 4:
+			op := []asm.AtomicOp{asm.FetchAdd, asm.Xchg, asm.CmpXchg}[random.IntN(3)]
+			i = op.Mem(asm.RFP, some(), asm.DWord, -16)
+			i.Constant = int64(op >> 8) // as the kernel reads it; version 0.22 of the library writes only what stands here
+		case 5:
+			i = asm.Mov.Imm(some(), int32(number()))
 		default:
 			class := []asm.Class{asm.ALUClass, asm.ALU64Class}[random.IntN(2)]
 			i.OpCode = asm.OpCode(class).SetALUOp(operations[random.IntN(len(operations))]).SetSource(source)
 		}
 		program = append(program, i)
 	}
+	program = append(program, asm.Add.Imm(asm.R8, 1),
+		asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.JLT), Dst: asm.R8, Constant: 3, Offset: int16(begins - ends - 2)})
 	for _, r := range scratch[1:] {
 		program = append(program, asm.Mul.Imm(asm.R0, 31), asm.Add.Reg(asm.R0, r))
 	}

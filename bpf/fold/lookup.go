@@ -28,9 +28,9 @@ func entriesOf(spec *ebpf.CollectionSpec) entries {
 
 // foldLookups writes the address of the entry in place of each look-up in an array with one entry. The
 // kernel writes eight instructions in its place, and would hold the key against the size each
-// time. What put the addresses of the map and of the key where a look-up expects them is left, and needed by
-// nobody.
-func (e entries) foldLookups(s steps) steps {
+// time. What put the addresses of the map and of the key where a look-up expects them stays, for needed to
+// take out.
+func (e entries) foldLookups(s steps) {
 	entered := s.entered()
 	for n, i := range s {
 		if !i.IsBuiltinCall() || asm.BuiltinFunc(i.Constant) != asm.FnMapLookupElem {
@@ -44,7 +44,6 @@ func (e entries) foldLookups(s steps) steps {
 			i.Instruction = asm.LoadMapValue(asm.R0, 0, 0).WithMetadata(i.Metadata).WithReference(name)
 		}
 	}
-	return s
 }
 
 // passed returns what put into a register what a call finds there, or nil if that is not the only way there.

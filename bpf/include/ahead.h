@@ -8,7 +8,7 @@
 
 #include "foreign.h"
 
-/* ahead_whole says whether a frame is long enough for all that is looked at of one of IPv4. */
+/* ahead_whole says whether a frame has room for IPv4 without options and the ports behind it. */
 static __always_inline bool ahead_whole(const struct ethhdr *eth, const void *end)
 {
 	const struct iphdr *ip = (const void *)(eth + 1);

@@ -399,8 +399,8 @@ struct overload {
  * same: replies may leave by it. The first three are compared as one (port_is).
  */
 struct port {
-	__u8 enabled;
-	__u8 pad0;
+	__u8 enabled; /* 1 or 0 */
+	__u8 pad0;    /* 0 */
 	__u8 mac[ETH_ALEN];
 	__u32 device; /* the one that has the addresses: of a bond's member the bond, else itself */
 	__u32 ifindex; /* that its frames leave by: of a VLAN device the one below, else device */

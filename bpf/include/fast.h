@@ -171,7 +171,7 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
 	ttl_decrease(p);
-	p->ctx = *p->kept;
+	p->ctx = *p->kept; /* nobody before has it */
 	if (!tunnel_wrap_plain(p, srv, ttl - 1))
 		return drop(REASON_INTERNAL);
 	return fast_leave(p, srv, REASON_FORWARDED_TUN);

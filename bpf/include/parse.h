@@ -14,7 +14,7 @@
  */
 struct packet {
 	struct xdp_md *ctx;
-	struct xdp_md *volatile *kept; /* the fast way: where ctx stands, for those who need it */
+	struct xdp_md *volatile *kept; /* IPv4's fast way, which has no ctx: where that stands */
 	const struct port *port;
 	void *end;
 	struct ethhdr *eth;
@@ -53,7 +53,10 @@ static __always_inline __be16 frame_type(const struct ethhdr *eth)
  */
 static __always_inline bool port_is(const struct port *port, const struct ethhdr *eth)
 {
-	_Static_assert(__builtin_offsetof(struct port, mac) == 2, "the port's address ends its first word");
+	_Static_assert(__builtin_offsetof(struct port, enabled) == 0 &&
+			       __builtin_offsetof(struct port, mac) == 2 &&
+			       __builtin_offsetof(struct port, device) == 8,
+		       "whether it is enabled and its address are the port's first word");
 	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 		return read8(port) == (read8(eth) << 16 | 1);
 	return read8(port) == (read8(eth) >> 16 | 1ULL << 56);
@@ -204,8 +207,9 @@ static __always_inline __u64 plain(__u64 value)
 	return value;
 }
 
-/* tcp_refused and udp_refused return what is wrong with a header, or 0. One that the packet has no room
- * for is bad by the lengths in it, too, so that is asked only of one that is not there.
+/* tcp_refused and udp_refused return what is wrong with a header, or 0. One that is in the frame, though the
+ * packet ends before it does, has a length below the least or above the payload: that is asked anyway, so
+ * the payload is held against the least only where there is no header.
  */
 static __always_inline __u32 tcp_refused(const struct packet *p, const struct tcphdr *tcp)
 {

@@ -9,6 +9,7 @@
 /* reason_keys are keys of ek_reasons by themselves, since to put one on the stack and point there
  * takes the program three instructions more.
  */
+_Static_assert(MAX_REASONS == 64, "as many as there are keys");
 #define EIGHT_KEYS(n) n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7
 static const __u32 reason_keys[MAX_REASONS] = {
 	EIGHT_KEYS(0),	EIGHT_KEYS(8),	EIGHT_KEYS(16), EIGHT_KEYS(24),
