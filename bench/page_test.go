@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +117,28 @@ func TestGoalsAreMeasuredInTurns(t *testing.T) {
 	for _, g := range goals() {
 		if g.over != "" && group[g.name] != group[g.over] {
 			t.Errorf("%s is not measured in turns with %s", g.name, g.over)
+		}
+	}
+}
+
+// Cases of few flows that goals hold against one another, or against the floor, take more rounds.
+func TestRounds(t *testing.T) {
+	list := cases(1 << 20)
+	rounds := map[string]int{}
+	for _, asked := range []int{2, 6} {
+		for _, group := range inTurns(list) {
+			for _, i := range group {
+				rounds[fmt.Sprintf("%s %d", list[i].Name(), asked)] = Options{Rounds: asked}.roundsOf(list, group)
+			}
+		}
+	}
+	for name, want := range map[string]int{
+		"established TCP DR, 1 k flows 6": 30, "established TCP/IPv6 DR, 1 k flows 6": 30, "established TCP NAT, 1 flows 6": 30,
+		"foreign address TCP 6": 30, "established TCP DR, 1 k flows 2": 2, "foreign address TCP 2": 2,
+		"established TCP DR, 1 M flows 6": 6, "established TCP TUN, 1 k flows 6": 6, "new flow TCP DR rr, 2 servers 6": 6,
+	} {
+		if got := rounds[name]; got != want {
+			t.Errorf("%d rounds of %s, want %d", got, name, want)
 		}
 	}
 }

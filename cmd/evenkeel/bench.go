@@ -72,7 +72,7 @@ Nanoseconds do not travel from machine to machine, ratios in one run do.`,
 		},
 	}
 	c.Flags().StringSliceVar(&o.levels, "level", []string{string(figure.Program)}, "`levels` to measure, with commas")
-	c.Flags().IntVar(&o.Rounds, "rounds", 6, "how often each `case` is measured; six is the least for a confident interval")
+	c.Flags().IntVar(&o.Rounds, "rounds", 6, "how often each `case` is measured; six is the least for a confident interval, and cases of a few nanoseconds take five times as many from there on")
 	c.Flags().Uint32Var(&o.MostFlows, "flows", 1<<20, "measure with at most so many live `flows`, a power of two up to 4194304")
 	c.Flags().StringVar(&o.only, "only", "", "leave out what this `expression` does not match")
 	c.Flags().BoolVar(&o.quick, "quick", false, "few rounds with few packets: shows that it works, no figures")
