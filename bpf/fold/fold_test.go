@@ -193,6 +193,12 @@ func TestSettle(t *testing.T) {
 			asm.Instructions{mov(asm.R0, 1), end}},
 		"a half without its sign": {asm.Instructions{asm.Mov.Imm32(asm.R1, -1), jumpIf(asm.JSLT, asm.R1, 0, 1), mov(asm.R0, 1), end},
 			asm.Instructions{mov(asm.R0, 1), end}},
+		"a result": {asm.Instructions{mov(asm.R0, 7), asm.LSh.Imm(asm.R0, 33), asm.Sub.Imm(asm.R0, 1), end},
+			asm.Instructions{asm.LoadImm(asm.R0, 7<<33-1, asm.DWord), end}},
+		"a narrow result": {asm.Instructions{mov(asm.R0, 1), asm.Sub.Imm32(asm.R0, 2), asm.RSh.Imm(asm.R0, 1), end},
+			asm.Instructions{asm.LoadImm(asm.R0, 1<<31-1, asm.DWord), end}},
+		"a result of halves": {asm.Instructions{asm.LoadImm(asm.R0, 1<<32|8, asm.DWord), asm.RSh.Imm32(asm.R0, 1), end},
+			asm.Instructions{asm.LoadImm(asm.R0, 4, asm.DWord), end}},
 		"a second operand": {asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 0, asm.Word), mov(asm.R2, 7), asm.RSh.Reg(asm.R0, asm.R2), end},
 			asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 0, asm.Word), asm.RSh.Imm(asm.R0, 7), end}},
 		"a comparison with a register": {asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 0, asm.Word), mov(asm.R2, 7), register(asm.JEq, asm.R0, asm.R2, 1), mov(asm.R0, 1), end},
@@ -232,7 +238,7 @@ func TestSettle(t *testing.T) {
 		"a number that may be passed":         {asm.Instructions{mov(asm.R1, 0), asm.FnGetPrandomU32.Call(), end}, nil},
 		"a number that is not passed":         {asm.Instructions{mov(asm.R1, 0), call, end}, asm.Instructions{call, end}},
 		"a branch far away": {asm.Instructions{jumpIf(asm.JEq, asm.R1, 0, 3), mov(asm.R0, 1), jumpIf(asm.Ja, asm.R0, 0, 3), end, mov(asm.R0, 2), end,
-			asm.Add.Imm(asm.R0, 5), end}, asm.Instructions{jumpIf(asm.JEq, asm.R1, 0, 3), mov(asm.R0, 1), asm.Add.Imm(asm.R0, 5), end, mov(asm.R0, 2), end}},
+			asm.Add.Imm(asm.R0, 5), end}, asm.Instructions{jumpIf(asm.JEq, asm.R1, 0, 3), asm.LoadImm(asm.R0, 6, asm.DWord), end, mov(asm.R0, 2), end}},
 		"a loop that is entered in the middle": {
 			asm.Instructions{
 				jumpIf(asm.JEq, asm.R1, 0, 4), jumpIf(asm.JEq, asm.R1, 1, 6), mov(asm.R0, 1), end,

@@ -34,10 +34,12 @@ func (s steps) carryOn(c constants) (changed bool) {
 		i, before := s[n], s[n].OpCode
 		if op := before; op.Class() == asm.LdXClass && op.Mode() == asm.MemMode {
 			known.read(i, c)
-		} else if op.Class() == asm.ALU64Class && op.ALUOp() == asm.Add && op.Source() == asm.ImmSource {
+		} else if op.Class() == asm.ALU64Class && op.ALUOp() == asm.Add && op.Source() == asm.ImmSource && known[i.Dst].kind == isConstant {
 			known.point(i, c)
 		} else if op.Class().IsALU() && op.Source() == asm.RegSource && takesNumber[op.ALUOp()] {
 			known.simplify(i, op.Class() == asm.ALUClass)
+		} else if op.Class().IsALU() && op.Source() == asm.ImmSource && results[op.ALUOp()] != nil && known[i.Dst].kind == isNumber {
+			known.compute(i, op.Class() == asm.ALUClass)
 		} else if op.Class().IsJump() && comparisons[op.JumpOp()] != nil {
 			known.simplify(i, op.Class() == asm.Jump32Class)
 			if taken, certain := known.decide(&i.Instruction); certain {
@@ -63,7 +65,7 @@ func (f *facts) read(i *step, c constants) {
 
 // point puts the address of a constant in place of a sum with that of another.
 func (f *facts) point(i *step, c constants) {
-	if from := f[i.Dst]; from.kind == isConstant && from.value+i.Constant >= 0 && from.value+i.Constant < int64(c.size) {
+	if from := f[i.Dst]; from.value+i.Constant >= 0 && from.value+i.Constant < int64(c.size) {
 		address := asm.LoadMapValue(i.Dst, 0, uint32(from.value+i.Constant))
 		i.Instruction = address.WithMetadata(i.Metadata).WithReference(constantSection)
 	}
@@ -91,6 +93,32 @@ func isShift(op asm.ALUOp) bool { return op == asm.LSh || op == asm.RSh || op ==
 var takesNumber = map[asm.ALUOp]bool{
 	asm.Add: true, asm.Sub: true, asm.Mul: true, asm.Or: true, asm.And: true, asm.Xor: true, asm.Mov: true,
 	asm.LSh: true, asm.RSh: true, asm.ArSh: true,
+}
+
+// results are what operations make of two numbers. Of shifts the second is less than the width.
+var results = map[asm.ALUOp]func(a, b uint64) uint64{
+	asm.Add: func(a, b uint64) uint64 { return a + b },
+	asm.Sub: func(a, b uint64) uint64 { return a - b },
+	asm.Mul: func(a, b uint64) uint64 { return a * b },
+	asm.Or:  func(a, b uint64) uint64 { return a | b },
+	asm.And: func(a, b uint64) uint64 { return a & b },
+	asm.Xor: func(a, b uint64) uint64 { return a ^ b },
+	asm.LSh: func(a, b uint64) uint64 { return a << b },
+	asm.RSh: func(a, b uint64) uint64 { return a >> b },
+}
+
+// compute puts the result in place of an operation with two numbers. What is narrow takes and leaves
+// the lower halves.
+func (f *facts) compute(i *step, narrow bool) {
+	a, b := uint64(f[i.Dst].value), uint64(i.Constant)
+	if narrow {
+		a, b = a&math.MaxUint32, b&math.MaxUint32
+	}
+	result := results[i.OpCode.ALUOp()](a, b)
+	if narrow {
+		result &= math.MaxUint32
+	}
+	i.Instruction = asm.LoadImm(i.Dst, int64(result), asm.DWord).WithMetadata(i.Metadata)
 }
 
 // operands are two numbers that are compared, with their signs and without.

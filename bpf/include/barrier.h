@@ -20,9 +20,9 @@ static __always_inline void full_barrier(void)
 }
 
 /* load_barrier keeps the loads before it before those after it, on a processor that is weak_order. */
-static __always_inline void load_barrier(bool weak)
+static __always_inline void load_barrier(void)
 {
-	if (unlikely(weak))
+	if (unlikely(weak_order))
 		full_barrier();
 	else
 		__asm__ volatile("" : : : "memory");

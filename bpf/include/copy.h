@@ -142,7 +142,7 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 	timeout = flow_timeout(w.state);
 	hot_stamp(place, READ_ONCE(flow->expires) - timeout, clock_now(), flow_slack(timeout));
 	/* Who changes the state writes the time after it. */
-	load_barrier(weak_order);
+	load_barrier();
 	after.word = READ_ONCE(flow->now.word);
 	if (after.server == w.server && after.generation == w.generation && flow_steady(after) &&
 	    (!key || reply_is(key, t, v6, w.generation))) {
@@ -196,12 +196,12 @@ __noinline int hop_of(const struct flow *flow)
 	if (!flow)
 		return 0;
 	checked = READ_ONCE(flow->reply_checked);
-	load_barrier(weak_order);
+	load_barrier();
 	hop.link = flow->reply;
 	hop.vlan = flow->reply_vlan;
 	hop.mtu = READ_ONCE(flow->reply_mtu);
 	hop.used = clock_now() / SECOND + 1;
-	load_barrier(weak_order);
+	load_barrier();
 	if (!checked || !hop.link.ifindex || READ_ONCE(flow->reply_checked) != checked)
 		return 0; /* reply_route writes it just now, or knew of none */
 	return hop_number(&hop);

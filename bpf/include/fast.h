@@ -60,11 +60,24 @@ static __always_inline bool fast_network(struct packet *p)
  */
 static __always_inline void *fast_transport(const struct packet *p)
 {
-	void *begins = p->v6 ? (void *)(p->ip6 + 1) : (void *)(p->ip + 1);
+	struct ethhdr *eth = p->eth;
 
-	if (p->v6)
-		__asm__ volatile("" : "+r"(begins));
-	return begins;
+	if (!p->v6)
+		return p->ip + 1;
+	__asm__ volatile("" : "+r"(eth));
+	return (struct ipv6hdr *)(eth + 1) + 1;
+}
+
+/* slow is the verdict that leaves a packet to the way of all packets. Where the fast way is a function, it is
+ * made where it is returned: the compiler would keep it in a register all the way there.
+ */
+static __always_inline int slow(bool function)
+{
+	int verdict = LATER_BALANCE;
+
+	if (function)
+		__asm__ volatile("" : "+r"(verdict));
+	return verdict;
 }
 
 /* fast_parse fills p but for what is behind IP, which only NAT asks for again; false if the packet
@@ -122,7 +135,6 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 
 {
 	__u64 hash = fast_hash(p, false), word;
 	void *set = hot_set(hash, p->v6);
-	bool weak = weak_order;
 	struct hot_head *head;
 	union hot_word w;
 
@@ -132,7 +144,7 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 
 	for (int i = 0; i < hot_ways(p->v6); i++) {
 		head = hot_way(set, hash, i, p->v6);
 		word = READ_ONCE(head->now.word);
-		load_barrier(weak);
+		load_barrier();
 		w.word = word;
 		if (!fast_is(head, w, p))
 			continue;
@@ -145,7 +157,7 @@ static __always_inline struct hot_head *fast_find(const struct packet *p, __u64 
 /* fast_same says whether nobody has written to a copy since its word was read. */
 static __always_inline bool fast_same(const struct hot_head *head, __u64 word)
 {
-	load_barrier(weak_order);
+	load_barrier();
 	return READ_ONCE(head->now.word) == word;
 }
 
@@ -247,10 +259,10 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	__u32 index = w.server;
 
 	if (unlikely(!srv || !fast_same(head, w.word) || srv->flags != SERVER_RESOLVED))
-		return LATER_BALANCE;
+		return slow(p->v6);
 	if (!hot_use(head, w)) {
 		hot_miss();
-		return LATER_BALANCE;
+		return slow(p->v6);
 	}
 	hot_hit(doubted);
 	p->len = fast_len(p);
@@ -266,13 +278,13 @@ static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 	__u64 word = 0;
 
 	if (!hot_worth(doubted) || !fast_parse(*in, p))
-		return LATER_BALANCE;
+		return slow(p->v6);
 	head = fast_find(p, &word);
 	w.word = word;
 	if (likely(head))
 		return fast_forward(p, head, w, doubted);
 	hot_miss();
-	return LATER_BALANCE;
+	return slow(p->v6);
 }
 
 /* fast_ipv4 is no function of its own: where the kernel guards returns, each is mispredicted. The

@@ -44,10 +44,9 @@ static __always_inline bool answer_from(const struct packet *p, const struct ser
 static __always_inline struct hot_head *answer_find(const struct packet *p, __u64 *was,
 						    const struct server **server)
 {
-	__u64 hash = fast_hash(p, true), word;
+	__u64 hash = fast_hash(p, true);
 	void *set = hot_set(hash, p->v6);
 	const struct server *srv;
-	bool weak = weak_order;
 	struct hot_head *head;
 	union hot_word w;
 
@@ -56,15 +55,14 @@ static __always_inline struct hot_head *answer_find(const struct packet *p, __u6
 #pragma unroll
 	for (int i = 0; i < hot_ways(p->v6); i++) {
 		head = hot_way(set, hash, i, p->v6);
-		word = READ_ONCE(head->now.word);
-		load_barrier(weak);
-		w.word = word;
+		w.word = READ_ONCE(head->now.word);
+		load_barrier();
 		if (!answer_is(head, w, p))
 			continue;
 		srv = bpf_map_lookup_elem(&ek_servers, &w.server);
 		if (!srv || !answer_from(p, srv))
 			continue;
-		*was = word;
+		*was = w.word;
 		*server = srv;
 		return head;
 	}
@@ -89,7 +87,7 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 {
 	p->len = fast_len(p);
 	if (packet_ttl(p) <= 1 || (unlikely(p->len > hop->mtu) && READ_ONCE(hop->mtu)))
-		return LATER_BALANCE;
+		return slow(true);
 	stats_out(index, &srv->service, p->len);
 	if (!fast_nat(p, srv, t))
 		return drop(REASON_INTERNAL);
@@ -110,20 +108,20 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	__u64 word = 0;
 
 	if (!hot_worth(doubted) || !fast_parse(in, p))
-		return LATER_BALANCE;
+		return slow(true);
 	head = answer_find(p, &word, &srv);
 	if (unlikely(!head)) {
 		hot_miss();
-		return LATER_BALANCE;
+		return slow(true);
 	}
 	if (!hot_holds(head, tick_now()))
-		return LATER_BALANCE;
+		return slow(true);
 	w.word = word;
 	hop = hop_at(w.hop - 1);
 	answer_service(head, p->v6, &t);
-	load_barrier(weak_order);
+	load_barrier();
 	if (!hop || READ_ONCE(head->now.word) != word)
-		return LATER_BALANCE;
+		return slow(true);
 	hot_hit(doubted);
 	return answer_send(p, w.server, srv, hop, &t);
 }

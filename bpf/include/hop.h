@@ -100,7 +100,7 @@ static __always_inline __u16 hop_number(const struct hop *hop)
 		if (!place)
 			return 0;
 		used = READ_ONCE(place->used);
-		load_barrier(weak_order);
+		load_barrier();
 		if (i >= HOP_TRIES) {
 			/* Another CPU may be a second ahead. */
 			if (used != HOP_BUSY && (!used || (__s32)(hop->used - used) >= HOP_KEEP))

@@ -444,7 +444,7 @@ static __always_inline struct hot_head *hot_own(const union tuple *t, bool v6)
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
 		w.word = READ_ONCE(head->now.word);
-		load_barrier(weak_order);
+		load_barrier();
 		if (hot_is(head, w, t, v6, 0))
 			return head;
 	}

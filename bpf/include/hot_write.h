@@ -15,7 +15,7 @@ static __always_inline bool drop_copy(struct hot_head *head, const union tuple *
 {
 	union hot_word w = { .word = READ_ONCE(head->now.word) }, next = w;
 
-	load_barrier(weak_order);
+	load_barrier();
 	next.kind = w.kind == HOT_BUSY ? HOT_SPOILT : HOT_EMPTY;
 	if (w.kind != HOT_BUSY &&
 	    !(key ? hot_answers(head, w, key, v6) : hot_is(head, w, t, v6, 0)))
@@ -126,7 +126,7 @@ static __always_inline struct hot_head *hot_place(const union tuple *t,
 	for (int i = 0; i < hot_ways(v6); i++) {
 		head = hot_way(set, hash, i, v6);
 		w.word = READ_ONCE(head->now.word);
-		load_barrier(weak_order);
+		load_barrier();
 		if (hot_is(head, w, t, v6, key ? HOT_REPLY : 0)) {
 			if (!key || hot_holds(head, tick_now()))
 				return NULL;
