@@ -328,7 +328,8 @@ static __always_inline int rest_ipv4(struct xdp_md *ctx, __u32 in, int verdict)
 /* The dry program goes all the way, to tell of it. */
 #define first_ipv4(ctx, kept, in) LATER_BALANCE
 #define tagged_ipv4(ctx, in) LATER_BALANCE
-#define first_ipv6(ctx, in) LATER_BALANCE
+#define first_ipv6(ctx, kept, in) LATER_BALANCE
+#define tagged_ipv6(ctx, in) LATER_BALANCE
 
 #else
 
@@ -349,7 +350,9 @@ static __always_inline int first_ipv4(struct xdp_md *ctx, struct xdp_md *volatil
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
 }
 
-/* tagged_ipv4 is first_ipv4 as a function of its own, so that the program has one of it in place. */
+/* tagged_ipv4 and tagged_ipv6 are first_ipv4 and first_ipv6 as functions of their own, so that the program has
+ * one of each in place.
+ */
 static __noinline int tagged_ipv4(struct xdp_md *ctx, __u32 in)
 {
 	struct xdp_md *volatile kept = ctx;
@@ -357,17 +360,25 @@ static __noinline int tagged_ipv4(struct xdp_md *ctx, __u32 in)
 	return first_ipv4(ctx, &kept, &in);
 }
 
-static __always_inline int first_ipv6(struct xdp_md *ctx, __u32 in)
+static __always_inline int first_ipv6(struct xdp_md *ctx, struct xdp_md *volatile *kept,
+				      const __u32 *in)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	enum ahead ahead = ahead_ipv6(eth, end);
 
 	if (likely(ahead == AHEAD_PLAIN))
-		return fast_ipv6(ctx, in, eth, end);
+		return fast_ipv6(kept, in, eth, end);
 	if (ahead == AHEAD_PLAIN_ANSWER)
-		return answer_fast6(ctx, in, eth, end);
+		return answer_fast6(ctx, *in, eth, end);
 	return ahead == AHEAD_FOREIGN ? pass(REASON_NO_SERVICE) : LATER_BALANCE;
+}
+
+static __noinline int tagged_ipv6(struct xdp_md *ctx, __u32 in)
+{
+	struct xdp_md *volatile kept = ctx;
+
+	return first_ipv6(ctx, &kept, &in);
 }
 
 #endif
@@ -381,24 +392,20 @@ static __always_inline int ipv4(struct xdp_md *ctx, __u32 in)
  * what it has sent is asked for nothing more. The context of the rest is read where it is of use, or
  * the compiler would have it at hand all the way there.
  */
-static __always_inline int plain_ipv4(struct xdp_md *ctx)
+static __always_inline int plain_ipv4(struct xdp_md *ctx, struct xdp_md *volatile *kept)
 {
-	struct xdp_md *volatile kept = ctx;
-	int verdict = first_ipv4(ctx, &kept, &ctx->ingress_ifindex);
+	int verdict = first_ipv4(ctx, kept, &ctx->ingress_ifindex);
 
 	if (likely((__u32)verdict < LATER))
 		return verdict;
-	ctx = kept;
+	ctx = *kept;
 	return rest_ipv4(ctx, ctx->ingress_ifindex, verdict);
 }
 
-static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
+static __always_inline int rest_ipv6(struct xdp_md *ctx, __u32 in, int verdict)
 {
-	int verdict = first_ipv6(ctx, in);
-
 	if (verdict == LATER_BALANCE)
 		verdict = balance_ipv6(ctx, in);
-
 	if (unlikely((__u32)verdict >> ROOM_SHIFT))
 		verdict = make_room(verdict);
 	if (unlikely((verdict & LATER_KIND) == LATER_REPLY))
@@ -418,6 +425,21 @@ static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
 		verdict = answer_ipv6(ctx, in, verdict);
 	}
 	return verdict < LATER ? verdict : tag_later(ctx, verdict);
+}
+
+static __always_inline int ipv6(struct xdp_md *ctx, __u32 in)
+{
+	return rest_ipv6(ctx, in, tagged_ipv6(ctx, in));
+}
+
+static __always_inline int plain_ipv6(struct xdp_md *ctx, struct xdp_md *volatile *kept)
+{
+	int verdict = first_ipv6(ctx, kept, &ctx->ingress_ifindex);
+
+	if (likely((__u32)verdict < LATER))
+		return verdict;
+	ctx = *kept;
+	return rest_ipv6(ctx, ctx->ingress_ifindex, verdict);
 }
 
 /* vlan_device returns the index of the VLAN device that a frame with this tag is of: the
@@ -468,17 +490,18 @@ int ek_xdp(struct xdp_md *ctx)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
+	struct xdp_md *volatile kept = ctx;
 
 	if (likely(ahead_whole(eth, end))) {
 		if (likely(frame_type(eth) == htons(ETH_P_IP)))
-			return plain_ipv4(ctx);
+			return plain_ipv4(ctx, &kept);
 	} else if ((void *)(eth + 1) > end) {
 		return pass(REASON_TRUNCATED);
 	} else if (frame_type(eth) == htons(ETH_P_IP)) {
 		return rest_ipv4(ctx, ctx->ingress_ifindex, LATER_BALANCE);
 	}
 	if (eth->h_proto == htons(ETH_P_IPV6))
-		return ipv6(ctx, ctx->ingress_ifindex);
+		return plain_ipv6(ctx, &kept);
 	if (eth->h_proto == htons(ETH_P_8021Q))
 		return vlan(ctx);
 	if (eth->h_proto == htons(ETH_P_8021AD))

@@ -33,19 +33,30 @@ static __always_inline __u32 addr6_mix(const void *addr)
 	return x[0] ^ x[1] ^ x[2] ^ x[3];
 }
 
-/* addr6_diff is csum_diff4 for a whole address. */
-static __always_inline __u32 addr6_diff(const void *from, const void *to)
-{
-	const __be32 *x = from, *y = to;
-
-	return csum_diff4(x[0], y[0]) + csum_diff4(x[1], y[1]) + csum_diff4(x[2], y[2]) +
-	       csum_diff4(x[3], y[3]);
-}
-
 /* addr4_of is the IPv4 address in a v4-mapped one. */
 static __always_inline __be32 addr4_of(const __u8 *mapped)
 {
 	return *(const __be32 *)(mapped + 12);
+}
+
+/* addr6_replace puts another address in the place of one, and returns what that adds to a sum: csum_diff4 of
+ * all words. The compiler must add up each before it goes on, or it keeps them on the stack.
+ */
+static __always_inline __u64 addr6_replace(void *at, const void *by)
+{
+	const __be32 *y = by;
+	__be32 *x = at;
+	__u64 diff = 0;
+
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		__be32 was = x[i], is = y[i];
+
+		x[i] = is;
+		diff += csum_diff4(was, is);
+		__asm__ volatile("" : "+r"(diff));
+	}
+	return diff;
 }
 
 /* join4, join2 and join1 are two words, or bytes, that lie in a row as one. */

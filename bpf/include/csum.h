@@ -7,38 +7,36 @@
 
 #include "kernel.h"
 
-static __always_inline __u16 csum_fold(__u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (__u16)~sum;
-}
-
-/* csum_fold5 is csum_fold for the sum of up to five words of four bytes. The product's upper half is the
- * sum of both halves, and the lower one carries into it what that leaves out.
+/* csum_fold makes a checksum of the sum of words of two or four bytes, less than 2^47. The product's upper
+ * half is the sum of both halves, and the lower one carries into it what that leaves out.
  */
-static __always_inline __u16 csum_fold5(__u64 sum)
+static __always_inline __u16 csum_fold(__u64 sum)
 {
-	__u32 low = (sum & 0xffff) + (sum >> 16); /* less than 0x60000 */
+	__u32 low = (sum & 0xffff) + (sum >> 16);
 
 	return (__u16)(~(low * 0x10001 + (low >> 16)) >> 16);
 }
 
 /* csum_diff2 and csum_diff4 return what replacing one value by another adds
- * to a folded sum; differences of several values may be added up.
+ * to a sum; differences of several values may be added up.
  */
-static __always_inline __u32 csum_diff2(__be16 from, __be16 to)
+static __always_inline __u64 csum_diff2(__be16 from, __be16 to)
 {
 	return (__u16)~from + (__u32)to;
 }
 
-static __always_inline __u32 csum_diff4(__be32 from, __be32 to)
+static __always_inline __u64 csum_diff4(__be32 from, __be32 to)
 {
-	return csum_diff2((__u16)from, (__u16)to) +
-	       csum_diff2((__u16)(from >> 16), (__u16)(to >> 16));
+	return (__u64)~from + to;
 }
 
-static __always_inline __u16 csum_apply(__u16 check, __u32 diff)
+/* csum_diff_ttl is that of a time to live that is one less, the high byte of its word. */
+static __always_inline __u64 csum_diff_ttl(void)
+{
+	return htons(0xfeff);
+}
+
+static __always_inline __u16 csum_apply(__u16 check, __u64 diff)
 {
 	return csum_fold((__u16)~check + diff);
 }

@@ -68,18 +68,6 @@ static __always_inline void *fast_transport(const struct packet *p)
 	return (struct ipv6hdr *)(eth + 1) + 1;
 }
 
-/* slow is the verdict that leaves a packet to the way of all packets. Where the fast way is a function, it is
- * made where it is returned: the compiler would keep it in a register all the way there.
- */
-static __always_inline int slow(bool function)
-{
-	int verdict = LATER_BALANCE;
-
-	if (function)
-		__asm__ volatile("" : "+r"(verdict));
-	return verdict;
-}
-
 /* fast_parse fills p but for what is behind IP, which only NAT asks for again; false if the packet
  * has a reason to go up.
  */
@@ -183,7 +171,7 @@ static __always_inline int fast_tunnel(struct packet *p, __u32 index, const stru
 	if (unlikely(len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu - sizeof(struct iphdr));
 	ttl_decrease(p);
-	p->ctx = *p->kept; /* nobody before has it */
+	p->ctx = *p->kept;
 	if (!tunnel_wrap_plain(p, srv, ttl - 1))
 		return drop(REASON_INTERNAL);
 	return fast_leave(p, srv, REASON_FORWARDED_TUN);
@@ -241,9 +229,10 @@ static __always_inline int fast_send(struct packet *p, __u32 index, const struct
 		return later(LATER_EXCEEDED, 0);
 	if (unlikely(p->len > srv->mtu) && READ_ONCE(srv->mtu))
 		return later(LATER_TOO_BIG, srv->mtu);
-	if (method == FORWARD_NAT && !fast_nat(p, srv, NULL))
+	if (method != FORWARD_NAT)
+		ttl_decrease(p);
+	else if (!fast_nat(p, srv, NULL))
 		return drop(REASON_INTERNAL);
-	ttl_decrease(p);
 	return fast_leave(p, srv,
 			  method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
 }
@@ -259,10 +248,10 @@ static __always_inline int fast_forward(struct packet *p, struct hot_head *head,
 	__u32 index = w.server;
 
 	if (unlikely(!srv || !fast_same(head, w.word) || srv->flags != SERVER_RESOLVED))
-		return slow(p->v6);
+		return LATER_BALANCE;
 	if (!hot_use(head, w)) {
 		hot_miss();
-		return slow(p->v6);
+		return LATER_BALANCE;
 	}
 	hot_hit(doubted);
 	p->len = fast_len(p);
@@ -278,17 +267,18 @@ static __always_inline int fast_balance(const __u32 *in, struct packet *p)
 	__u64 word = 0;
 
 	if (!hot_worth(doubted) || !fast_parse(*in, p))
-		return slow(p->v6);
+		return LATER_BALANCE;
 	head = fast_find(p, &word);
 	w.word = word;
 	if (likely(head))
 		return fast_forward(p, head, w, doubted);
 	hot_miss();
-	return slow(p->v6);
+	return LATER_BALANCE;
 }
 
-/* fast_ipv4 is no function of its own: where the kernel guards returns, each is mispredicted. The
- * context stands on the stack, since few packets need it, and all would go without a register for it.
+/* fast_ipv4 and fast_ipv6 are no functions of their own: where the kernel guards returns, each is
+ * mispredicted. The context stands on the stack, since few packets need it, and all would go without a
+ * register for it.
  */
 static __always_inline int fast_ipv4(struct xdp_md *volatile *kept, const __u32 *in,
 				     struct ethhdr *eth, void *end)
@@ -298,14 +288,12 @@ static __always_inline int fast_ipv4(struct xdp_md *volatile *kept, const __u32 
 	return fast_balance(in, &p);
 }
 
-/* fast_ipv6 is one for want of room on the stack. Static, so that the verifier knows of the frame
- * and its end what the caller has found out.
- */
-static __noinline int fast_ipv6(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
+static __always_inline int fast_ipv6(struct xdp_md *volatile *kept, const __u32 *in,
+				     struct ethhdr *eth, void *end)
 {
-	struct packet p = { .ctx = ctx, .eth = eth, .end = end, .v6 = true };
+	struct packet p = { .kept = kept, .eth = eth, .end = end, .v6 = true };
 
-	return fast_balance(&in, &p);
+	return fast_balance(in, &p);
 }
 
 #endif

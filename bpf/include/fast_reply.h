@@ -11,6 +11,17 @@
 
 #if !DRY
 
+/* slow is the verdict that leaves a packet to the way of all packets. It is made where it is returned: the
+ * compiler would keep it in a register all the way there.
+ */
+static __always_inline int slow(void)
+{
+	int verdict = LATER_BALANCE;
+
+	__asm__ volatile("" : "+r"(verdict));
+	return verdict;
+}
+
 /* answer_is is hot_answers for a packet to a client. */
 static __always_inline bool answer_is(const struct hot_head *head, union hot_word w,
 				      const struct packet *p)
@@ -87,11 +98,10 @@ static __always_inline int answer_send(struct packet *p, __u32 index, const stru
 {
 	p->len = fast_len(p);
 	if (packet_ttl(p) <= 1 || (unlikely(p->len > hop->mtu) && READ_ONCE(hop->mtu)))
-		return slow(true);
+		return slow();
 	stats_out(index, &srv->service, p->len);
 	if (!fast_nat(p, srv, t))
 		return drop(REASON_INTERNAL);
-	ttl_decrease(p);
 	link_write(p->eth, hop->link.dmac);
 	return finish(REASON_FORWARDED_REPLY, send_by(p, hop->link.ifindex, hop->vlan));
 }
@@ -108,26 +118,26 @@ static __always_inline int answer_balance(__u32 in, struct packet *p)
 	__u64 word = 0;
 
 	if (!hot_worth(doubted) || !fast_parse(in, p))
-		return slow(true);
+		return slow();
 	head = answer_find(p, &word, &srv);
 	if (unlikely(!head)) {
 		hot_miss();
-		return slow(true);
+		return slow();
 	}
 	if (!hot_holds(head, tick_now()))
-		return slow(true);
+		return slow();
 	w.word = word;
 	hop = hop_at(w.hop - 1);
 	answer_service(head, p->v6, &t);
 	load_barrier();
 	if (!hop || READ_ONCE(head->now.word) != word)
-		return slow(true);
+		return slow();
 	hot_hit(doubted);
 	return answer_send(p, w.server, srv, hop, &t);
 }
 
-/* Functions of their own: the program has no room on its stack for more in place. Static, as
- * fast_ipv6 is.
+/* Functions of their own: the program has no room on its stack for more in place. Static, so that the verifier
+ * knows of the frame and its end what the caller has found out.
  */
 static __noinline int answer_fast4(struct xdp_md *ctx, __u32 in, struct ethhdr *eth, void *end)
 {

@@ -26,7 +26,7 @@ static __always_inline void ttl_decrease(struct packet *p)
  * changes in XDP. It keeps UDP's "no checksum" and never writes it by accident. Both
  * families' sums cover the addresses, IPv6's header has none of its own.
  */
-static __always_inline void l4_check_update(struct packet *p, __u32 diff)
+static __always_inline void l4_check_update(struct packet *p, __u64 diff)
 {
 	if (p->is_tcp) {
 		p->tcp->check = csum_apply(p->tcp->check, diff);
@@ -37,19 +37,23 @@ static __always_inline void l4_check_update(struct packet *p, __u32 diff)
 	}
 }
 
+/* nat_to_server makes a packet of the client the server's, and its time to live one less: both change
+ * IPv4's checksum, once.
+ */
 static __always_inline void nat_to_server(struct packet *p, const struct server *srv)
 {
-	__u32 diff;
+	__u64 diff;
 
 	if (p->v6) {
-		diff = addr6_diff(p->ip6->daddr, srv->addr);
-		addr6_copy(p->ip6->daddr, srv->addr);
+		diff = addr6_replace(p->ip6->daddr, srv->addr);
+		p->ip6->hop_limit--;
 	} else {
 		__be32 addr = addr4_of(srv->addr);
 
 		diff = csum_diff4(p->ip->daddr, addr);
-		p->ip->check = csum_apply(p->ip->check, diff);
+		p->ip->check = csum_apply(p->ip->check, diff + csum_diff_ttl());
 		p->ip->daddr = addr;
+		p->ip->ttl--;
 	}
 	l4_check_update(p, diff + csum_diff2(p->dport, srv->port));
 	if (p->is_tcp)
@@ -58,19 +62,20 @@ static __always_inline void nat_to_server(struct packet *p, const struct server 
 		p->udp->dest = srv->port;
 }
 
-/* nat_from_server makes a packet of the flow with this tuple the service's. */
+/* nat_from_server makes a packet of the flow with this tuple the service's, and its time to live one less. */
 static __always_inline void nat_from_server(struct packet *p, const union tuple *t)
 {
 	__be16 vport = tuple_vport(t, p->v6);
-	__u32 diff;
+	__u64 diff;
 
 	if (p->v6) {
-		diff = addr6_diff(p->ip6->saddr, t->v6.vaddr);
-		addr6_copy(p->ip6->saddr, t->v6.vaddr);
+		diff = addr6_replace(p->ip6->saddr, t->v6.vaddr);
+		p->ip6->hop_limit--;
 	} else {
 		diff = csum_diff4(p->ip->saddr, t->v4.vaddr);
-		p->ip->check = csum_apply(p->ip->check, diff);
+		p->ip->check = csum_apply(p->ip->check, diff + csum_diff_ttl());
 		p->ip->saddr = t->v4.vaddr;
+		p->ip->ttl--;
 	}
 	l4_check_update(p, diff + csum_diff2(p->sport, vport));
 	if (p->is_tcp)
@@ -148,7 +153,8 @@ static __always_inline int to_server(struct packet *p, __u32 index, const struct
 		return later(LATER_TUNNEL, index);
 	if (method == FORWARD_NAT)
 		nat_to_server(p, srv);
-	ttl_decrease(p);
+	else
+		ttl_decrease(p);
 	return leave(p, srv->ifindex, srv->vlan, srv->dmac, srv->smac,
 		     method == FORWARD_NAT ? REASON_FORWARDED_NAT : REASON_FORWARDED_DR);
 }
@@ -223,7 +229,6 @@ static __always_inline int reply_send(struct packet *p, const struct link *way, 
 	if (mtu && p->len > mtu)
 		return later(LATER_TOO_BIG_REPLY, mtu);
 	nat_from_server(p, t);
-	ttl_decrease(p);
 	return leave(p, way->ifindex, vlan, way->dmac, way->smac, REASON_FORWARDED_REPLY);
 }
 

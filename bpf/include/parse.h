@@ -14,7 +14,7 @@
  */
 struct packet {
 	struct xdp_md *ctx;
-	struct xdp_md *volatile *kept; /* IPv4's fast way, which has no ctx: where that stands */
+	struct xdp_md *volatile *kept; /* clients' fast way, which has no ctx: where that is */
 	const struct port *port;
 	void *end;
 	struct ethhdr *eth;

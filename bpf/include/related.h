@@ -174,8 +174,7 @@ static __always_inline void quoted4(struct related *r, __be32 *addr, __be32 by)
  */
 static __always_inline void either6(struct related *r, __be32 *addr, const void *by)
 {
-	r->icmp->checksum = csum_apply(r->icmp->checksum, addr6_diff(addr, by));
-	addr6_copy(addr, by);
+	r->icmp->checksum = csum_apply(r->icmp->checksum, addr6_replace(addr, by));
 }
 
 static __always_inline void related_nat_to_server(struct related *r, const struct server *srv)

@@ -157,7 +157,7 @@ static __always_inline bool tunnel_wrap_plain(struct packet *p, const struct ser
 	sum += srv->outer;
 	outer[4] = addr4_of(srv->addr);
 	sum += addr4_of(srv->addr);
-	((__u16 *)outer)[5] = csum_fold5(sum);
+	((__u16 *)outer)[5] = csum_fold(sum);
 	*(__be16 *)((void *)eth + 2 * ETH_ALEN) = htons(ETH_P_IP);
 	p->eth = eth;
 	return true;
