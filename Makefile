@@ -161,7 +161,7 @@ versus = bin/guest -lane counted -kernel $(1) -timeout 30m bin/evenkeel bench --
 # Machines whose clock counts instructions do not mind one another, so all kernels are
 # played at once. All else wants the machine for itself.
 .PHONY: bench
-bench: build bin/guest deps-bench ## Measure everything (as root), and write bench/results/report.md; some 15 minutes
+bench: build bin/guest deps-bench ## Measure everything (as root), and write bench/results/report.md; some 17 minutes
 	@$(MAKE) --no-print-directory deps-vm || echo "going on: kernels that cannot run here are left out"
 	@SECONDS=0; echo "== XDP against IPVS, kernels $(VERSUS_KERNELS)"; \
 	rm -f $(VERSUS_KERNELS:%=bin/versus-%.json); \

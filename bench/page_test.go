@@ -132,6 +132,10 @@ func TestRounds(t *testing.T) {
 			}
 		}
 	}
+	alone := slices.IndexFunc(list, func(c Case) bool { return c.Name() == "established TCP DR, 1 k flows" })
+	if got := (Options{Rounds: 6}).roundsOf(list, []int{alone}); got != 30 {
+		t.Errorf("%d rounds of a case that is measured alone, want as many as with others: 30", got)
+	}
 	for name, want := range map[string]int{
 		"established TCP DR, 1 k flows 6": 30, "established TCP/IPv6 DR, 1 k flows 6": 30, "established TCP NAT, 1 flows 6": 30,
 		"foreign address TCP 6": 30, "established TCP DR, 1 k flows 2": 2, "foreign address TCP 2": 2,

@@ -24,7 +24,7 @@ const (
 // roundsOf returns how many rounds a group of cases takes.
 func (o Options) roundsOf(list []Case, group []int) int {
 	c := list[group[0]]
-	if c.Flows <= fewFlows && (len(group) > 1 || c.Path == pathForeign) && o.Rounds >= defaultRounds {
+	if c.Flows <= fewFlows && (c.heldAgainst() != "" || c.Path == pathForeign) && o.Rounds >= defaultRounds {
 		return moreRounds * o.Rounds
 	}
 	return o.Rounds
@@ -59,9 +59,9 @@ func inTurns(list []Case) [][]int {
 
 // measureInTurns measures the cases of a group: in each round one after the other. of takes the figures of each.
 func measureInTurns(ctx context.Context, d *drive.Driver, list []Case, group []int, o Options, rivals []rival, of [][]figure.Figure) (err error) {
-	turns := make([]*turn, len(group))
+	turns, rounds := make([]*turn, len(group)), o.roundsOf(list, group)
 	for n, i := range group {
-		turns[n] = newTurn(d, list[i], o, rivals)
+		turns[n] = newTurn(d, list[i], o, rounds, rivals)
 		turns[n].run.pauses = len(group) > 1
 	}
 	defer func() {
@@ -70,7 +70,7 @@ func measureInTurns(ctx context.Context, d *drive.Driver, list []Case, group []i
 			of[group[n]] = t.figures()
 		}
 	}()
-	for round := range o.roundsOf(list, group) {
+	for round := range rounds {
 		for _, t := range turns {
 			if err := t.take(ctx, round); err != nil {
 				return err
@@ -89,8 +89,8 @@ type turn struct {
 	over bool
 }
 
-func newTurn(d *drive.Driver, c Case, o Options, rivals []rival) *turn {
-	t := &turn{run: &run{driver: d, c: c, packets: o.Packets, rounds: uint32(o.Rounds)}}
+func newTurn(d *drive.Driver, c Case, o Options, rounds int, rivals []rival) *turn {
+	t := &turn{run: &run{driver: d, c: c, packets: o.Packets, rounds: uint32(rounds)}}
 	t.ours = figure.Figure{Level: figure.Program, Name: c.Name(), Unit: "ns", Beside: "floor", Anchor: anchorOf(c)}
 	if c.counted() {
 		t.ours.Series, t.ours.X = c.Series(), float64(c.Flows)

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -98,6 +99,28 @@ func answered(t *testing.T, r *rig, f frame, back []byte) {
 	if got := r.hops(slot); got != hops+1 {
 		t.Fatalf("of copies %x %d are for answers, want %d", r.copies(), got, hops+1)
 	}
+}
+
+// An answer's UDP checksum does not vanish either (RFC 768), with a copy and without.
+func TestAnswersKeepAUDPChecksum(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+		f, at := six.datagram("xx"), 14+six.header()+6
+		back := six.answer(f)
+		for v := range 1 << 16 {
+			back.payload = string([]byte{byte(v >> 8), byte(v)})
+			want := fromService(back, six.of(vip)).bytes(t)
+			if binary.BigEndian.Uint16(want[at:]) != 0xffff {
+				continue
+			}
+			r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+			wantFrame(t, r.send(back.bytes(t), xdpTX, reasons.ForwardedReply), want)
+			answered(t, r, f, back.bytes(t))
+			wantFrame(t, r.send(back.bytes(t), xdpTX, reasons.ForwardedReply), want)
+			return
+		}
+		t.Fatal("no payload has the checksum 0xffff behind NAT")
+	})
 }
 
 func TestAnswersGoByTheCopy(t *testing.T) {

@@ -51,10 +51,15 @@ func (r *rig) forgetCopies() {
 // packets go by them.
 func (r *rig) misdirect(server uint32) {
 	r.tb.Helper()
+	misdirect := func(word *uint64) { *word = *word>>32<<32 | uint64(server) }
 	for i := range r.hot {
 		for n := range r.hot[i].Way {
-			word := &r.hot[i].Way[n].Head.Now.Word
-			*word = *word>>32<<32 | uint64(server)
+			misdirect(&r.hot[i].Way[n].Head.Now.Word)
+		}
+	}
+	for i := range r.hot6 {
+		for n := range r.hot6[i].Way {
+			misdirect(&r.hot6[i].Way[n].Head.Now.Word)
 		}
 	}
 }
@@ -72,13 +77,15 @@ func copied(t *testing.T, r *rig, six family, sent reasons.Reason) {
 	}
 }
 
-func TestPlainPacketsGoByTheCopy(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_DR)
-	r.server(5, 0, real3, EkForwardFORWARD_DR)
-	copied(t, r, false, reasons.ForwardedDR)
+func TestPlainPacketsGoByTheCopy(t *testing.T) { eachFamily(t, plainGoByTheCopy) }
+
+func plainGoByTheCopy(t *testing.T, six family) {
+	r := newServiceOf(t, six, EkForwardFORWARD_DR)
+	r.server(5, 0, six.of(real3), EkForwardFORWARD_DR)
+	copied(t, r, six, reasons.ForwardedDR)
 	r.misdirect(5)
 	r.vlans()
-	before, ack := r.stats(r.o.EkServerStats, 5).InPkts, syn().flag("A")
+	before, ack := r.stats(r.o.EkServerStats, 5).InPkts, six.syn().flag("A")
 	packets := func(want uint64, why string) {
 		t.Helper()
 		if got := r.stats(r.o.EkServerStats, 5).InPkts - before; got != want {
@@ -102,8 +109,30 @@ func TestPlainPacketsGoByTheCopy(t *testing.T) {
 	r.advance(4100 * time.Millisecond)
 	r.send(ack.bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(18, "after a pause")
-	r.send(syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
+	r.send(six.syn().flag("").bytes(t), xdpTX, reasons.ForwardedDR)
 	packets(18, "it changes the flow")
+}
+
+// Packets by the copy of a flow by NAT are rewritten as the flow's first was.
+func TestTheCopyRewritesForNAT(t *testing.T) {
+	eachFamily(t, func(t *testing.T, six family) {
+		for _, f := range []frame{
+			six.syn().flag("A"), six.datagram("hello"), six.datagram("odd length!"),
+			six.datagram("hello").with(func(f *frame) { f.noSum = true }),
+		} {
+			r := newServiceOf(t, six, EkForwardFORWARD_NAT)
+			r.server(5, uint32(f.proto/17), six.of(real3), EkForwardFORWARD_NAT)
+			if f.proto == 6 {
+				r.send(six.syn().bytes(t), xdpTX, reasons.ForwardedNAT)
+			}
+			for range 3 {
+				r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT)
+				r.advance(20 * time.Millisecond)
+			}
+			r.misdirect(5) // so that it shows
+			wantFrame(t, r.send(f.bytes(t), xdpTX, reasons.ForwardedNAT), toServer(f, six.of(real3)).bytes(t))
+		}
+	})
 }
 
 // A copy is for whole and plain packets: others go up with their reason, as without one.
@@ -405,18 +434,38 @@ func TestTheCopySumsTheOuterHeader(t *testing.T) {
 	}
 }
 
-// A sum changes by the time to live as RFC 1624 has it, at both of its zeros too.
+// A sum changes by the time to live, and by NAT's address, as RFC 1624 has it, at both of its zeros too.
 func TestTheCopyKeepsSums(t *testing.T) {
-	r := newService(t, EkForwardFORWARD_DR)
-	copied(t, r, false, reasons.ForwardedDR)
-	in := syn().flag("A").bytes(t)
-	for _, sum := range []uint16{0, 1, 0xff, 0x100, 0x101, 0xfefe, 0xfeff, 0xff00, 0xff01, 0xfffe, 0xffff} {
-		binary.BigEndian.PutUint16(in[14+10:], sum)
-		want := uint32(^sum) + 0xfeff
-		want = ^(want&0xffff + want>>16) & 0xffff
-		out := r.send(in, xdpTX, reasons.ForwardedDR)
-		if got := binary.BigEndian.Uint16(out[14+10:]); uint32(got) != want {
-			t.Errorf("sum %#04x became %#04x, want %#04x", sum, got, want)
+	dr, nat := newService(t, EkForwardFORWARD_DR), newService(t, EkForwardFORWARD_NAT)
+	copied(t, dr, false, reasons.ForwardedDR)
+	ack, back := syn().flag("A"), family(false).answer(syn())
+	answered(t, nat, syn(), back.bytes(t))
+	for name, c := range map[string]struct {
+		r      *rig
+		in     []byte
+		reason reasons.Reason
+		from   int // where the address that changes lies
+	}{
+		"DR": {dr, ack.bytes(t), reasons.ForwardedDR, 16}, "NAT": {nat, ack.bytes(t), reasons.ForwardedNAT, 16},
+		"an answer": {nat, back.bytes(t), reasons.ForwardedReply, 12},
+	} {
+		out := c.r.send(c.in, xdpTX, c.reason)
+		diff := uint32(0xfeff)
+		for at := 14 + c.from; at < 14+c.from+4; at += 2 {
+			diff += uint32(^binary.BigEndian.Uint16(c.in[at:])) + uint32(binary.BigEndian.Uint16(out[at:]))
+		}
+		zero := uint16(diff>>16 + diff) // what becomes 0, but for a carry
+		for _, sum := range []uint16{
+			0, 1, 0xff, 0x100, 0x101, 0xfefe, 0xfeff, 0xff00, 0xff01, 0xfffe, 0xffff, zero - 2, zero - 1, zero, zero + 1, zero + 2,
+		} {
+			binary.BigEndian.PutUint16(c.in[14+10:], sum)
+			want := uint32(^sum) + diff
+			want = want&0xffff + want>>16
+			want = ^(want&0xffff + want>>16) & 0xffff
+			out := c.r.send(c.in, xdpTX, c.reason)
+			if got := binary.BigEndian.Uint16(out[14+10:]); uint32(got) != want {
+				t.Errorf("%s: sum %#04x became %#04x, want %#04x", name, sum, got, want)
+			}
 		}
 	}
 }

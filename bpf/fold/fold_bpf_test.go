@@ -44,8 +44,11 @@ func randomProgram(random *rand.Rand) asm.Instructions {
 			i.OpCode = asm.OpCode(class).SetJumpOp(jumps[random.IntN(len(jumps))]).SetSource(source)
 			i.Offset = int16(random.IntN(min(8, ends-len(program))))
 		case 2:
-			i.OpCode, i.Src = asm.OpCode(asm.ALU64Class).SetALUOp(asm.LSh+asm.ALUOp(random.IntN(2)<<4)), asm.R0
-			i.Constant = int64(random.IntN(64))
+			shift := []asm.ALUOp{asm.LSh, asm.RSh, asm.ArSh}[random.IntN(3)]
+			i.OpCode, i.Src, i.Constant = asm.OpCode(asm.ALU64Class).SetALUOp(shift), asm.R0, int64(random.IntN(64))
+			if random.IntN(2) == 0 {
+				i.OpCode, i.Constant = asm.OpCode(asm.ALUClass).SetALUOp(shift), i.Constant/2
+			}
 		case 3:
 			i = []asm.Instruction{asm.StoreMem(asm.RFP, -8, some(), asm.DWord), asm.LoadMem(some(), asm.RFP, -8, asm.DWord)}[random.IntN(2)]
 		case 4:

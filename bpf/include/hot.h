@@ -288,9 +288,9 @@ static __always_inline __u64 hot_last(__u64 word)
 
 static __always_inline __u64 hot_hash6(__u64 ours, __u32 ports, __u64 client, __u64 client_end)
 {
-	__u64 sum = (ours ^ ports) * 0x9e3779b97f4a7c15ULL;
+	__u64 sum = (hot_last(ours) ^ (__u64)ports << 32) * 0x9e3779b97f4a7c15ULL;
 
-	/* The products do not wait for each other. */
+	/* The products do not wait for each other. The ports are where the address has its quieter bytes. */
 	sum += hot_last(client) * 0xc2b2ae3d27d4eb4fULL;
 	sum += hot_last(client_end) * 0x165667b19e3779f9ULL;
 	return hot_mix(0, sum ^ sum >> 32);
