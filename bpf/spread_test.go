@@ -27,6 +27,9 @@ func TestCopiesSpread(t *testing.T) {
 			"high":      func(n uint16) netip.AddrPort { return numbered(six, n, 8) },
 			"with port": func(n uint16) netip.AddrPort { return netip.AddrPortFrom(numbered(six, n, 14).Addr(), n|0x800) },
 		} {
+			if testing.Short() && name != "both" {
+				continue // minutes on an emulated processor
+			}
 			r := newRig(t, 32*flows, sched.Profile{}, func(spec *ebpf.CollectionSpec) {
 				if err := SetCopies(spec, 8); err != nil { // 1024 places for either family
 					t.Fatal(err)
