@@ -19,14 +19,17 @@ import (
 func TestCopiesSpread(t *testing.T) {
 	const flows = 512
 	eachFamily(t, func(t *testing.T, six family) {
-		for name, client := range map[string]func(n uint16) netip.AddrPort{
+		kinds := map[string]func(n uint16) netip.AddrPort{
 			"ports":     func(n uint16) netip.AddrPort { return netip.AddrPortFrom(six.of(client).Addr(), 2000+n) },
-			"last byte": func(n uint16) netip.AddrPort { return numbered(six, n, 14) },
-			"/64":       func(n uint16) netip.AddrPort { return numbered(six, n, 6) },
 			"both":      func(n uint16) netip.AddrPort { return numbered(six, n, 6, 14) },
-			"high":      func(n uint16) netip.AddrPort { return numbered(six, n, 8) },
 			"with port": func(n uint16) netip.AddrPort { return netip.AddrPortFrom(numbered(six, n, 14).Addr(), n|0x800) },
-		} {
+		}
+		if six { // IPv4's addresses have one place for a number
+			kinds["last byte"] = func(n uint16) netip.AddrPort { return numbered(six, n, 14) }
+			kinds["/64"] = func(n uint16) netip.AddrPort { return numbered(six, n, 6) }
+			kinds["high"] = func(n uint16) netip.AddrPort { return numbered(six, n, 8) }
+		}
+		for name, client := range kinds {
 			if testing.Short() && name != "both" {
 				continue // minutes on an emulated processor
 			}
