@@ -42,3 +42,25 @@ func TestCPUMask(t *testing.T) {
 		}
 	}
 }
+
+func TestCounterInSNMP(t *testing.T) {
+	const snmp = "Ip: Forwarding InReceives\nIp: 2 82\nTcp: MaxConn OutRsts InErrs\nTcp: -1 4003 0\nTcpExt: OutRsts\nTcpExt: 7\nUdp: NoPorts\n"
+	for _, tt := range []struct {
+		group, name string
+		want        uint64
+		found       bool
+	}{
+		{"Tcp", "OutRsts", 4003, true},
+		{"Ip", "InReceives", 82, true},
+		{"Ip", "OutRsts", 0, false},
+		{"Tcp", "Tcp:", 0, false},
+		{"Tcp", "MaxConn", 0, false}, // is not a count
+		{"Udp", "NoPorts", 0, false}, // cut short
+		{"Icmp", "InMsgs", 0, false},
+	} {
+		got, err := counterIn([]byte(snmp), tt.group, tt.name)
+		if got != tt.want || (err == nil) != tt.found {
+			t.Errorf("counterIn(%s, %s) = %d, %v, want %d, found: %t", tt.group, tt.name, got, err, tt.want, tt.found)
+		}
+	}
+}

@@ -1,9 +1,16 @@
 package lab
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -52,4 +59,41 @@ func (i *Iface) Sent() (uint64, error) {
 		return s.TxPackets, nil
 	}
 	return 0, nil
+}
+
+// Counter reads a counter that the node's IP stack keeps (RFC 4022, RFC 4293),
+// such as OutRsts of Tcp.
+func (n *Node) Counter(group, name string) (count uint64, err error) {
+	var text []byte
+	err = n.Do(func() (err error) {
+		text, err = os.ReadFile("/proc/thread-self/net/snmp")
+		return err
+	})
+	if err == nil {
+		count, err = counterIn(text, group, name)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s.%s on %s: %w", group, name, n.name, err)
+	}
+	return count, nil
+}
+
+// counterIn finds a counter in what /proc/net/snmp says: of each group a line
+// of names and a line of values, each behind the group's name.
+func counterIn(snmp []byte, group, name string) (uint64, error) {
+	var names []string
+	for lines := bufio.NewScanner(bytes.NewReader(snmp)); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || fields[0] != group+":" {
+			continue
+		}
+		if names == nil {
+			names = fields
+			continue
+		}
+		if i := slices.Index(names, name); i > 0 && i < len(fields) {
+			return strconv.ParseUint(fields[i], 10, 64)
+		}
+	}
+	return 0, errors.New("no such counter")
 }
