@@ -176,10 +176,8 @@ static __always_inline bool write(struct xdp_md *ctx)
 	/* Low bits of such a sequence repeat soon, so addresses take the low and
 	 * ports the high bits of the flow's number. */
 	addr = htonl(next.first + (flow & 0xffff));
-	COPY(__u32, 0);
-	COPY(__u16, 4);
-	COPY(__u32, 6);
-	COPY(__u16, 10);
+	COPY(__u64, 0);
+	COPY(__u32, 8);
 	COPY(__u16, 12);
 	COPY(__u64, 14);
 	if (next.ipv6) {
