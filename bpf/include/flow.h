@@ -4,9 +4,10 @@
  *
  *  - The word of a flow changes by compare-and-swap only, and the winner
  *    applies the difference to server_conns, once.
- *  - Who opens, ends or deletes a flow first makes its word FLOW_OWNED. Until it
- *    puts another word there nobody else writes to the entry, and its key
- *    stays.
+ *  - Who opens a flow in an old entry, or ends or deletes one, first makes its word
+ *    FLOW_OWNED. Until it puts another word there nobody else writes to the entry, and
+ *    its key stays. A new entry comes with its flow's word, but owned if that one's answers
+ *    come through us.
  *  - A flow that ended is FLOW_DEAD. Its entry stays, and a packet of the same
  *    tuple may take it over.
  *  - Entries are given back by the sweep and, in a full table, by a packet that

@@ -88,10 +88,11 @@ static __always_inline __u16 flow_generation(const struct opening *o)
 	return o->old && place == o->seen.generation ? next : place;
 }
 
-/* flow_insert adds a new entry and leaves it owned; 0, or the reason why there is
- * none.
+/* flow_insert adds a new entry; 0, or the reason why there is none. A flow that is whole is open with it,
+ * and counted in a moment after; any other it leaves owned. The place in the ring of a flow that found
+ * no room leads nowhere.
  */
-static __always_inline __u32 flow_insert(struct opening *o, union flow_word w,
+static __always_inline __u32 flow_insert(struct opening *o, union flow_word *w, bool whole,
 					 const struct server *srv)
 {
 	struct flow flow = { .prefix = o->prefix };
@@ -99,38 +100,47 @@ static __always_inline __u32 flow_insert(struct opening *o, union flow_word w,
 
 	if (DRY)
 		return assume.flows_full ? REASON_FLOW_TABLE_FULL : 0;
-	flow.now = w;
-	flow.now.state = FLOW_OWNED;
-	flow.expires = o->now + flow_timeout(w.state);
+	flow.expires = o->now + flow_timeout(w->state);
 	way_back(&flow, o->p);
+	if (whole)
+		w->generation = flow_generation(o);
+	flow.now = *w;
+	if (!whole)
+		flow.now.state = FLOW_OWNED;
 	err = bpf_map_update_elem(o->shard, o->tuple, &flow, BPF_NOEXIST);
 	if (err == -EEXIST)
 		return REASON_FLOW_BUSY;
 	o->low = room_taken(shard_of(o->tuple, o->p->v6), o->p->v6, !err);
 	if (err)
 		return REASON_FLOW_TABLE_FULL;
-	conns_bind(w.server, srv, flow_is_active(w));
+	conns_bind(w->server, srv, flow_is_active(*w));
 	return 0;
 }
 
 /* flow_open binds a new flow to a server. It returns 0, or the reason why the
- * flow is not open.
+ * flow is not open. One in a new entry is whole with it, unless its answers come through us: their tuple
+ * must be there as well before anybody else sees the flow.
  */
 static __always_inline __u32 flow_open(struct opening *o, __u32 server, const struct server *srv)
 {
 	union flow_word w = flow_born(server, srv, o);
+	bool whole = !o->old && !(w.flags & FLOW_NAT);
 	struct flow *flow = o->old;
 	bool v6 = o->p->v6;
 	__u32 reason;
 
-	reason = flow ? flow_replace(o, w, srv) : flow_insert(o, w, srv);
+	__asm__ volatile("" : "+r"(w.word)); /* or the compiler keeps it in pieces, on the stack */
+	reason = flow ? flow_replace(o, w, srv) : flow_insert(o, &w, whole, srv);
 	if (reason) {
 		if (o->controlled)
 			flow_give(o->tuple, v6, o->prefix);
 		return reason;
 	}
-	w.generation = flow_generation(o);
+	if (!whole || DRY)
+		w.generation = flow_generation(o);
 	explain_flow(WAY_NEW, flow, w);
+	if (whole)
+		return 0;
 	if (w.flags & FLOW_NAT && reply_put(srv, o->tuple, v6, w.generation))
 		reason = REASON_FLOW_TABLE_FULL;
 	if (!flow)
