@@ -73,8 +73,8 @@ func (s *shooting) around(t *testing.T, want uint32, random *rand.Rand, name str
 	}
 }
 
-// pausing gives a copy that is made many microseconds before it is begun, and between the last look at
-// its flow and its end, so that flows often end just then.
+// pausing puts many microseconds between the steps of the program that tests have others come between, such
+// as a copy's last look at its flow and the copy's end.
 func pausing(tb testing.TB) func(*ebpf.CollectionSpec) {
 	return func(spec *ebpf.CollectionSpec) {
 		if err := spec.Variables["test_pause"].Set(uint32(1000)); err != nil {

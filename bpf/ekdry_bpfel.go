@@ -144,6 +144,7 @@ const (
 	EkDryVarShBits        = "sh_bits"
 	EkDryVarTestClock     = "test_clock"
 	EkDryVarTestNow       = "test_now"
+	EkDryVarTestPause     = "test_pause"
 	EkDryVarTold          = "told"
 	EkDryVarWeakOrder     = "weak_order"
 )
@@ -238,6 +239,7 @@ type EkDryVariableSpecs struct {
 	ShBits        *ebpf.VariableSpec `ebpf:"sh_bits"`
 	TestClock     *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestNow       *ebpf.VariableSpec `ebpf:"test_now"`
+	TestPause     *ebpf.VariableSpec `ebpf:"test_pause"`
 	Told          *ebpf.VariableSpec `ebpf:"told"`
 	WeakOrder     *ebpf.VariableSpec `ebpf:"weak_order"`
 }
@@ -336,6 +338,7 @@ type EkDryVariables struct {
 	ShBits        *ebpf.Variable `ebpf:"sh_bits"`
 	TestClock     *ebpf.Variable `ebpf:"test_clock"`
 	TestNow       *ebpf.Variable `ebpf:"test_now"`
+	TestPause     *ebpf.Variable `ebpf:"test_pause"`
 	Told          *ebpf.Variable `ebpf:"told"`
 	WeakOrder     *ebpf.Variable `ebpf:"weak_order"`
 }

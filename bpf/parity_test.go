@@ -47,9 +47,9 @@ var schedulers = map[string]EkScheduler{
 	"sh": EkSchedulerSCHED_SH, "dh": EkSchedulerSCHED_DH, "mh": EkSchedulerSCHED_MH,
 }
 
-func newPlayer(tb testing.TB, svc model.Service, forward model.Forward, p sched.Profile) *player {
+func newPlayer(tb testing.TB, svc model.Service, forward model.Forward, p sched.Profile, change ...func(*ebpf.CollectionSpec)) *player {
 	player := &player{
-		rig:     newRig(tb, 1<<13, p),
+		rig:     newRig(tb, 1<<13, p, change...),
 		state:   sched.New(p),
 		profile: p,
 		service: svc,
@@ -65,10 +65,10 @@ func newPlayer(tb testing.TB, svc model.Service, forward model.Forward, p sched.
 }
 
 // roundRobin is a player with an rr service and servers of weight 1.
-func roundRobin(tb testing.TB, six family, forward model.Forward, servers int) *player {
+func roundRobin(tb testing.TB, six family, forward model.Forward, servers int, change ...func(*ebpf.CollectionSpec)) *player {
 	p := newPlayer(tb, model.Service{
 		Key: model.ServiceKey{Protocol: model.TCP, Addr: six.of(vip)}, Scheduler: "rr",
-	}, forward, sched.Profile{})
+	}, forward, sched.Profile{}, change...)
 	for i := range servers {
 		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: p.serverAt(i, 1)})
 	}
@@ -181,6 +181,20 @@ func steps(n int) int {
 	return n
 }
 
+// sends plays a packet on the CPU of the goroutine that calls it; false if that failed.
+func (p *player) sends(f frame) bool {
+	raw := f.bytes(p.tb)
+	options := ebpf.RunOptions{
+		Data: raw, DataOut: make([]byte, 256),
+		Context: xdpContext{DataEnd: uint32(len(raw)), Ingress: inside},
+	}
+	if _, err := p.o.EkXdp.Run(&options); err != nil {
+		p.tb.Error(err)
+		return false
+	}
+	return true
+}
+
 // Flows opened by several CPUs at once, while servers come and go and the
 // sweep runs: every flow is counted once in and once out.
 func TestCountersUnderConcurrency(t *testing.T) {
@@ -204,13 +218,7 @@ func hammer(t *testing.T, six family, forward model.Forward) {
 				// Few ports, so that the workers meet in the same flows.
 				f := six.syn().fromPort(uint16(1024 + random.IntN(500)))
 				f.flags = []string{"S", "S", "A", "F", "R", ""}[random.IntN(6)]
-				raw := f.bytes(t)
-				options := ebpf.RunOptions{
-					Data: raw, DataOut: make([]byte, 256),
-					Context: xdpContext{DataEnd: uint32(len(raw)), Ingress: inside},
-				}
-				if _, err := p.o.EkXdp.Run(&options); err != nil {
-					t.Error(err)
+				if !p.sends(f) {
 					return
 				}
 			}
@@ -240,6 +248,68 @@ func hammer(t *testing.T, six family, forward model.Forward) {
 	p.sweep()
 	for slot := range uint32(slots) {
 		p.wantConns(slot, 0, 0)
+	}
+}
+
+// While flows are opened on several CPUs, others end, of servers that are full with one or two: whoever
+// makes a server full or not full marks it so, and none is left marked when all have ended.
+func TestMarksUnderConcurrency(t *testing.T) {
+	const workers, slots = 4, 8
+	packets := steps(20000)
+	p := roundRobin(t, false, model.DR, 0, pausing(t))
+	for i := range slots {
+		server := p.serverAt(i, 1)
+		server.Upper = 1 + uint32(i%2)
+		p.apply(sched.Op{Kind: sched.AddServer, Service: p.service, Server: server})
+	}
+	var work, control sync.WaitGroup
+	done := make(chan struct{})
+	for worker := range workers {
+		work.Go(func() {
+			for i := range packets {
+				if !p.sends(syn().fromPort(uint16(1024 + worker*packets/2 + i/2))) {
+					return
+				}
+			}
+		})
+	}
+	control.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			p.advance(time.Minute)
+			p.sweep()
+		}
+	})
+	work.Wait()
+	close(done)
+	control.Wait()
+	p.advance(time.Hour)
+	p.sweep()
+	p.sweep()
+	for slot := range uint32(slots) {
+		if got := p.conns(slot); got != (EkServerConns{}) {
+			t.Errorf("server %d of at most %d flows: %+v, want no flow and no mark", slot, 1+slot%2, got)
+		}
+	}
+}
+
+// A flow may end before it is counted in: a server with less than none is not full, whatever its new
+// thresholds are.
+func TestThresholdsOfLessThanNone(t *testing.T) {
+	p := roundRobin(t, false, model.DR, 1)
+	for total, want := range map[uint32]uint32{^uint32(0): 0, 2: 0, 3: 1} {
+		p.put(p.o.EkServerConns, uint32(0), EkServerConns{Active: total, Total: total})
+		server := p.serverAt(0, 1)
+		server.Upper = 3
+		p.apply(sched.Op{Kind: sched.EditServer, Service: p.service, Server: server})
+		if got := p.conns(0); got.Overloaded != want {
+			t.Errorf("with %d flows of at most 3 the mark is %d, want %d", int32(total), got.Overloaded, want)
+		}
+		p.apply(sched.Op{Kind: sched.EditServer, Service: p.service, Server: p.serverAt(0, 1)})
 	}
 }
 
@@ -278,13 +348,7 @@ func TestRoundRobinIsExactOnManyCPUs(t *testing.T) {
 	for worker := range workers {
 		work.Go(func() {
 			for i := range flows {
-				raw := syn().fromPort(uint16(1024 + worker*flows + i)).bytes(t)
-				options := ebpf.RunOptions{
-					Data: raw, DataOut: make([]byte, 256),
-					Context: xdpContext{DataEnd: uint32(len(raw)), Ingress: inside},
-				}
-				if _, err := p.o.EkXdp.Run(&options); err != nil {
-					t.Error(err)
+				if !p.sends(syn().fromPort(uint16(1024 + worker*flows + i))) {
 					return
 				}
 			}

@@ -366,6 +366,12 @@ func TestStatisticsAreSummed(t *testing.T) {
 	conns, err := m.Conns(3)
 	check(t, err)
 	same(t, conns, Conns{})
+	// A flow ended before it was counted in.
+	check(t, m.serverConns.Put(uint32(3), bpf.EkServerConns{Active: ^uint32(0), Total: ^uint32(0), Persistent: 2}))
+	conns, err = m.Conns(3)
+	check(t, err)
+	same(t, conns, Conns{Persistent: 2})
+	check(t, m.ResetServer(3))
 	counts, err := m.Reasons()
 	check(t, err)
 	same(t, counts[reasons.ForwardedNAT], 7*n)

@@ -187,8 +187,12 @@ func (m *Maps) Conns(slot uint32) (Conns, error) {
 	if err := m.serverConns.Lookup(slot, &w); err != nil {
 		return Conns{}, fmt.Errorf("read flow counts of server %d: %w", slot, err)
 	}
-	return Conns{Active: w.Active, Total: w.Total, Overloaded: w.Overloaded != 0, Persistent: w.Persistent}, nil
+	return Conns{Active: counted(w.Active), Total: counted(w.Total), Overloaded: w.Overloaded != 0, Persistent: w.Persistent}, nil
 }
+
+// counted is a count as it is told. A flow that ends before it is counted in
+// makes it less than none for a moment.
+func counted(n uint32) uint32 { return uint32(max(int32(n), 0)) }
 
 // ResetServer sets the counts of flows and the statistics of a slot to zero,
 // before a new server gets it. Flows that count there would be miscounted.

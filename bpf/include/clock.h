@@ -13,6 +13,18 @@
 const volatile bool test_clock = false;
 __u64 test_now = 0;
 
+/* Tests set how many looks at a clock lie between two steps that other CPUs may come between: the choice
+ * of a place for a copy and its beginning, the last look at the flow and the copy's end, a flow that
+ * makes its server full and the server's mark.
+ */
+const volatile __u32 test_pause = 0;
+
+static __always_inline void test_wait(void)
+{
+	for (__u32 i = 0; i < test_pause; i++)
+		bpf_ktime_get_ns();
+}
+
 /* clock_now is monotonic, in nanoseconds, a few milliseconds coarse. */
 static __always_inline __u64 clock_now(void)
 {

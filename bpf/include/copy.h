@@ -130,7 +130,7 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 		copy_leave(place, seen, v6);
 	/* Before the swap: who takes the flow out of its state looks here after that. */
 	WRITE_ONCE(flow->copied, 1);
-	hot_pause();
+	test_wait();
 	busy = hot_begin(place, seen);
 	if (busy.kind != HOT_BUSY)
 		return 0;
@@ -151,7 +151,7 @@ static __always_inline int copy_put(struct flow *flow, const union tuple *t,
 		copy.kind = hot_kind(v6 ? t->v6.proto : t->v4.proto, flow_method(w)) |
 			    (key ? HOT_REPLY << HOT_METHOD_BITS : 0);
 	}
-	hot_pause();
+	test_wait();
 	hot_end(place, busy, copy);
 	return 0;
 }

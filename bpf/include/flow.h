@@ -7,7 +7,7 @@
  *  - Who opens a flow in an old entry, or ends or deletes one, first makes its word
  *    FLOW_OWNED. Until it puts another word there nobody else writes to the entry, and
  *    its key stays. A new entry comes with its flow's word, but owned if that one's answers
- *    come through us.
+ *    come through us; one that is not may end before it is counted in.
  *  - A flow that ended is FLOW_DEAD. Its entry stays, and a packet of the same
  *    tuple may take it over.
  *  - Entries are given back by the sweep and, in a full table, by a packet that
@@ -42,6 +42,25 @@ static __always_inline void conns_active(__u32 server, int change)
 		__sync_fetch_and_add(&conns->active, change);
 }
 
+/* conns_mark marks a server that is full by the flow that made total. Whoever counted one out meanwhile
+ * may have met no mark, so it takes it away for him.
+ */
+__noinline int conns_mark(__u32 server, __s32 total)
+{
+	struct server *srv = bpf_map_lookup_elem(&ek_servers, &server);
+	struct server_conns *conns = conns_find(server);
+	__s32 left;
+
+	if (!srv || !conns)
+		return 0;
+	test_wait();
+	__sync_lock_test_and_set(&conns->overloaded, 1);
+	left = READ_ONCE(conns->total);
+	if (left < total && left < (__s32)threshold_release(srv))
+		WRITE_ONCE(conns->overloaded, 0);
+	return 0;
+}
+
 /* conns_bind counts a flow in, and marks a server that is full by it. */
 static __always_inline void conns_bind(__u32 server, const struct server *srv, int active)
 {
@@ -54,7 +73,7 @@ static __always_inline void conns_bind(__u32 server, const struct server *srv, i
 	if (active)
 		__sync_fetch_and_add(&conns->active, 1);
 	if (threshold_bound(srv, total))
-		WRITE_ONCE(conns->overloaded, 1);
+		conns_mark(server, total);
 }
 
 /* conns_unbind counts a flow out, and frees a server that has room by it. */

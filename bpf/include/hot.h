@@ -180,11 +180,6 @@ struct {
 	__u32 pad[15];
 } hot_doubt __attribute__((aligned(64)));
 
-/* Tests set how many looks at a clock lie between the choice of a place for a copy and its beginning, and
- * between the last look at the flow and its end.
- */
-const volatile __u32 test_pause = 0;
-
 /* tick_now reads a variable of the kernel, where clock_now calls a function. */
 static __always_inline __u32 tick_now(void)
 {

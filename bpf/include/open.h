@@ -90,7 +90,7 @@ static __always_inline __u16 flow_generation(const struct opening *o)
 
 /* flow_insert adds a new entry; 0, or the reason why there is none. A flow that is whole is open with it,
  * and counted in a moment after; any other it leaves owned. The place in the ring of a flow that found
- * no room leads nowhere.
+ * no room, or another CPU's entry, leads nowhere.
  */
 static __always_inline __u32 flow_insert(struct opening *o, union flow_word *w, bool whole,
 					 const struct server *srv)

@@ -26,6 +26,17 @@ static __always_inline struct server_conns *conns_find(__u32 server)
 	return bpf_map_lookup_elem(&ek_server_conns, &server);
 }
 
+/* conns_total is how many flows a server has. One that goes before it is counted in makes it less than
+ * none for a moment.
+ */
+static __always_inline __u32 conns_total(const struct server_conns *conns)
+{
+	__s32 total = READ_ONCE(conns->total), sign = total >> 31;
+
+	__asm__ volatile("" : "+r"(sign)); /* or it is a branch, and two ways for the verifier */
+	return total & ~sign;
+}
+
 static __always_inline bool overloaded(__u32 server)
 {
 	struct server_conns *conns = conns_find(server);

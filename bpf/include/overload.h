@@ -6,7 +6,9 @@
  * Each shard has a ring of the flows that began half-open. A flow in it may have
  * become anything since, so whoever takes one out looks at the flow itself. Writing
  * to the ring takes no lock: a torn or outdated key names no flow, or one that is
- * half-open as well.
+ * half-open as well. A flow by DR or TUN has its place before it is in the table: a place may be
+ * that of a flow that found no room, or is there in a moment and then keeps its entry until it
+ * times out.
  *
  * Room is made after the packet that takes the last of it, not before: there the
  * stack has room for it, too.
@@ -91,9 +93,9 @@ static __always_inline __s64 ring_take(struct half_ring *ring)
 }
 
 /* evictable says whether the flow that was found by the entry at a place may make room:
- * half-open, or long over. One whose generation is not the place is younger than the
- * entry: its ports were opened anew, or it was written over the entry just now.
- * It has a place of its own.
+ * half-open, or long over. One whose generation is not the place is another than the
+ * entry's: its ports were opened anew, it was written over the entry just now, or another CPU
+ * was faster to open it. It has a place of its own.
  */
 static __always_inline bool evictable(struct flow *flow, const union tuple *t, bool v6,
 				      union flow_word w, __u32 place, __u64 now)

@@ -103,7 +103,7 @@ static __always_inline void template_bind(__u32 server, const struct server *srv
 	if (!conns)
 		return;
 	__sync_fetch_and_add(&conns->persistent, 1);
-	if (old_thresholds && threshold_bound(srv, READ_ONCE(conns->total)))
+	if (old_thresholds && threshold_bound(srv, conns_total(conns)))
 		WRITE_ONCE(conns->overloaded, 1);
 }
 

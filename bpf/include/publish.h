@@ -48,7 +48,7 @@ static __always_inline int edit_server(struct edit *ctx)
 	if (!srv || !conns)
 		return -1;
 	WRITE_ONCE(conns->overloaded,
-		   threshold_edited(srv, READ_ONCE(conns->total), READ_ONCE(conns->overloaded),
+		   threshold_edited(srv, conns_total(conns), READ_ONCE(conns->overloaded),
 				    ctx->old_upper, ctx->old_lower));
 	return 0;
 }
