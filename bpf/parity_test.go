@@ -181,20 +181,6 @@ func steps(n int) int {
 	return n
 }
 
-// sends plays a packet on the CPU of the goroutine that calls it; false if that failed.
-func (p *player) sends(f frame) bool {
-	raw := f.bytes(p.tb)
-	options := ebpf.RunOptions{
-		Data: raw, DataOut: make([]byte, 256),
-		Context: xdpContext{DataEnd: uint32(len(raw)), Ingress: inside},
-	}
-	if _, err := p.o.EkXdp.Run(&options); err != nil {
-		p.tb.Error(err)
-		return false
-	}
-	return true
-}
-
 // Flows opened by several CPUs at once, while servers come and go and the
 // sweep runs: every flow is counted once in and once out.
 func TestCountersUnderConcurrency(t *testing.T) {
@@ -218,7 +204,8 @@ func hammer(t *testing.T, six family, forward model.Forward) {
 				// Few ports, so that the workers meet in the same flows.
 				f := six.syn().fromPort(uint16(1024 + random.IntN(500)))
 				f.flags = []string{"S", "S", "A", "F", "R", ""}[random.IntN(6)]
-				if !p.sends(f) {
+				if _, _, err := p.try(f.bytes(t)); err != nil {
+					t.Error(err)
 					return
 				}
 			}
@@ -267,7 +254,8 @@ func TestMarksUnderConcurrency(t *testing.T) {
 	for worker := range workers {
 		work.Go(func() {
 			for i := range packets {
-				if !p.sends(syn().fromPort(uint16(1024 + worker*packets/2 + i/2))) {
+				if _, _, err := p.try(syn().fromPort(uint16(1024 + worker*packets/2 + i/2)).bytes(t)); err != nil {
+					t.Error(err)
 					return
 				}
 			}
@@ -348,7 +336,8 @@ func TestRoundRobinIsExactOnManyCPUs(t *testing.T) {
 	for worker := range workers {
 		work.Go(func() {
 			for i := range flows {
-				if !p.sends(syn().fromPort(uint16(1024 + worker*flows + i))) {
+				if _, _, err := p.try(syn().fromPort(uint16(1024 + worker*flows + i)).bytes(t)); err != nil {
+					t.Error(err)
 					return
 				}
 			}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/evenkeel/evenkeel/bpf/reasons"
 )
 
@@ -191,12 +189,7 @@ func TestTemplatesUnderConcurrency(t *testing.T) {
 				f := syn().fromPort(uint16(1000 + random.IntN(50)))
 				f.src = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(random.IntN(20))}), f.src.Port())
 				f.flags = []string{"S", "A", "F", "R"}[random.IntN(4)]
-				raw := f.bytes(t)
-				options := ebpf.RunOptions{
-					Data: raw, DataOut: make([]byte, 256),
-					Context: xdpContext{DataEnd: uint32(len(raw)), Ingress: inside},
-				}
-				if _, err := r.o.EkXdp.Run(&options); err != nil {
+				if _, _, err := r.try(f.bytes(t)); err != nil {
 					t.Error(err)
 					return
 				}

@@ -296,16 +296,25 @@ type xdpContext struct {
 // run sends one frame through the program.
 func (r *rig) run(frame []byte) (verdict uint32, out []byte) {
 	r.tb.Helper()
+	verdict, out, err := r.try(frame)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return verdict, out
+}
+
+// try is run for goroutines, which cannot end the test.
+func (r *rig) try(frame []byte) (verdict uint32, out []byte, err error) {
 	options := ebpf.RunOptions{
 		Data:    frame,
 		DataOut: make([]byte, len(frame)+256),
 		Context: xdpContext{DataEnd: uint32(len(frame)), Ingress: inside},
 	}
-	verdict, err := r.o.EkXdp.Run(&options)
+	verdict, err = r.o.EkXdp.Run(&options)
 	if err != nil {
-		r.tb.Fatalf("run a frame of %d bytes: %v", len(frame), err)
+		return 0, nil, fmt.Errorf("run a frame of %d bytes: %w", len(frame), err)
 	}
-	return verdict, options.DataOut
+	return verdict, options.DataOut, nil
 }
 
 // reason returns the one reason counted since the last call; it fails when
